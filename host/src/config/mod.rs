@@ -1,0 +1,3 @@
+//! The operator's text, read and resolved.
+mod types;
+pub use types::*;

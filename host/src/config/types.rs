@@ -1,0 +1,230 @@
+//! The resolved configuration: what the rest of the program reads. Nothing here can be
+//! wrong: names refer to things that exist, durations and sizes are numbers, defaults
+//! are filled in. Made by `resolve` only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hook::{HookSet, OnFailure};
+
+/// A whole configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[access_log]`
+    pub access_log: AccessLog,
+    /// `[admin]`; none where the table is absent.
+    pub admin: Option<SocketAddr>,
+    /// `[[listeners]]`, in order, at least one.
+    pub listeners: Vec<Listener>,
+    /// `[upstreams.*]`, in order; routes refer to them by index.
+    pub upstreams: Vec<Upstream>,
+    /// Every plugin that some chain uses, in order and without doubles (same component,
+    /// limits and configuration are one); chains refer to them by index.
+    pub plugins: Vec<Plugin>,
+    /// The plugins asked for a route, in order: indexes into `plugins`.
+    pub routers: Vec<usize>,
+    /// `[[sites]]`, in order; the first that says `default` is, or else the first.
+    pub sites: Vec<Site>,
+    /// Every route of every site; sites refer to them by index.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`: what concerns the process.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Worker threads; not changed by a reload. nginx: `worker_processes`.
+    pub workers: usize,
+    /// How long a drain waits before it closes what is left. nginx: `worker_shutdown_timeout`.
+    pub drain_timeout: Duration,
+    /// Where to write the process id; not changed by a reload. nginx: `pid`.
+    pub pid_file: Option<PathBuf>,
+    /// Where compiled components are kept; none keeps none.
+    pub cache_dir: Option<PathBuf>,
+    /// `[log] level`: a `tracing` filter such as `info` or `tidegate=debug`; not changed by a reload.
+    pub log_level: String,
+    /// How long a client may take to send a request's head. nginx: `client_header_timeout`.
+    pub header_timeout: Duration,
+    /// How long an idle client connection is kept. nginx: `keepalive_timeout`.
+    pub keepalive_timeout: Duration,
+    /// Largest request head, bytes. nginx: `large_client_header_buffers`.
+    pub max_head: usize,
+}
+
+/// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where to.
+    pub target: LogTarget,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// The form of an access log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// nginx's `combined`.
+    #[default]
+    Combined,
+    /// `combined`, then upgrade token, peer, durations, bytes each way, and cause.
+    Upgrade,
+}
+
+/// One `[[listeners]]`. nginx: `listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Length of the accept queue. nginx: `listen … backlog=`.
+    pub backlog: u32,
+}
+
+/// One `[upstreams.NAME]`. nginx: `upstream`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How a peer is chosen.
+    pub policy: Policy,
+    /// Idle connections kept by each worker for each peer. nginx: `keepalive`.
+    pub keepalive: usize,
+    /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
+    pub keepalive_timeout: Duration,
+    /// At least one that is not down.
+    pub peers: Vec<Peer>,
+}
+
+/// How an upstream's peer is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// In turn, by weight, smoothly, as nginx does without a directive.
+    #[default]
+    RoundRobin,
+}
+
+/// One member of an upstream. nginx: `server` in `upstream`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// As written: `host:port`. Names are resolved when the configuration is read.
+    pub name: Arc<str>,
+    /// The resolved address.
+    pub address: SocketAddr,
+    /// 1 or more. nginx: `weight=`.
+    pub weight: u32,
+    /// Out of use. nginx: `down`.
+    pub down: bool,
+}
+
+/// One plugin with one configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// Its name in `[plugins.*]`, or the stock plugin's.
+    pub name: Arc<str>,
+    /// Where the component comes from.
+    pub source: PluginSource,
+    /// Its configuration: a JSON object.
+    pub config: String,
+    /// What a failure of a call means.
+    pub on_failure: OnFailure,
+    /// The longest that one call may take.
+    pub deadline: Duration,
+    /// The most linear memory of one instance, bytes.
+    pub memory: u64,
+    /// Only these of its hooks; none means all that it exports.
+    pub hooks: Option<HookSet>,
+    /// Whether an instance serves many requests or one.
+    pub instances: Instances,
+    /// Where it stands in the configuration, for problems that `configure` reports.
+    pub place: Place,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PluginSource {
+    /// A file.
+    File(PathBuf),
+    /// One that is embedded in the binary: `stock:NAME`.
+    Stock(String),
+}
+
+/// Whether a plugin's instance serves many requests or one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Instances {
+    /// One instance per worker serves request after request.
+    #[default]
+    Reused,
+    /// Each call gets a fresh instance.
+    PerCall,
+}
+
+/// A place in the configuration text, and where the parts of a plugin's config stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// 1-based; 0 where there is none (a generated stock plugin).
+    pub line: usize,
+    /// 1-based.
+    pub column: usize,
+    /// The key path: `plugins.jwt.config`.
+    pub path: String,
+    /// JSON pointer within the plugin's config → line and column.
+    pub pointers: Vec<(String, usize, usize)>,
+}
+
+/// One `[[sites]]`. nginx: `server`.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// nginx: `server_name`.
+    pub names: Vec<String>,
+    /// Takes requests that no name matches. nginx: `listen … default_server`.
+    pub default: bool,
+    /// Its routes, in order: indexes into `Config::routes`.
+    pub routes: Vec<usize>,
+}
+
+/// One `[[sites.routes]]`. nginx: `location`.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Unique; `SITE MATCH` where the file gives none.
+    pub name: Arc<str>,
+    /// The first name of its site, or empty.
+    pub site: Arc<str>,
+    /// nginx's location syntax: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.
+    pub pattern: String,
+    /// Index into `Config::upstreams`.
+    pub upstream: usize,
+    /// The plugins of its chains, in order: indexes into `Config::plugins`. Stock ones
+    /// come first, then the site's, then the route's.
+    pub plugins: Vec<usize>,
+    /// nginx: `proxy_{connect,read,send}_timeout`.
+    pub timeouts: Timeouts,
+    /// Upgrade tokens that may pass, lower case.
+    pub upgrade: Vec<String>,
+    /// When one side of a tunnel ends, keep the other direction open.
+    pub half_close: bool,
+}
+
+/// `timeouts = { … }` of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect to a peer. nginx: `proxy_connect_timeout`.
+    pub connect: Duration,
+    /// Between two reads from a peer, and in a tunnel between two reads from either
+    /// side. nginx: `proxy_read_timeout`.
+    pub read: Duration,
+    /// Between two writes to a peer. nginx: `proxy_send_timeout`.
+    pub send: Duration,
+}

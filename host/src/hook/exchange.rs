@@ -1,0 +1,93 @@
+//! What a hook can read: the request, the response's head, and how it ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode};
+
+/// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
+/// hook calls, when it holds the only reference.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The method as sent.
+    pub method: Method,
+    /// The request target as the client sent it: path and query.
+    pub path_with_query: String,
+    /// Normalised path for matching, as nginx's `$uri`.
+    pub path: String,
+    /// Host header or `:authority`, as sent; empty where there is none.
+    pub authority: String,
+    /// The host name alone, lower case, without port, as nginx's `$host`.
+    pub host: String,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Whether this is a checked WebSocket handshake.
+    pub is_websocket: bool,
+    /// The request's headers, with the edits of earlier hooks.
+    pub headers: HeaderMap,
+    /// The client's end.
+    pub client: SocketAddr,
+    /// The proxy's end.
+    pub local: SocketAddr,
+    /// Variables that hooks set.
+    pub variables: Vec<(String, String)>,
+    /// The route's name once it is known; empty before.
+    pub route: Arc<str>,
+    /// The site's first name once it is known; empty before.
+    pub site: Arc<str>,
+    /// Resolves nginx's variable names.
+    pub builtins: &'static dyn Builtins,
+}
+
+/// Resolves built-in variables. Implemented by `proxy/variables.rs`, the one place that
+/// knows nginx's names; here as a trait so that hooks depend on no phase of the proxy.
+pub trait Builtins: Send + Sync + std::fmt::Debug {
+    /// The value of the variable `name` (without `$`), written to `out`; false where
+    /// there is no such value.
+    fn resolve(&self, view: &View, name: &str, out: &mut Vec<u8>) -> bool;
+}
+
+impl View {
+    /// The variable `name` (without `$`): one that a hook set, or a built-in one.
+    /// Appends its value to `out`; false where there is none.
+    pub fn variable(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        if self.builtins.resolve(self, name, out) {
+            return true;
+        }
+        match self.variables.iter().find(|(n, _)| n == name) {
+            Some((_, value)) => {
+                out.extend_from_slice(value.as_bytes());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A response's head as hooks see it.
+#[derive(Debug, Clone)]
+pub struct ResponseView {
+    /// The status; 101 for an accepted handshake.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// How an exchange went: what the access log and the `access-log` hook are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The status that the client was sent; 499 where the client left first.
+    pub status: u16,
+    /// The peer that answered.
+    pub upstream: Option<Arc<str>>,
+    /// Whether a tunnel was opened.
+    pub tunnel: bool,
+    /// `done`, or the stable code of an error.
+    pub cause: &'static str,
+    /// From the head to the end, µs.
+    pub duration_us: u64,
+    /// Bytes from the client after the head.
+    pub bytes_in: u64,
+    /// Bytes to the client after the head.
+    pub bytes_out: u64,
+}

@@ -1,0 +1,1 @@
+//! Running plugins: the Wasm side of the hook contract.
