@@ -14,7 +14,9 @@ use super::key::{Key, Kind, Section};
 
 /// Keys as constants and as one list: a key that the reader can name is in the list.
 macro_rules! keys {
-    ($($id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;)*) => {
+    ($(
+        $id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;
+    )*) => {
         $(pub(super) static $id: Key = Key {
             name: $name, sections: &[$($section),+], kind: $kind, default: $default, nginx: $nginx, doc: $doc,
         };)*
@@ -133,8 +135,8 @@ keys! {
          to case.";
 
     NAMES = "names" in [Site]: Texts, Other("`[]`"), "server_name",
-        "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order; without any, the \
-         site takes only what is left.";
+        "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order, and \
+         `.example.com` for the name and all below it; without any, the site takes only what is left.";
     DEFAULT_SITE = "default" in [Site]: Flag, B(false), "listen … default_server",
         "Takes requests that no name matches; where no site says so, the first site does.";
     ROUTES = "routes" in [Site]: Tables(Route), Other("none: every request is answered with 404"), "location",
@@ -155,8 +157,8 @@ keys! {
     MISSING_ORIGIN = "missing_origin" in [Site, Route]: Choice { now: &["deny", "allow"], later: &[] },
         S(d::MISSING_ORIGIN), "",
         "What becomes of a request without Origin where `origins` is given.";
-    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"), "auth_basic,
-        auth_basic_user_file",
+    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"),
+        "auth_basic, auth_basic_user_file",
         "Asks for user name and password (stock plugin auth-basic); `false` switches the site's off.";
     DEFAULT_HEADERS = "default_headers" in [Site, Route]: Flag, B(true), "",
         "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin \

@@ -70,7 +70,10 @@ impl Variables {
         }
         let message = format!("no variable or map named `${name}`");
         if name.chars().all(|c| c.is_ascii_digit()) {
-            return Some((message, "give the capture a name: `(?<name>…)`, and write `$name`".to_owned()));
+            return Some((
+                message,
+                "only beside the expression that captures it; else name it `(?<name>…)` and write `$name`".to_owned(),
+            ));
         }
         let known = BUILTIN.iter().copied().chain(self.defined.iter().map(String::as_str));
         let hint = match nearest(name, known) {

@@ -107,13 +107,14 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
     }
 }
 
-/// The named captures of all regular expressions: variables of the requests that match.
+/// The named captures of all sites' and routes' regular expressions: variables of the
+/// requests that match.
 fn captures(root: &Reader<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let mut take = |regex: &regex_lite::Regex| found.extend(regex.capture_names().flatten().map(str::to_owned));
     for site in root.tables(&k::SITES) {
         for name in site.own_texts(&k::NAMES) {
-            if let Some(Ok(regex)) = pattern::marked_regex(name.text) {
+            if let Some(Ok(regex)) = pattern::site_regex(name.text) {
                 take(&regex);
             }
         }
@@ -121,11 +122,6 @@ fn captures(root: &Reader<'_>) -> Vec<String> {
             if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
                 take(&regex);
             }
-        }
-    }
-    for value in root.named(&k::MAPS).iter().flat_map(|m| m.value.own_map(&k::MAP_VALUES)) {
-        if let Some(Ok(regex)) = pattern::marked_regex(value.name) {
-            take(&regex);
         }
     }
     found

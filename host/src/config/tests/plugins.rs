@@ -57,7 +57,7 @@ fn header_map_is_told_the_rules_of_route_and_site() {
         concat!(
             r#"{"request":{"defaults":true,"set":[["X-Tenant","$tenant"],["X-Upgrade","$connection_upgrade"]],"append":[["Via","1.1 tidegate"]],"remove":["X-Debug"]},"#,
             r#""response":{"set":[["X-Frame-Options","DENY"]],"append":[["Link","</a>"]],"remove":["Server"]},"#,
-            r#""maps":[{"name":"connection_upgrade","from":"$http_upgrade","default":"upgrade","values":[["","close"],["~^h2","close"],["~*^WEB","$kind"]]},"#,
+            r#""maps":[{"name":"connection_upgrade","from":"$http_upgrade","default":"upgrade","values":[["","close"],["~^h2","close"],["~*^WEB(S)(?<tail>.*)","$kind$1${tail}"]]},"#,
             r#"{"name":"kind","from":"${host}","default":"$$","values":[]}]}"#
         )
     );
@@ -127,7 +127,11 @@ fn a_replaced_stock_plugin_is_told_what_the_stock_one_is_and_its_own() {
     let config = valid("own_plugins.toml");
     let router = &config.plugins[config.routers[0]];
     assert!(matches!(router.source, PluginSource::File(_)), "{:?}", router.source);
-    assert!(router.config.expose().starts_with(r#"{"sites":[{"names":[],"#), "{:?}", router.config.expose());
+    assert!(
+        router.config.expose().starts_with(r#"{"sites":[{"names":[".example.com"],"#),
+        "{:?}",
+        router.config.expose()
+    );
     assert!(router.config.expose().ends_with(r#","extra":1}"#), "{:?}", router.config.expose());
     let names: Vec<_> = chain(&config, 0).iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["auth-basic", "header-map", "second-lock"]);
