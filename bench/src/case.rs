@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::load::bulk::Way;
+use crate::load::echo::Shape;
+use crate::load::stream::Way;
+use crate::load::{BULK_TUNNELS, CONNECTIONS};
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
@@ -22,20 +24,12 @@ pub(crate) struct Case {
 pub(crate) enum Kind {
     /// Connect, 101, close.
     Handshake,
-    /// Messages there and back; paced where a rate is given.
-    Echo {
-        /// Bytes of payload.
-        size: usize,
-        /// Messages per second over all tunnels.
-        per_second: Option<u32>,
-    },
-    /// Messages in one direction.
-    Bulk {
-        /// Bytes of payload.
-        size: usize,
-        /// Which direction.
-        way: Way,
-    },
+    /// Messages there and back.
+    Echo(Shape),
+    /// The same, counted in MiB moved: a message there and back is twice its size.
+    Bulk(Shape),
+    /// Messages of a MiB back to back in one direction.
+    Stream(Way),
     /// Plain requests.
     Get,
     /// What the checks and header rules cost a plain request, by difference.
@@ -73,11 +67,21 @@ impl Case {
     pub(crate) fn unit(&self) -> Unit {
         match self.kind {
             Kind::Handshake => Unit::CpuPer("handshake"),
-            Kind::Echo { .. } => Unit::CpuPer("round trip"),
-            Kind::Bulk { .. } => Unit::CpuPer("MiB"),
+            Kind::Echo(_) => Unit::CpuPer("round trip"),
+            Kind::Bulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
             Kind::Idle => Unit::KibiBytes,
             Kind::StartUp => Unit::Milliseconds,
+        }
+    }
+
+    /// How many operations of the load make one of the unit.
+    pub(crate) fn scale(&self) -> f64 {
+        let mebibyte = f64::from(1 << 20);
+        match self.kind {
+            Kind::Bulk(shape) => mebibyte / (2.0 * shape.size as f64),
+            Kind::Stream(_) => mebibyte,
+            _ => 1.0,
         }
     }
 
@@ -98,12 +102,12 @@ impl Unit {
     }
 }
 
-const fn echo(size: usize) -> Kind {
-    Kind::Echo { size, per_second: None }
+const fn echo(size: usize, per_second: Option<u32>) -> Kind {
+    Kind::Echo(Shape { size, tunnels: CONNECTIONS, per_second })
 }
 
-const fn bulk(size: usize, way: Way) -> Kind {
-    Kind::Bulk { size, way }
+const fn bulk(size: usize) -> Kind {
+    Kind::Bulk(Shape { size, tunnels: BULK_TUNNELS, per_second: None })
 }
 
 const fn case(name: &'static str, title: &'static str, kind: Kind, target: Target) -> Case {
@@ -113,13 +117,14 @@ const fn case(name: &'static str, title: &'static str, kind: Kind, target: Targe
 /// All of them.
 pub(crate) const CASES: &[Case] = &[
     case("handshake", "handshake: connect, 101, close", Kind::Handshake, Target::Ratio(1.1)),
-    case("echo-64", "64 B echo, 64 tunnels", echo(64), Target::Ratio(1.0)),
-    case("paced-64", "64 B echo at 5,000/s, 64 tunnels", Kind::Echo { size: 64, per_second: Some(5000) }, Target::None),
-    case("echo-1k", "1 KiB echo, 64 tunnels", echo(1024), Target::None),
-    case("echo-16k", "16 KiB echo, 64 tunnels", echo(16 * 1024), Target::Ratio(0.4)),
-    case("bulk-64k", "bulk down, 64 KiB messages", bulk(64 * 1024, Way::Down), Target::Ratio(0.2)),
-    case("bulk-1m", "bulk down, 1 MiB messages", bulk(1 << 20, Way::Down), Target::Ratio(0.2)),
-    case("bulk-up", "bulk up, 1 MiB messages", bulk(1 << 20, Way::Up), Target::None),
+    case("echo-64", "64 B echo, 64 tunnels", echo(64, None), Target::Ratio(1.0)),
+    case("paced-64", "64 B echo at 5,000/s, 64 tunnels", echo(64, Some(5000)), Target::None),
+    case("echo-1k", "1 KiB echo, 64 tunnels", echo(1024, None), Target::None),
+    case("echo-16k", "16 KiB echo, 64 tunnels", echo(16 * 1024, None), Target::Ratio(0.4)),
+    case("bulk-64k", "bulk: 64 KiB echo, 4 tunnels", bulk(64 * 1024), Target::Ratio(0.2)),
+    case("bulk-1m", "bulk: 1 MiB echo, 4 tunnels", bulk(1 << 20), Target::Ratio(0.2)),
+    case("stream-down", "1 MiB messages, server to client, 4 tunnels", Kind::Stream(Way::Down), Target::None),
+    case("stream-up", "1 MiB messages, client to server, 4 tunnels", Kind::Stream(Way::Up), Target::None),
     case("get", "keep-alive GET of 64 B, 64 connections", Kind::Get, Target::Ratio(1.35)),
     case("hooks", "checks and headers on a GET, by difference", Kind::Hooks, Target::Value(6.0)),
     case("idle", "idle tunnel", Kind::Idle, Target::Value(3.0)),

@@ -36,7 +36,7 @@ pub(crate) enum HelperCommand {
 /// Of the benchmark itself.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only these cases, comma between them: handshake, echo-64, paced-64, echo-1k, echo-16k, bulk-64k, bulk-1m, bulk-up, get, hooks, idle, start.
+    /// Only these cases, comma between them: handshake, echo-64, paced-64, echo-1k, echo-16k, bulk-64k, bulk-1m, stream-down, stream-up, get, hooks, idle, start.
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Rounds; the table shows medians over them.
@@ -60,9 +60,12 @@ pub(crate) struct Options {
     /// Idle tunnels for the memory case; fewer where the limit of open files is too low.
     #[arg(long, default_value_t = 8000, value_name = "N")]
     pub(crate) tunnels: usize,
-    /// Bind the proxies to this processor.
-    #[arg(long, value_name = "CPU")]
+    /// The processor that the proxies have for themselves; the last one by default.
+    #[arg(long, value_name = "CPU", conflicts_with = "no_pin")]
     pub(crate) pin: Option<usize>,
+    /// Let everything run on any processor. Figures then depend on who met whom where.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
     /// Tidegate's program; without it the release binary is built first.
     #[arg(long, value_name = "FILE")]
     pub(crate) tidegate: Option<PathBuf>,
@@ -98,6 +101,12 @@ impl Options {
                 })
             })
             .collect()
+    }
+
+    /// The processor for the proxies; none on a machine that has only one.
+    pub(crate) fn processor(&self) -> Option<usize> {
+        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if self.no_pin || count < 2 { None } else { self.pin.or(Some(count - 1)) }
     }
 
     /// The proxies to measure, nginx first.

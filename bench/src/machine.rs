@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line: processor, kernel, distribution.
 pub(crate) fn machine() -> String {
-    let cpu = read("/proc/cpuinfo")
+    let processors = read("/proc/cpuinfo");
+    let cpu = processors
         .lines()
         .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()))
         .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Not `available_parallelism`: this thread may have given one away.
+    let count = processors.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     let system = read("/etc/os-release")
         .lines()

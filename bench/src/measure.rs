@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::case::{Case, Kind};
 use crate::error::{BenchError, Result};
-use crate::load::{Meter, Span, Window, bulk, echo, get, handshake, idle};
+use crate::load::{Meter, Span, Window, echo, get, handshake, idle, stream};
 use crate::process::Cpu;
 use crate::strace::{Calls, Trace};
 use crate::subject::{Running, Setup, Subject, start};
@@ -65,10 +65,7 @@ pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: Soc
 fn cpu(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
     let proxy = start(subject, setup, backend)?;
     let window = load(case, &proxy, Span { warm_up: case.warm_up(), window: plan.window })?;
-    let operations = match case.kind {
-        Kind::Bulk { .. } => window.operations as f64 / f64::from(1 << 20),
-        _ => window.operations as f64,
-    };
+    let operations = window.operations as f64 / case.scale();
     let Cpu { user, system } = window.cpu;
     let per_operation = |time: Duration| time.as_secs_f64() * 1e6 / operations;
     Ok(Sample {
@@ -85,8 +82,8 @@ fn load(case: &Case, proxy: &Running, span: Span) -> Result<Window> {
     let to = proxy.address;
     match case.kind {
         Kind::Handshake => handshake::run(to, meter),
-        Kind::Echo { size, per_second } => echo::run(to, size, per_second, meter),
-        Kind::Bulk { size, way } => bulk::run(to, size, way, meter),
+        Kind::Echo(shape) | Kind::Bulk(shape) => echo::run(to, shape, meter),
+        Kind::Stream(way) => stream::run(to, way, meter),
         Kind::Get | Kind::Hooks | Kind::Idle | Kind::StartUp => get::run(to, meter),
     }
 }
@@ -115,8 +112,7 @@ pub(crate) fn calls(
     let proxy = start(subject, setup, backend)?;
     let trace = Trace::attach(&proxy.tree, setup)?;
     let window = load(case, &proxy, Span { warm_up: Duration::ZERO, window: plan.window })?;
-    let scale = if matches!(case.kind, Kind::Bulk { .. }) { f64::from(1 << 20) } else { 1.0 };
-    trace.detach(window.all_operations as f64 / scale).map(Some)
+    trace.detach(window.all_operations as f64 / case.scale()).map(Some)
 }
 
 /// The middle value; of two middle ones their mean.

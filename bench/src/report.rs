@@ -106,14 +106,16 @@ impl Report {
             Some(program) => format!("{}; {}; ", machine::nginx(&self.nginx), machine::tidegate(program)),
             None => format!("{}; ", machine::nginx(&self.nginx)),
         };
-        let pinned = self.pinned.map_or(String::new(), |cpu| format!(" Proxies bound to processor {cpu}."));
+        let pinned = self.pinned.map_or(String::new(), |cpu| {
+            format!(" The proxy has processor {cpu} for itself; generator and backend keep off it.")
+        });
         format!(
-            "{}, {}, {}. {versions}{}.\n\nMedians of {} interleaved rounds of {} s, 0.5 s of warm-up before each; every measurement has a fresh \
+            "{}, {}, {}. {versions}{}.\n\nMedians over rounds ({}), {} s each, proxies in turn, 0.5 s of warm-up; every measurement has a fresh \
              process; range: smallest and largest ratio of a round. CPU: user and system time of the proxy's processes, all \
              threads. Idle memory: {} tunnels, after one message on each.{pinned}\n",
             machine::today(),
             machine::machine(),
-            if cfg!(debug_assertions) { "generator not optimised" } else { "loopback" },
+            if cfg!(debug_assertions) { "loopback, generator not optimised" } else { "loopback" },
             machine::rustc(),
             self.rounds,
             self.window.as_secs_f64(),

@@ -11,13 +11,16 @@ use crate::error::{BenchError, Context as _, Result};
 use crate::measure::{Plan, Sample, calls, measure};
 use crate::report::{self, Report, Row};
 use crate::strace::Calls;
-use crate::subject::{Helper, Setup, Subject};
+use crate::subject::{Helper, Setup, Subject, keep_off};
 
 /// Run what the options ask for and print the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let cases = options.cases()?;
     let subjects = options.subjects();
     let setup = prepare(options)?;
+    if let Some(processor) = setup.pin {
+        keep_off(processor)?;
+    }
     let backend = Helper::start(&["backend"])?;
     let mut plan = Plan { window: Duration::from_secs_f64(options.seconds), tunnels: options.tunnels };
     // The proxy holds two sockets for each tunnel, and a few files.
@@ -57,7 +60,7 @@ fn takes_part(case: &Case, subject: Subject) -> bool {
 
 /// Forwards in even rounds, backwards in odd ones, so that nobody always goes first.
 fn in_turn<T>(items: &mut [T], round: u32) -> Box<dyn Iterator<Item = &mut T> + '_> {
-    if round % 2 == 0 { Box::new(items.iter_mut()) } else { Box::new(items.iter_mut().rev()) }
+    if round.is_multiple_of(2) { Box::new(items.iter_mut()) } else { Box::new(items.iter_mut().rev()) }
 }
 
 fn count_calls(
@@ -84,7 +87,7 @@ fn finish(options: &Options, setup: &Setup, plan: Plan, rows: Vec<Row>) -> Resul
         tunnels: plan.tunnels,
         nginx: setup.nginx.clone(),
         tidegate: (options.subject != Which::Nginx).then(|| setup.tidegate.clone()),
-        pinned: options.pin,
+        pinned: setup.pin,
     };
     let text = report.text();
     write!(std::io::stdout(), "{text}").during("print the table")?;
@@ -110,7 +113,7 @@ fn prepare(options: &Options) -> Result<Setup> {
         None if options.subject == Which::Nginx => PathBuf::from("tidegate"),
         None => build()?,
     };
-    Setup::new(nginx, tidegate, options.pin)
+    Setup::new(nginx, tidegate, options.processor())
 }
 
 /// Build Tidegate's release binary beside this program, so that no stale one is measured.

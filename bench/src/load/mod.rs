@@ -2,11 +2,11 @@
 //! its connections, checks that the answers are right, and then runs until the meter says
 //! that the window is over.
 
-pub(crate) mod bulk;
 pub(crate) mod echo;
 pub(crate) mod get;
 pub(crate) mod handshake;
 pub(crate) mod idle;
+pub(crate) mod stream;
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ const STALL: Duration = Duration::from_secs(10);
 pub(crate) const GLANCE: Duration = Duration::from_millis(50);
 /// How many connections or tunnels a load uses.
 pub(crate) const CONNECTIONS: usize = 64;
+/// The same for large messages: few, so that what is in flight fits into a cache.
+pub(crate) const BULK_TUNNELS: usize = 4;
 
 /// How long to run.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,7 @@ pub(crate) struct Span {
 /// What was seen within the window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
-    /// Completed operations (bytes, for bulk).
+    /// Completed operations (bytes, for streams).
     pub(crate) operations: u64,
     /// Operations of the whole run, warm-up included.
     pub(crate) all_operations: u64,

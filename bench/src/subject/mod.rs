@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use crate::error::{BenchError, Context as _, Result};
 use crate::load::get::is_answer;
 use crate::poll::pause;
@@ -69,7 +72,7 @@ pub(crate) struct Setup {
     pub(crate) directory: PathBuf,
     /// Limit of open files, inherited by every process.
     pub(crate) open_files: u64,
-    /// Processor that proxies are bound to.
+    /// Processor that proxies have for themselves.
     pub(crate) pin: Option<usize>,
 }
 
@@ -152,10 +155,9 @@ enum Proxy {
 pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr) -> Result<Running> {
     let begun = Instant::now();
     if subject == Subject::Relay {
-        let helper = Helper::start(&["relay", &backend.to_string()])?;
+        let helper = on_its_processor(setup, || Helper::start(&["relay", &backend.to_string()]))?;
         let address = helper.address;
         let tree = Tree::of(helper.child.id())?;
-        pin(setup, &tree)?;
         return Ok(Running { proxy: Proxy::Relay { _helper: helper }, address, tree, start_up: begun.elapsed() });
     }
     let address = SocketAddr::from(([127, 0, 0, 1], net::free_port()?));
@@ -168,7 +170,7 @@ pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr) -> Res
     let copy = log.try_clone().during("create a log")?;
     command.stdin(Stdio::null()).stdout(copy).stderr(log);
     let begun = Instant::now();
-    let mut child = command.spawn().during(format!("start {}", subject.name()))?;
+    let mut child = on_its_processor(setup, || command.spawn().during(format!("start {}", subject.name())))?;
     if let Err(why) = wait_for_answer(&mut child, address) {
         end(&mut child);
         let log = tail(&log_path);
@@ -176,24 +178,32 @@ pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr) -> Res
     }
     let start_up = begun.elapsed();
     let tree = Tree::of(child.id())?;
-    let running = Running { proxy: Proxy::Program { child }, address, tree, start_up };
-    pin(setup, &running.tree)?;
-    Ok(running)
+    Ok(Running { proxy: Proxy::Program { child }, address, tree, start_up })
 }
 
-/// Bind all threads of the proxy to one processor. The generator and the backend stay free.
-fn pin(setup: &Setup, tree: &Tree) -> Result<()> {
-    let Some(processor) = setup.pin else { return Ok(()) };
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(processor);
-    for &id in tree.ids() {
-        let threads = fs::read_dir(format!("/proc/{id}/task")).during("list threads")?;
-        for thread in threads.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
-            rustix::thread::sched_setaffinity(rustix::process::Pid::from_raw(thread), &set)
-                .during("sched_setaffinity")?;
-        }
+/// Start something on the proxy's processor, if it is to have one for itself: a process
+/// inherits where its parent's thread may run. This thread goes back to the others then.
+fn on_its_processor<T>(setup: &Setup, start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(processor) = setup.pin else { return start() };
+    bind(|cpu| cpu == processor)?;
+    let started = start();
+    keep_off(processor)?;
+    started
+}
+
+/// Keep this thread, and what it starts from now on, off the proxy's processor.
+pub(crate) fn keep_off(processor: usize) -> Result<()> {
+    bind(|cpu| cpu != processor)
+}
+
+/// Bind this thread to the processors that `chosen` takes; the kernel leaves out those that
+/// do not exist.
+fn bind(chosen: impl Fn(usize) -> bool) -> Result<()> {
+    let mut set = CpuSet::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| chosen(*cpu)) {
+        set.set(cpu);
     }
-    Ok(())
+    sched_setaffinity(None, &set).during("sched_setaffinity")
 }
 
 /// Ask until there is an answer: the first that comes, not the first `listen`.
@@ -237,7 +247,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let Proxy::Program { child } = &mut self.proxy else { return };
         // SIGTERM first: nginx's master ends its workers then, and would leave them on SIGKILL.
-        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             // Where it has ended by itself there is nobody to tell.
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         }

@@ -1,4 +1,4 @@
-//! Bulk: messages back to back over a few tunnels, in one direction. An operation is a
+//! Streams: messages back to back over a few tunnels, in one direction. An operation is a
 //! byte that reached the client (down) or that the client's socket took (up).
 
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -6,14 +6,14 @@ use std::net::{SocketAddr, TcpStream};
 
 use rustix::net::RecvFlags;
 
-use super::{GLANCE, Meter, Window};
+use super::{BULK_TUNNELS, GLANCE, Meter, Window};
 use crate::error::{BenchError, Context as _, Result};
 use crate::net::Sources;
 use crate::poll::{Interest, Poller};
 use crate::ws;
 
-/// Tunnels at a time.
-const TUNNELS: usize = 4;
+/// Bytes of payload of a message.
+const SIZE: usize = 1 << 20;
 
 /// Which way the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,32 +24,32 @@ pub(crate) enum Way {
     Up,
 }
 
-/// Run the load with messages of `size` bytes.
-pub(crate) fn run(to: SocketAddr, size: usize, way: Way, meter: Meter<'_>) -> Result<Window> {
+/// Run the load.
+pub(crate) fn run(to: SocketAddr, way: Way, meter: Meter<'_>) -> Result<Window> {
     let poller = Poller::new()?;
     let mut sources = Sources::new();
     let mut streams = Vec::new();
-    for token in 0..TUNNELS {
+    for token in 0..BULK_TUNNELS {
         let (path, interest) = match way {
-            Way::Down => (format!("/ws/stream/{size}"), Interest::Read),
+            Way::Down => (format!("/ws/stream/{SIZE}"), Interest::Read),
             Way::Up => ("/ws/sink".to_owned(), Interest::Write),
         };
         let mut stream = sources.tunnel(to, &path)?;
         if way == Way::Down {
-            check_first(&mut stream, size)?;
+            check_first(&mut stream)?;
         }
         poller.add(&stream, token, interest)?;
         streams.push(stream);
     }
     match way {
         Way::Down => receive(poller, &streams, meter),
-        Way::Up => send(poller, &mut streams, size, meter),
+        Way::Up => send(poller, &mut streams, meter),
     }
 }
 
 /// The first message, compared byte by byte; the later ones are only counted.
-fn check_first(stream: &mut TcpStream, size: usize) -> Result<()> {
-    let expected = ws::message(&ws::payload(size), false);
+fn check_first(stream: &mut TcpStream) -> Result<()> {
+    let expected = ws::message(&ws::payload(SIZE), false);
     let mut got = vec![0; expected.len()];
     stream.set_nonblocking(false).during("blocking mode")?;
     stream.read_exact(&mut got).during("read a message")?;
@@ -79,8 +79,8 @@ fn receive(mut poller: Poller, streams: &[TcpStream], mut meter: Meter<'_>) -> R
     }
 }
 
-fn send(mut poller: Poller, streams: &mut [TcpStream], size: usize, mut meter: Meter<'_>) -> Result<Window> {
-    let message = ws::message(&ws::payload(size), true);
+fn send(mut poller: Poller, streams: &mut [TcpStream], mut meter: Meter<'_>) -> Result<Window> {
+    let message = ws::message(&ws::payload(SIZE), true);
     let bytes = message.repeat((1usize << 20).div_ceil(message.len()));
     let mut places = vec![0usize; streams.len()];
     let mut ready = Vec::new();
