@@ -1,0 +1,17 @@
+//! One module per behaviour of the proxy, each test with its configuration inline and
+//! bytes asserted at both ends. Where nginx is the model, the case runs against both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod backpressure;
+mod bulk;
+mod early_bytes;
+mod half_close;
+mod idle_timeout;
+mod resets;
+mod upgrade;
