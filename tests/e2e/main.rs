@@ -8,10 +8,19 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access_log;
+mod auth_basic;
 mod backpressure;
+mod balance;
 mod bulk;
 mod early_bytes;
 mod half_close;
+mod handshake_checks;
+mod headers;
+mod http;
 mod idle_timeout;
+mod origin;
 mod resets;
+mod routing;
+mod timeouts;
 mod upgrade;

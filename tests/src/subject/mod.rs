@@ -89,6 +89,7 @@ impl Setup {
     }
 
     /// What `%name%` stands for in the configuration.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where a number or an address is given")]
     pub fn var(mut self, name: &str, value: impl ToString) -> Self {
         self.vars.push((name.to_owned(), value.to_string()));
         self
@@ -234,6 +235,7 @@ impl Proxy {
     }
 
     /// What `%name%` stands for from now on.
+    #[expect(clippy::needless_pass_by_value, reason = "reads better where a number or an address is given")]
     pub fn set_var(&mut self, name: &str, value: impl ToString) {
         self.vars.retain(|(n, _)| n != name);
         self.vars.push((name.to_owned(), value.to_string()));

@@ -49,9 +49,10 @@ impl Nginx {
     #[track_caller]
     pub(super) fn start(http: &str, dir: &TempDir) -> Self {
         let (port, address) = hold_a_port();
-        let listen = format!("{address} reuseport");
         let http = if http.contains("server {") { http.to_owned() } else { format!("server {{ listen %listen%;\n{http}\n}}") };
-        let conf = dir.write("nginx.conf", whole(&http.replace("%listen%", &listen).replace("%guide%", GUIDE), dir.path()));
+        // A socket's options are given once; further servers share it by its address.
+        let http = http.replacen("%listen%", &format!("{address} reuseport"), 1).replace("%listen%", &address.to_string());
+        let conf = dir.write("nginx.conf", whole(&http.replace("%guide%", GUIDE), dir.path()));
         let log = dir.path().join("error.log");
         let output = std::fs::File::create(dir.path().join("nginx.out")).expect("a file for nginx's output");
         let child = Command::new(program())
