@@ -82,7 +82,9 @@ impl Drop for Nginx {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("nginx's log:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let telling = log.lines().filter(|line| !line.contains("[notice]") && !line.contains("closed keepalive"));
+            eprintln!("nginx's log:\n{}", telling.collect::<Vec<_>>().join("\n"));
         }
     }
 }
