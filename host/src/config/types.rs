@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secret::Secret;
 use crate::hook::{HookSet, OnFailure};
 
 /// A whole configuration file.
@@ -136,8 +137,8 @@ pub struct Plugin {
     pub name: Arc<str>,
     /// Where the component comes from.
     pub source: PluginSource,
-    /// Its configuration: a JSON object.
-    pub config: String,
+    /// Its configuration: a JSON object. It may hold secrets, so `Debug` does not show it.
+    pub config: Secret,
     /// What a failure of a call means.
     pub on_failure: OnFailure,
     /// The longest that one call may take.
@@ -174,14 +175,29 @@ pub enum Instances {
 /// A place in the configuration text, and where the parts of a plugin's config stand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
-    /// 1-based; 0 where there is none (a generated stock plugin).
+    /// The file's label, as in every problem.
+    pub file: Arc<str>,
+    /// 1-based; 0 where there is none (a stock plugin of a file without the keys for it).
     pub line: usize,
     /// 1-based.
     pub column: usize,
     /// The key path: `plugins.jwt.config`.
     pub path: String,
-    /// JSON pointer within the plugin's config → line and column.
-    pub pointers: Vec<(String, usize, usize)>,
+    /// Where each value of the plugin's config stands.
+    pub pointers: Vec<Spot>,
+}
+
+/// Where one value of a plugin's config stands in the configuration text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// The value's JSON pointer (RFC 6901) within the plugin's config: `/users`.
+    pub pointer: String,
+    /// The key path of the text that it comes from: `sites[0].routes[1].auth_basic.users`.
+    pub path: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based.
+    pub column: usize,
 }
 
 /// One `[[sites]]`. nginx: `server`.

@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
 #[derive(Debug, Clone)]
 pub struct View {
+    /// Its number within the process: what `request_id` is made of.
+    pub serial: u64,
     /// The method as sent.
     pub method: Method,
+    /// The protocol version that the client speaks.
+    pub version: Version,
     /// The request target as the client sent it: path and query.
     pub path_with_query: String,
     /// Normalised path for matching, as nginx's `$uri`.

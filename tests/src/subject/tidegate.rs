@@ -14,7 +14,7 @@ pub(super) struct InProcess {
 impl InProcess {
     pub(super) fn start(text: &str, dir: &Path) -> Result<Self, String> {
         let config = load_str(text, dir).map_err(|problems| problems.to_string())?;
-        let server = Server::start(config).map_err(|error| error.to_string())?;
+        let server = Server::start(&config).map_err(|error| error.to_string())?;
         Ok(Self { server })
     }
 
@@ -24,7 +24,7 @@ impl InProcess {
 
     pub(super) fn reload(&self, text: &str, dir: &Path) -> Result<(), String> {
         let config = load_str(text, dir).map_err(|problems| problems.to_string())?;
-        self.server.reload(config).map_err(|error| error.to_string())
+        self.server.reload(&config).map_err(|error| error.to_string())
     }
 
     pub(super) fn open_tunnels(&self) -> usize {

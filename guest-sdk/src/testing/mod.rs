@@ -1,0 +1,68 @@
+//! The native test kit: the plugin's own code, with its calls to
+//! [`request`](crate::request) and the rest, under plain `cargo test`.
+//!
+//! Off wasm32 the SDK's functions read a request made by hand instead of asking a host.
+//! What they read is the thread's own, so tests may run side by side.
+//!
+//! ```
+//! use tidegate_plugin::{request, testing};
+//!
+//! let request = testing::Request::get("/chat/../ws?room=1")
+//!     .header("Host", "Example.com:8080")
+//!     .header("Origin", "https://app.example.com")
+//!     .variable("remote_user", "ann");
+//! testing::with(&request, || {
+//!     assert_eq!(request::path(), "/ws");
+//!     assert_eq!(request::host(), "example.com");
+//!     assert_eq!(request::header("origin").as_deref(), Some(&b"https://app.example.com"[..]));
+//!     assert_eq!(request::variable("arg_room").as_deref(), Some("1"));
+//!     assert_eq!(request::variable("remote_user").as_deref(), Some("ann"));
+//! });
+//! ```
+
+mod exchange;
+mod host;
+mod path;
+
+use std::time::Duration;
+
+pub use exchange::{Request, Response};
+pub(crate) use host::{clock, log, metrics, request, response};
+
+use crate::log::Level;
+use crate::{ConfigError, Plugin, config};
+
+/// Make a plugin as the host would: from its configuration as JSON.
+///
+/// # Errors
+/// What the operator would be shown.
+pub fn configure<P: Plugin>(document: &str) -> Result<P, ConfigError> {
+    config::parse(document).and_then(P::configure)
+}
+
+/// Run `hook` with this as the current request.
+pub fn with<R>(request: &Request, hook: impl FnOnce() -> R) -> R {
+    host::during(Some(request.clone()), None, hook)
+}
+
+/// Run `hook` with this request and this head of a response, as the hooks
+/// `response-headers` and `access-log` are.
+pub fn with_response<R>(request: &Request, response: &Response, hook: impl FnOnce() -> R) -> R {
+    host::during(Some(request.clone()), Some(response.clone()), hook)
+}
+
+/// The lines that this thread's plugins logged since the last call.
+pub fn take_log() -> Vec<(Level, String)> {
+    host::take_log()
+}
+
+/// The value of a counter or gauge, or the number of observations of a histogram; none
+/// where no plugin of this thread registered such a series.
+pub fn metric(name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    host::metric(name, labels)
+}
+
+/// What [`crate::clock`] says on this thread from now on; both start at 0.
+pub fn set_clock(monotonic: Duration, unix: Duration) {
+    host::set_clock(monotonic, unix);
+}

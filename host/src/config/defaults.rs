@@ -1,0 +1,80 @@
+//! Every default of the configuration and every bound of a value, in one place. The key
+//! table shows them and the reader applies them.
+
+use std::time::Duration;
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// `server.drain_timeout`: as the guides' `worker_shutdown_timeout`; nginx has no limit.
+pub const DRAIN_TIMEOUT: Duration = seconds(30);
+/// `server.header_timeout`: nginx's `client_header_timeout`.
+pub const HEADER_TIMEOUT: Duration = seconds(60);
+/// `server.keepalive_timeout`: nginx's `keepalive_timeout`.
+pub const KEEPALIVE_TIMEOUT: Duration = seconds(75);
+/// `server.max_head`, bytes: about nginx's `large_client_header_buffers 4 8k`, twice over.
+pub const MAX_HEAD: u64 = 64 << 10;
+/// `log.level`.
+pub const LOG_LEVEL: &str = "info";
+/// `access_log.path`.
+pub const ACCESS_LOG: &str = "off";
+/// `access_log.format`.
+pub const ACCESS_LOG_FORMAT: &str = "combined";
+/// `listeners.backlog`: nginx's on Linux.
+pub const BACKLOG: u64 = 511;
+/// `upstreams.policy`: what nginx does without a directive.
+pub const POLICY: &str = "round-robin";
+/// `upstreams.keepalive`, connections.
+pub const UPSTREAM_KEEPALIVE: u64 = 32;
+/// `upstreams.keepalive_timeout`: nginx's.
+pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `peers.weight`: nginx's.
+pub const WEIGHT: u64 = 1;
+/// `plugins.on_failure`.
+pub const ON_FAILURE: &str = "closed";
+/// `plugins.deadline`.
+pub const DEADLINE: Duration = Duration::from_millis(10);
+/// `plugins.deadline` of auth-basic: a bcrypt hash is slow on purpose.
+pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
+/// `plugins.memory`, bytes.
+pub const MEMORY: u64 = 16 << 20;
+/// `plugins.instances`.
+pub const INSTANCES: &str = "reused";
+/// `maps.default`: nginx's.
+pub const MAP_DEFAULT: &str = "";
+/// `routers`.
+pub const ROUTERS: &[&str] = &["router"];
+/// `sites.missing_origin`.
+pub const MISSING_ORIGIN: &str = "deny";
+/// `timeouts.connect`: nginx's `proxy_connect_timeout`.
+pub const CONNECT_TIMEOUT: Duration = seconds(60);
+/// `timeouts.read`: nginx's `proxy_read_timeout`.
+pub const READ_TIMEOUT: Duration = seconds(60);
+/// `timeouts.send`: nginx's `proxy_send_timeout`.
+pub const SEND_TIMEOUT: Duration = seconds(60);
+/// `sites.upgrade`.
+pub const UPGRADE: &[&str] = &["websocket"];
+
+/// The shortest time that a deadline or timeout may be.
+pub const LEAST_TIME: Duration = Duration::from_millis(1);
+/// The longest time that may be waited for anything; more is surely a slip.
+pub const MOST_TIME: Duration = seconds(365 * 86_400);
+/// The longest that one call of a plugin may take.
+pub const MOST_DEADLINE: Duration = seconds(60);
+/// The least that `server.max_head` may be: what the HTTP parser asks for.
+pub const LEAST_HEAD: u64 = 8 << 10;
+/// The most that `server.max_head` may be.
+pub const MOST_HEAD: u64 = 16 << 20;
+/// The least memory of an instance: one Wasm page.
+pub const LEAST_MEMORY: u64 = 64 << 10;
+/// The most memory of an instance: what 32 bits address.
+pub const MOST_MEMORY: u64 = 4 << 30;
+/// The most worker threads.
+pub const MOST_WORKERS: u64 = 1024;
+/// The longest accept queue.
+pub const MOST_BACKLOG: u64 = 65_535;
+/// The most idle connections to one peer.
+pub const MOST_KEEPALIVE: u64 = 65_536;
+/// The largest weight of a peer.
+pub const MOST_WEIGHT: u64 = 65_535;

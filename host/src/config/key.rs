@@ -1,0 +1,224 @@
+//! What a key of the configuration is: where it stands, what it takes, what it is without.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::units::{ShownDuration, ShownSize};
+
+/// A table of the file that has keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Top,
+    Server,
+    Log,
+    AccessLog,
+    Admin,
+    Listener,
+    Upstream,
+    Peer,
+    Plugin,
+    Map,
+    Site,
+    Route,
+    Timeouts,
+    AuthBasic,
+}
+
+impl Section {
+    /// Every section, in the order of the reference.
+    pub(super) const ALL: [Self; 14] = [
+        Self::Top,
+        Self::Server,
+        Self::Log,
+        Self::AccessLog,
+        Self::Admin,
+        Self::Listener,
+        Self::Upstream,
+        Self::Peer,
+        Self::Plugin,
+        Self::Map,
+        Self::Site,
+        Self::Route,
+        Self::Timeouts,
+        Self::AuthBasic,
+    ];
+
+    /// As it is written in the file.
+    pub(super) fn heading(self) -> &'static str {
+        match self {
+            Self::Top => "top level",
+            Self::Server => "[server]",
+            Self::Log => "[log]",
+            Self::AccessLog => "[access_log]",
+            Self::Admin => "[admin]",
+            Self::Listener => "[[listeners]]",
+            Self::Upstream => "[upstreams.NAME]",
+            Self::Peer => "peers = [{ … }]",
+            Self::Plugin => "[plugins.NAME]",
+            Self::Map => "[maps.NAME]",
+            Self::Site => "[[sites]]",
+            Self::Route => "[[sites.routes]]",
+            Self::Timeouts => "timeouts = { … }",
+            Self::AuthBasic => "auth_basic = { … }",
+        }
+    }
+
+    /// What it is for.
+    pub(super) fn doc(self) -> &'static str {
+        match self {
+            Self::Top => "The tables that a file consists of.",
+            Self::Server => "What concerns the process.",
+            Self::Log => "What the process says about itself, on standard error.",
+            Self::AccessLog => "One line per request or tunnel. nginx: `access_log`.",
+            Self::Admin => "The operator's own HTTP address; without the table there is none.",
+            Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
+            Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Plugin => {
+                "A Wasm component. One named `router`, `header-map`, `origin-check` or `auth-basic` takes the place \
+                 of that stock plugin everywhere: it gets the configuration that Tidegate makes for the stock one, \
+                 and the keys of its `config` on top."
+            }
+            Self::Map => "A variable `$NAME` for header values, made from others. nginx: `map`.",
+            Self::Site => {
+                "What is served under some host names; at least one. Keys that routes know too are the default of \
+                 all its routes. nginx: `server`."
+            }
+            Self::Route => "What happens to requests for some paths. nginx: `location`.",
+            Self::Timeouts => "Each one that is absent on a route is the site's.",
+            Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
+        }
+    }
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within bounds.
+    Count { least: u64, most: u64 },
+    /// See [`super::units::parse_duration`].
+    Duration { least: Duration, most: Duration },
+    /// See [`super::units::parse_size`].
+    Size { least: u64, most: u64 },
+    /// A string that is not empty.
+    Text,
+    /// A string that may be empty.
+    AnyText,
+    /// `IP:PORT`.
+    Address,
+    /// One of these words. The `later` ones are known and not there yet.
+    Choice { now: &'static [&'static str], later: &'static [&'static str] },
+    /// A list of strings.
+    Texts,
+    /// A table of strings.
+    TextMap,
+    /// A table of anything that JSON can express.
+    Free,
+    /// A string, or `{ from_file = … }`, or `{ from_env = … }`.
+    Secret,
+    /// A table with keys of its own.
+    Table(Section),
+    /// A list of such tables.
+    Tables(Section),
+    /// A table of such tables, by name.
+    Named(Section),
+    /// A list whose items are strings or such tables.
+    TextsOrTables(Section),
+    /// Such a table, or `false`.
+    TableOrFalse(Section),
+    /// Known, and not there yet.
+    Later,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("boolean"),
+            Self::Count { least, most } => write!(f, "integer, {least} to {most}"),
+            Self::Duration { least, .. } if least.is_zero() => f.write_str("duration, 0s too"),
+            Self::Duration { .. } => f.write_str("duration"),
+            Self::Size { least, most } => write!(f, "size, {} to {}", ShownSize(*least), ShownSize(*most)),
+            Self::Text | Self::AnyText => f.write_str("string"),
+            Self::Address => f.write_str("`IP:PORT`"),
+            Self::Choice { now, .. } => {
+                for (i, word) in now.iter().enumerate() {
+                    write!(f, "{}`\"{word}\"`", if i == 0 { "" } else { " or " })?;
+                }
+                Ok(())
+            }
+            Self::Texts => f.write_str("list of strings"),
+            Self::TextMap => f.write_str("table of strings"),
+            Self::Free => f.write_str("table"),
+            Self::Secret => f.write_str("string, `{ from_file = \"…\" }` or `{ from_env = \"…\" }`"),
+            Self::Table(section) | Self::Tables(section) | Self::Named(section) => {
+                write!(f, "`{}`", section.heading())
+            }
+            Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
+            Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::Later => f.write_str("not supported yet"),
+        }
+    }
+}
+
+/// What a key is where the file does not have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Default {
+    /// It must be there.
+    Required,
+    /// Nothing, or something that the file's other parts decide: as described.
+    Other(&'static str),
+    Flag(bool),
+    Count(u64),
+    Duration(Duration),
+    Size(u64),
+    Text(&'static str),
+    Texts(&'static [&'static str]),
+}
+
+impl fmt::Display for Default {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Required => f.write_str("required"),
+            Self::Other(text) => f.write_str(text),
+            Self::Flag(flag) => write!(f, "`{flag}`"),
+            Self::Count(count) => write!(f, "`{count}`"),
+            Self::Duration(duration) => write!(f, "`\"{}\"`", ShownDuration(*duration)),
+            Self::Size(size) => write!(f, "`\"{}\"`", ShownSize(*size)),
+            Self::Text(text) => write!(f, "`{text:?}`"),
+            Self::Texts(texts) => write!(f, "`{texts:?}`"),
+        }
+    }
+}
+
+/// A key of the configuration. All of them stand in [`super::keys`].
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Where it may stand.
+    pub(super) sections: &'static [Section],
+    pub(super) kind: Kind,
+    pub(super) default: Default,
+    /// nginx's directives for it, or empty.
+    pub(super) nginx: &'static str,
+    /// One sentence, without what `kind` and `default` say.
+    pub(super) doc: &'static str,
+}
+
+impl Key {
+    /// Whether it may stand in this section.
+    pub(super) fn stands_in(&self, section: Section) -> bool {
+        self.sections.contains(&section)
+    }
+
+    /// Whether it can be used, and is not just known to come.
+    pub(super) fn supported(&self) -> bool {
+        !matches!(self.kind, Kind::Later)
+    }
+
+    /// nginx's directives that mean this key and nothing else.
+    pub(super) fn directives(&self) -> impl Iterator<Item = &'static str> {
+        self.nginx.split(", ").filter(|d| !d.is_empty() && !d.contains(' '))
+    }
+}

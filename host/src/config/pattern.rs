@@ -1,0 +1,176 @@
+//! The forms of `match`, of site names and of templates: what the stock plugins will be
+//! handed, checked while line and column are at hand.
+
+use regex_lite::Regex;
+
+/// A route's `match`. nginx: `location`.
+#[derive(Debug)]
+pub(super) enum Match<'a> {
+    /// `= /x`
+    Exact(&'a str),
+    /// `/x` and `^~ /x`
+    Prefix(&'a str),
+    /// `~ re` and `~* re`
+    Regex(Regex),
+}
+
+/// Why a text is not a `match`, a site's name or a template, and what to do.
+pub(super) struct Fault {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Fault {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+const MATCH_FORMS: &str = "one of `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`";
+
+/// Read a route's `match`.
+pub(super) fn parse_match(text: &str) -> Result<Match<'_>, Fault> {
+    let (modifier, rest) = match text.split_once(' ') {
+        Some((modifier @ ("=" | "^~" | "~" | "~*"), rest)) => (modifier, rest.trim_start()),
+        _ => ("", text),
+    };
+    let path = |path: &str| {
+        if path.starts_with('/') {
+            return Ok(());
+        }
+        let hint = match path.chars().next() {
+            Some('@') => "named locations do not exist here".to_owned(),
+            Some('~' | '=' | '^') => format!("{MATCH_FORMS}, with the space"),
+            _ => MATCH_FORMS.to_owned(),
+        };
+        Err(Fault::hinted(format!("\"{path}\" is not a path: it does not begin with `/`"), hint))
+    };
+    match modifier {
+        "=" => path(rest).map(|()| Match::Exact(rest)),
+        "" | "^~" => path(rest).map(|()| Match::Prefix(rest)),
+        _ if rest.is_empty() => Err(Fault::new("has no regular expression")),
+        "~*" => regex(rest, true).map(Match::Regex),
+        _ => regex(rest, false).map(Match::Regex),
+    }
+}
+
+/// Compile a regular expression in the dialect of the stock plugins.
+pub(super) fn regex(text: &str, ignore_case: bool) -> Result<Regex, Fault> {
+    regex_lite::RegexBuilder::new(text).case_insensitive(ignore_case).build().map_err(|e| {
+        let look = ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|l| text.contains(l));
+        let message = format!("the regular expression `{text}` does not compile: {e}");
+        if look { Fault::hinted(message, "look-around does not exist here") } else { Fault::new(message) }
+    })
+}
+
+/// Compile what follows `~` or `~*`; none where the text is not marked as a regular
+/// expression.
+pub(super) fn marked_regex(text: &str) -> Option<Result<Regex, Fault>> {
+    let rest = text.strip_prefix('~')?;
+    Some(match rest.strip_prefix('*') {
+        Some(rest) => regex(rest, true),
+        None => regex(rest, false),
+    })
+}
+
+/// Check a site's name. nginx: `server_name`.
+pub(super) fn check_site_name(name: &str) -> Result<(), Fault> {
+    if let Some(regex) = marked_regex(name) {
+        return regex.map(|_| ());
+    }
+    if name.is_empty() {
+        return Err(Fault::hinted("must not be empty", "for requests without Host, `default = true`"));
+    }
+    if name.starts_with('.') {
+        return Err(Fault::hinted(
+            format!("\"{name}\" begins with a dot"),
+            format!("write both \"{}\" and \"*{name}\"", name.trim_start_matches('.')),
+        ));
+    }
+    if name.contains("://") || name.contains('/') {
+        return Err(Fault::hinted(format!("\"{name}\" is not a host name"), "the name alone, without scheme and path"));
+    }
+    let ipv6 = name.starts_with('[') && name.ends_with(']');
+    if name.contains(':') && !ipv6 {
+        return Err(Fault::hinted(format!("\"{name}\" has a port"), "the name alone: the port is the listener's"));
+    }
+    let inner = name.strip_prefix("*.").or_else(|| name.strip_suffix(".*")).unwrap_or(name);
+    if inner.contains('*') || inner.is_empty() {
+        return Err(Fault::hinted(
+            format!("\"{name}\" has its `*` in a wrong place"),
+            "it is a whole first or last label: \"*.example.com\" or \"mail.*\"",
+        ));
+    }
+    if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Fault::new(format!("\"{name}\" is not a host name")));
+    }
+    Ok(())
+}
+
+/// The variables of a template: `$name` and `${name}`; `$$` is a dollar sign.
+pub(super) fn variables(template: &str) -> Result<Vec<&str>, Fault> {
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once('$') {
+        if let Some(literal) = after.strip_prefix('$') {
+            rest = literal;
+            continue;
+        }
+        let (name, tail) = match after.strip_prefix('{') {
+            Some(inner) => inner.split_once('}').ok_or_else(|| Fault::new("has a `${` without its `}`"))?,
+            None => after.split_at(after.find(|c: char| !is_name(c)).unwrap_or(after.len())),
+        };
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(Fault::hinted("has a `$` without a variable's name", "a dollar sign is `$$`"));
+        }
+        found.push(name);
+        rest = tail;
+    }
+    Ok(found)
+}
+
+/// Whether the character may stand in a variable's name.
+pub(super) fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_are_told_apart() {
+        assert!(matches!(parse_match("/ws"), Ok(Match::Prefix("/ws"))));
+        assert!(matches!(parse_match("^~ /ws"), Ok(Match::Prefix("/ws"))));
+        assert!(matches!(parse_match("= /a b"), Ok(Match::Exact("/a b"))));
+        assert!(matches!(parse_match("/a b"), Ok(Match::Prefix("/a b"))));
+        let Ok(Match::Regex(re)) = parse_match(r"~* ^/A(?<tail>.*)$") else { panic!("no regex") };
+        assert!(re.is_match("/ab"));
+        for wrong in ["ws", "=/ws", "~/ws", "~*", "~ ", "@named", "", "= ws", "~ (", "~ (?=x)"] {
+            assert!(parse_match(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn site_names_have_three_forms_and_regular_expressions() {
+        for name in ["a.example.com", "*.example.com", "mail.*", "localhost", "_", "[::1]", "~^x\\d+\\.y$", "~*^X$"] {
+            assert!(check_site_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".example.com", "a.*.com", "*", "*.", "x*.com", "a:80", "http://a", "a/b", "a b", "~("] {
+            assert!(check_site_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn templates_name_their_variables() {
+        assert_eq!(variables("a $b ${c}d $$e $f-g").ok(), Some(vec!["b", "c", "f"]));
+        assert_eq!(variables("").ok(), Some(vec![]));
+        for wrong in ["$", "a$ b", "${a", "${}", "${a-b}", "$-"] {
+            assert!(variables(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The second pass: from tables to the resolved types. Every part reports what it finds
+//! wrong and goes on as well as it can; the result counts only if nothing was found.
+
+mod headers;
+mod maps;
+mod plugin;
+mod route;
+mod server;
+mod site;
+mod stock;
+mod upstream;
+
+use super::context::Context;
+use super::keys as k;
+use super::pattern::{self, Fault, Match};
+use super::reader::{Reader, Text};
+use super::types::{Config, Route};
+use super::variables::Variables;
+use plugin::Plugins;
+use stock::RouterTable;
+use upstream::Upstreams;
+
+/// What has been made so far.
+struct Build<'a> {
+    upstreams: Upstreams,
+    plugins: Plugins,
+    maps: Vec<maps::Map<'a>>,
+    variables: Variables,
+    router: RouterTable,
+    routes: Vec<Route>,
+}
+
+/// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
+pub(super) fn resolve(root: &Reader<'_>) -> Config {
+    let plugins = Plugins::read(root);
+    let maps = maps::read(root);
+    let mut defined = captures(root);
+    defined.extend(maps.iter().map(|m| m.name.to_owned()));
+    let variables = Variables { defined, open: plugins.has_foreign() };
+    maps::check(&maps, &variables);
+    let mut build = Build {
+        upstreams: Upstreams::read(root),
+        plugins,
+        maps,
+        variables,
+        router: RouterTable::default(),
+        routes: Vec::new(),
+    };
+    let sites = site::sites(root, &mut build);
+    let routers = routers(root, &mut build);
+    Config {
+        server: server::settings(root),
+        access_log: server::access_log(root),
+        admin: server::admin(root),
+        listeners: server::listeners(root),
+        upstreams: build.upstreams.list,
+        plugins: build.plugins.list,
+        routers,
+        sites,
+        routes: build.routes,
+    }
+}
+
+/// `routers`: only `router` and `stock:router` are told the sites; others have their own
+/// configuration.
+fn routers(root: &Reader<'_>, build: &mut Build<'_>) -> Vec<usize> {
+    let Some(texts) = root.texts(&k::ROUTERS) else {
+        let made = build.router.generate(root);
+        return vec![build.plugins.stock(root.cx, "router", made)];
+    };
+    if let Some(list) = root.own(&k::ROUTERS).filter(|l| l.node.items().is_empty()) {
+        root.cx.hinted(
+            list.at(),
+            &list.path,
+            "an empty list would find no route",
+            "leave it out, or write [\"router\"]",
+        );
+    }
+    let mut indexes: Vec<usize> = Vec::new();
+    for text in &texts {
+        let Some(index) = router(root, build, text) else { continue };
+        if indexes.contains(&index) {
+            root.cx.problem(text.at, &text.path, format!("router \"{}\" is in this list already", text.text));
+        } else {
+            indexes.push(index);
+        }
+    }
+    indexes
+}
+
+fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<usize> {
+    let made = build.router.generate(root);
+    match text.text {
+        "router" => Some(build.plugins.stock(root.cx, "router", made)),
+        "stock:router" => Some(build.plugins.pure_stock(root.cx, "router", made)),
+        name => match build.plugins.custom(root.cx, name) {
+            Ok(index) => index,
+            Err((message, hint)) => {
+                root.cx.hinted(text.at, &text.path, message, hint);
+                None
+            }
+        },
+    }
+}
+
+/// The named captures of all regular expressions: variables of the requests that match.
+fn captures(root: &Reader<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut take = |regex: &regex_lite::Regex| found.extend(regex.capture_names().flatten().map(str::to_owned));
+    for site in root.tables(&k::SITES) {
+        for name in site.own_texts(&k::NAMES) {
+            if let Some(Ok(regex)) = pattern::marked_regex(name.text) {
+                take(&regex);
+            }
+        }
+        for route in site.tables(&k::ROUTES) {
+            if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
+                take(&regex);
+            }
+        }
+    }
+    for value in root.named(&k::MAPS).iter().flat_map(|m| m.value.own_map(&k::MAP_VALUES)) {
+        if let Some(Ok(regex)) = pattern::marked_regex(value.name) {
+            take(&regex);
+        }
+    }
+    found
+}
+
+/// Report what is wrong with a text.
+fn note(cx: &Context, at: usize, path: &str, fault: Fault) {
+    match fault.hint {
+        Some(hint) => cx.hinted(at, path, fault.message, hint),
+        None => cx.problem(at, path, fault.message),
+    }
+}

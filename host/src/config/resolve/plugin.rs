@@ -1,0 +1,261 @@
+//! `[plugins.NAME]`, and the list of plugins that chains refer to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use crate::config::keys as k;
+use crate::config::reader::{Named, Reader};
+use crate::config::types::{Instances, Place, Plugin, PluginSource, Spot};
+use crate::config::{defaults, json, suggest};
+use crate::hook::{Hook, HookSet, OnFailure};
+
+/// The plugins that are embedded in the binary.
+pub(super) const STOCK: [&str; 4] = ["router", "header-map", "origin-check", "auth-basic"];
+
+/// A plugin without the configuration of one use.
+struct Definition {
+    source: PluginSource,
+    config: Map<String, Json>,
+    place: Place,
+    on_failure: OnFailure,
+    deadline: Duration,
+    memory: u64,
+    hooks: Option<HookSet>,
+    instances: Instances,
+}
+
+/// What the file's other keys say to a stock plugin.
+pub(super) struct Generated {
+    /// Its configuration.
+    pub(super) config: Map<String, Json>,
+    /// Where the configuration's parts stand.
+    pub(super) spots: Vec<Spot>,
+    /// The byte of the file where they begin.
+    pub(super) at: usize,
+    /// Their key path.
+    pub(super) path: String,
+    /// The hooks that have something to do; none for all.
+    pub(super) hooks: Option<HookSet>,
+}
+
+/// All of `[plugins.*]`, and the plugins made of them so far.
+#[derive(Default)]
+pub(super) struct Plugins {
+    definitions: HashMap<String, Definition>,
+    /// Names with a definition that is wrong: no reason for a second problem.
+    broken: Vec<String>,
+    pub(super) list: Vec<Plugin>,
+}
+
+impl Plugins {
+    /// `[plugins.*]`.
+    pub(super) fn read(root: &Reader<'_>) -> Self {
+        let mut all = Self::default();
+        for named in root.named(&k::PLUGINS) {
+            match definition(&named) {
+                Some(definition) => {
+                    all.definitions.insert(named.name.to_owned(), definition);
+                }
+                None => all.broken.push(named.name.to_owned()),
+            }
+        }
+        all
+    }
+
+    /// Whether some plugin is not a stock one.
+    pub(super) fn has_foreign(&self) -> bool {
+        !self.broken.is_empty() || self.definitions.values().any(|d| matches!(d.source, PluginSource::File(_)))
+    }
+
+    /// A plugin by its name in `[plugins.*]`, with its own configuration. `Err` is what to
+    /// say of a name that is not there.
+    pub(super) fn custom(
+        &mut self,
+        cx: &crate::config::Context,
+        name: &str,
+    ) -> Result<Option<usize>, (String, String)> {
+        let Some(definition) = self.definitions.get(name) else {
+            if self.broken.iter().any(|b| b == name) {
+                return Ok(None);
+            }
+            let message = format!("no plugin named \"{name}\"");
+            return Err((message, self.missing_hint(name)));
+        };
+        let place = Place { file: Arc::clone(&cx.file), ..definition.place.clone() };
+        let plugin = plugin(name, definition, definition.config.clone(), place, definition.hooks);
+        Ok(Some(self.share(plugin)))
+    }
+
+    fn missing_hint(&self, name: &str) -> String {
+        let stock = name.strip_prefix("stock:").unwrap_or(name);
+        let keys = match stock {
+            "origin-check" => "the key `origins` asks for it",
+            "auth-basic" => "the key `auth_basic` asks for it",
+            "header-map" => "it is in every chain that needs it",
+            "router" => "`routers` asks for it",
+            _ => {
+                let names: Vec<&str> = self.definitions.keys().map(String::as_str).collect();
+                return suggest::hint(name, names.iter().copied(), &format!("define it in [plugins.{name}]"));
+            }
+        };
+        format!("{keys}; with a configuration of its own: [plugins.NAME] component = \"stock:{stock}\"")
+    }
+
+    /// A stock plugin, or what `[plugins.*]` puts in its place, with the configuration
+    /// made for it.
+    pub(super) fn stock(&mut self, cx: &crate::config::Context, name: &str, made: Generated) -> usize {
+        let own = self.definitions.get(name);
+        let built_in;
+        let definition = match own {
+            Some(own) => own,
+            None => {
+                built_in = stock_definition(name);
+                &built_in
+            }
+        };
+        self.share(generated(cx, name, definition, made))
+    }
+
+    /// The stock router itself, whatever `[plugins.router]` says.
+    pub(super) fn pure_stock(&mut self, cx: &crate::config::Context, name: &str, made: Generated) -> usize {
+        self.share(generated(cx, name, &stock_definition(name), made))
+    }
+
+    /// The index of an equal plugin, or of this one, added. Where it stands does not make
+    /// a difference.
+    fn share(&mut self, plugin: Plugin) -> usize {
+        let equal = |p: &Plugin| Plugin { place: Place::default(), ..p.clone() };
+        let wanted = equal(&plugin);
+        if let Some(index) = self.list.iter().position(|p| p.name == wanted.name && equal(p) == wanted) {
+            return index;
+        }
+        self.list.push(plugin);
+        self.list.len() - 1
+    }
+}
+
+fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
+    let mut config = made.config;
+    let mut spots = definition.place.pointers.clone();
+    config.extend(definition.config.clone());
+    spots.extend(made.spots);
+    let (line, column) = cx.position(made.at);
+    let place = Place { file: Arc::clone(&cx.file), line, column, path: made.path, pointers: spots };
+    let hooks = match (definition.hooks, made.hooks) {
+        (Some(a), Some(b)) => Some(a.and(b)),
+        (a, b) => a.or(b),
+    };
+    plugin(name, definition, config, place, hooks)
+}
+
+fn plugin(
+    name: &str,
+    definition: &Definition,
+    config: Map<String, Json>,
+    place: Place,
+    hooks: Option<HookSet>,
+) -> Plugin {
+    Plugin {
+        name: name.into(),
+        source: definition.source.clone(),
+        config: Json::Object(config).to_string().into(),
+        on_failure: definition.on_failure,
+        deadline: definition.deadline,
+        memory: definition.memory,
+        hooks,
+        instances: definition.instances,
+        place,
+    }
+}
+
+/// A stock plugin that the file says nothing about.
+fn stock_definition(name: &str) -> Definition {
+    Definition {
+        source: PluginSource::Stock(name.to_owned()),
+        config: Map::new(),
+        place: Place::default(),
+        on_failure: OnFailure::default(),
+        deadline: if name == "auth-basic" { defaults::DEADLINE_AUTH_BASIC } else { defaults::DEADLINE },
+        memory: defaults::MEMORY,
+        hooks: None,
+        instances: Instances::default(),
+    }
+}
+
+fn definition(named: &Named<'_, Reader<'_>>) -> Option<Definition> {
+    let table = &named.value;
+    let source = source(named)?;
+    let is_basic = named.name == "auth-basic" || source == PluginSource::Stock("auth-basic".to_owned());
+    let stock = stock_definition(if is_basic { "auth-basic" } else { named.name });
+    let mut place = Place { path: table.path.clone(), ..Place::default() };
+    (place.line, place.column) = table.cx.position(table.at);
+    let config = table.own(&k::CONFIG).and_then(|item| {
+        let object = json::object(table.cx, item.node.table()?, &item.path, "", &mut place.pointers);
+        Some(object)
+    });
+    Some(Definition {
+        source,
+        config: config.unwrap_or_default(),
+        place,
+        on_failure: if table.text(&k::ON_FAILURE) == Some("open") { OnFailure::Open } else { OnFailure::Closed },
+        deadline: table.duration(&k::DEADLINE).unwrap_or(stock.deadline),
+        memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
+        hooks: hooks(table),
+        instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
+    })
+}
+
+/// `component`: a file that is there, or a stock plugin.
+fn source(named: &Named<'_, Reader<'_>>) -> Option<PluginSource> {
+    let table = &named.value;
+    let Some(text) = table.placed(&k::COMPONENT) else {
+        if STOCK.contains(&named.name) {
+            return Some(PluginSource::Stock(named.name.to_owned()));
+        }
+        if table.own(&k::COMPONENT).is_none() {
+            let hint = "a file, or \"stock:NAME\"";
+            table.cx.hinted(table.at, &table.path_of(&k::COMPONENT), "is missing", hint);
+        }
+        return None;
+    };
+    if text.text.is_empty() {
+        return None;
+    }
+    if let Some(stock) = text.text.strip_prefix("stock:") {
+        if STOCK.contains(&stock) {
+            return Some(PluginSource::Stock(stock.to_owned()));
+        }
+        let hint = suggest::hint(stock, STOCK, "");
+        table.cx.hinted(text.at, &text.path, format!("there is no stock plugin \"{stock}\""), hint);
+        return None;
+    }
+    if text.text.contains("://") {
+        let message = format!("\"{}\": components from a registry are not supported yet", text.text);
+        table.cx.hinted(text.at, &text.path, message, "there are files, and \"stock:NAME\"");
+        return None;
+    }
+    let path = table.cx.path(text.text);
+    if !path.is_file() {
+        table.cx.problem(text.at, &text.path, format!("no file {}", path.display()));
+        return None;
+    }
+    Some(PluginSource::File(path))
+}
+
+fn hooks(table: &Reader<'_>) -> Option<HookSet> {
+    let texts = table.texts(&k::HOOKS)?;
+    let mut set = HookSet::default();
+    for text in &texts {
+        match Hook::ALL.into_iter().find(|h| h.name() == text.text) {
+            Some(hook) => set = set.with(hook),
+            None => {
+                let hint = suggest::hint(text.text, Hook::ALL.map(Hook::name), "");
+                table.cx.hinted(text.at, &text.path, format!("no hook named \"{}\"", text.text), hint);
+            }
+        }
+    }
+    Some(set)
+}

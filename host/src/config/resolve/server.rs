@@ -1,0 +1,95 @@
+//! `[server]`, `[log]`, `[access_log]`, `[admin]` and `[[listeners]]`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::keys as k;
+use crate::config::reader::Reader;
+use crate::config::types::{AccessLog, Listener, LogFormat, LogTarget, ServerSettings};
+use crate::config::{Context, defaults};
+
+/// `[server]` and `[log]`.
+pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
+    let server = root.table(&k::SERVER);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    ServerSettings {
+        workers: server.count(&k::WORKERS).and_then(|n| usize::try_from(n).ok()).unwrap_or_else(cores),
+        drain_timeout: server.duration(&k::DRAIN_TIMEOUT).unwrap_or(defaults::DRAIN_TIMEOUT),
+        pid_file: server.text(&k::PID_FILE).map(|path| root.cx.path(path)),
+        cache_dir: match server.text(&k::CACHE_DIR) {
+            Some("off") => None,
+            Some(path) => Some(root.cx.path(path)),
+            None => user_cache(),
+        },
+        log_level: log_level(root),
+        header_timeout: server.duration(&k::HEADER_TIMEOUT).unwrap_or(defaults::HEADER_TIMEOUT),
+        keepalive_timeout: server.duration(&k::KEEPALIVE_TIMEOUT).unwrap_or(defaults::KEEPALIVE_TIMEOUT),
+        max_head: server.size(&k::MAX_HEAD).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+    }
+}
+
+/// Where a program of this user keeps what it can make anew; none without a home. The XDG
+/// specification has relative values ignored.
+fn user_cache() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(base.join("tidegate"))
+}
+
+fn log_level(root: &Reader<'_>) -> String {
+    let log = root.table(&k::LOG);
+    let level = log.text(&k::LEVEL).unwrap_or(defaults::LOG_LEVEL);
+    if let (Err(e), Some(text)) = (tracing_subscriber::EnvFilter::try_new(level), log.placed(&k::LEVEL)) {
+        let hint = "such as \"info\" or \"info,tidegate=debug\"";
+        root.cx.hinted(text.at, &text.path, format!("\"{level}\" is not a log filter: {e}"), hint);
+    }
+    level.to_owned()
+}
+
+/// `[access_log]`.
+pub(super) fn access_log(root: &Reader<'_>) -> AccessLog {
+    let log = root.table(&k::ACCESS_LOG);
+    let target = match log.text(&k::LOG_PATH) {
+        None | Some("off") => LogTarget::Off,
+        Some("stdout") => LogTarget::Stdout,
+        Some(path) => LogTarget::File(root.cx.path(path)),
+    };
+    let format = match log.text(&k::LOG_FORMAT) {
+        Some("upgrade") => LogFormat::Upgrade,
+        _ => LogFormat::Combined,
+    };
+    AccessLog { target, format }
+}
+
+/// `[admin]`.
+pub(super) fn admin(root: &Reader<'_>) -> Option<SocketAddr> {
+    root.table(&k::ADMIN).text(&k::ADMIN_ADDRESS)?.parse().ok()
+}
+
+/// `[[listeners]]`.
+pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
+    let mut seen: HashMap<SocketAddr, usize> = HashMap::new();
+    let tables = root.tables(&k::LISTENERS);
+    if tables.is_empty() {
+        none(root.cx, "listeners", "add [[listeners]] with address = \"127.0.0.1:8080\"");
+    }
+    let mut listeners = Vec::new();
+    for table in tables {
+        let Some(text) = table.placed(&k::LISTEN_ADDRESS) else { continue };
+        let Ok(address) = text.text.parse::<SocketAddr>() else { continue };
+        // Port 0 gives each its own.
+        if let Some(first) = seen.insert(address, text.at).filter(|_| address.port() != 0) {
+            let line = root.cx.position(first).0;
+            root.cx.problem(text.at, &text.path, format!("{address} is listened on already, at line {line}"));
+        }
+        let backlog = table.count(&k::BACKLOG).and_then(|n| u32::try_from(n).ok());
+        listeners.push(Listener { address, backlog: backlog.unwrap_or_default() });
+    }
+    listeners
+}
+
+/// A list of tables that may not be empty.
+pub(super) fn none(cx: &Context, what: &str, hint: &str) {
+    cx.hinted(0, what, format!("no {what}"), hint);
+}

@@ -1,0 +1,117 @@
+//! What the stock plugins origin-check, auth-basic and router are told.
+
+use serde_json::{Map as Object, Value as Json, json};
+
+use super::note;
+use super::plugin::Generated;
+use crate::config::key::Kind;
+use crate::config::keys as k;
+use crate::config::reader::{Reader, Text};
+use crate::config::types::Spot;
+use crate::config::{json, pattern};
+
+/// `origins` and `missing_origin`; none where origins are not checked.
+pub(super) fn origin_check(table: &Reader<'_>) -> Option<Generated> {
+    let cx = table.cx;
+    let Some(list) = table.find(&k::ORIGINS) else {
+        if let Some(item) = table.own(&k::MISSING_ORIGIN).filter(|_| table.is_route()) {
+            cx.hinted(item.at(), &item.path, "has no effect", "it needs `origins`");
+        }
+        return None;
+    };
+    let origins = table.texts(&k::ORIGINS)?;
+    if list.node.items().is_empty() {
+        let hint = "leave it out, or write [\"*\"] for every origin";
+        cx.hinted(list.at(), &list.path, "an empty list would refuse every origin", hint);
+    }
+    let mut spots = vec![cx.spot("/allow".into(), &list.path, list.at())];
+    for (i, origin) in origins.iter().enumerate() {
+        spots.push(cx.spot(format!("/allow/{i}"), &origin.path, origin.at));
+        check_origin(table, origin);
+    }
+    if let Some(missing) = table.placed(&k::MISSING_ORIGIN) {
+        spots.push(cx.spot("/missing".into(), &missing.path, missing.at));
+    }
+    let mut config = Object::new();
+    config.insert("allow".into(), origins.iter().map(|o| o.text).collect());
+    config.insert("missing".into(), table.text(&k::MISSING_ORIGIN).into());
+    Some(Generated { config, spots, at: list.at(), path: list.path, hooks: None })
+}
+
+/// The plugin judges the rest.
+fn check_origin(table: &Reader<'_>, origin: &Text<'_>) {
+    match pattern::marked_regex(origin.text) {
+        Some(Err(fault)) => note(table.cx, origin.at, &origin.path, fault),
+        Some(Ok(_)) => {}
+        None if matches!(origin.text, "*" | "null") || origin.text.contains("://") => {}
+        None => {
+            let message = format!("\"{}\" is not an origin: it has no scheme", origin.text);
+            let hint = format!("such as \"https://{}\"", origin.text.trim_start_matches('/'));
+            table.cx.hinted(origin.at, &origin.path, message, hint);
+        }
+    }
+}
+
+/// `auth_basic`; none where it is absent or false.
+pub(super) fn auth_basic(table: &Reader<'_>) -> Option<Generated> {
+    let Kind::TableOrFalse(section) = k::AUTH_BASIC.kind else { return None };
+    let item = table.find(&k::AUTH_BASIC)?;
+    let basic = table.table_at(&item, section)?;
+    let (cx, realm) = (table.cx, basic.placed(&k::REALM));
+    let users = basic.own(&k::USERS)?;
+    let text = json::secret(cx, users.node, &users.path)?;
+    let mut spots = vec![cx.spot("/users".into(), &users.path, users.at())];
+    let mut config = Object::new();
+    if let Some(realm) = realm {
+        spots.push(cx.spot("/realm".into(), &realm.path, realm.at));
+        config.insert("realm".into(), realm.text.into());
+    }
+    config.insert("users".into(), text.into());
+    Some(Generated { config, spots, at: item.at(), path: item.path, hooks: None })
+}
+
+/// The router's view of the sites, collected while they are read.
+#[derive(Default)]
+pub(super) struct RouterTable {
+    sites: Vec<Json>,
+    spots: Vec<Spot>,
+}
+
+impl RouterTable {
+    /// Add a site without routes.
+    pub(super) fn site(&mut self, site: &Reader<'_>, names: &[Text<'_>]) {
+        let pointer = format!("/sites/{}", self.sites.len());
+        self.spots.push(site.cx.spot(pointer.clone(), &site.path, site.at));
+        for (i, name) in names.iter().enumerate() {
+            self.spots.push(site.cx.spot(format!("{pointer}/names/{i}"), &name.path, name.at));
+        }
+        let names: Vec<&str> = names.iter().map(|n| n.text).collect();
+        self.sites.push(json!({ "names": names, "default": site.flag(&k::DEFAULT_SITE), "routes": [] }));
+    }
+
+    /// Add a route to the latest site.
+    pub(super) fn route(&mut self, route: &Reader<'_>, name: &str) {
+        let index = self.sites.len().saturating_sub(1);
+        let Some(Json::Array(routes)) = self.sites.last_mut().and_then(|s| s.get_mut("routes")) else { return };
+        let pointer = format!("/sites/{index}/routes/{}", routes.len());
+        self.spots.push(route.cx.spot(pointer.clone(), &route.path, route.at));
+        let mut json = Object::new();
+        json.insert("name".into(), name.into());
+        for key in [&k::ROUTE_NAME, &k::MATCH, &k::REPLACE_PREFIX, &k::REWRITE] {
+            let text = route.placed(key);
+            if let Some(text) = &text {
+                self.spots.push(route.cx.spot(format!("{pointer}/{}", key.name), &text.path, text.at));
+            }
+            json.entry(key.name).or_insert_with(|| text.map(|t| t.text).into());
+        }
+        routes.push(Json::Object(json));
+    }
+
+    /// What the router is told.
+    pub(super) fn generate(&self, root: &Reader<'_>) -> Generated {
+        let mut config = Object::new();
+        config.insert("sites".into(), Json::Array(self.sites.clone()));
+        let (at, path) = root.own(&k::SITES).map_or((0, String::new()), |i| (i.at(), i.path));
+        Generated { config, spots: self.spots.clone(), at, path, hooks: None }
+    }
+}

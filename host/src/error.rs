@@ -1,0 +1,213 @@
+//! Errors as data: what happened, on which side, and whether another peer may be tried.
+//!
+//! `proxy/respond.rs` is the one place that turns a [`Kind`] into a status.
+
+use std::io;
+
+use crate::hook::{HookFailureKind, LocalReply};
+
+/// Which side of the proxy an error comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The client.
+    Downstream,
+    /// The peer.
+    Upstream,
+    /// A plugin.
+    Plugin,
+    /// The proxy itself or its configuration.
+    Internal,
+}
+
+/// Whether the same request may be sent to another peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// No: the peer may have acted on it.
+    Never,
+    /// Yes: nothing of it reached the peer.
+    NextPeer,
+}
+
+/// What happened. A closed list: each has a stable [`Kind::code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request breaks HTTP in a way that hyper lets through: no Host, two Hosts.
+    BadRequest,
+    /// A transfer coding other than `chunked`.
+    TransferCoding,
+    /// CONNECT, which a reverse proxy does not serve.
+    MethodNotAllowed,
+    /// A WebSocket handshake that breaks RFC 6455 §4.2.1.
+    Handshake,
+    /// A WebSocket version other than 13 (RFC 6455 §4.4).
+    HandshakeVersion,
+    /// The client went away before the answer.
+    ClientGone,
+    /// The client's body broke off or could not be parsed.
+    ClientBody,
+    /// No router knew a route.
+    NoRoute,
+    /// A router named a route or upstream that the configuration does not have.
+    UnknownTarget,
+    /// Every peer is down or was tried.
+    NoPeer,
+    /// The connection to the peer was refused or failed.
+    Connect,
+    /// The connection to the peer took longer than `timeouts.connect`.
+    ConnectTimeout,
+    /// The peer took no bytes for `timeouts.send`.
+    SendTimeout,
+    /// The peer sent nothing for `timeouts.read`.
+    ReadTimeout,
+    /// The peer closed or reset the connection before the head was there.
+    Closed,
+    /// The peer's answer is not HTTP.
+    BadResponse,
+    /// A 101 that does not fit the handshake (RFC 6455 §4.2.2).
+    BadSwitch,
+    /// A 101 that nobody asked for.
+    UnaskedSwitch,
+    /// A plugin's call failed, and it fails closed.
+    Plugin(HookFailureKind),
+}
+
+impl Kind {
+    /// The side that it comes from.
+    pub fn side(self) -> Side {
+        match self {
+            Self::BadRequest
+            | Self::TransferCoding
+            | Self::MethodNotAllowed
+            | Self::Handshake
+            | Self::HandshakeVersion
+            | Self::ClientGone
+            | Self::ClientBody => Side::Downstream,
+            Self::NoPeer
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::SendTimeout
+            | Self::ReadTimeout
+            | Self::Closed
+            | Self::BadResponse
+            | Self::BadSwitch
+            | Self::UnaskedSwitch => Side::Upstream,
+            Self::Plugin(_) => Side::Plugin,
+            Self::NoRoute | Self::UnknownTarget => Side::Internal,
+        }
+    }
+
+    /// Whether another peer may be tried. Only where the connection never stood: what was
+    /// written to a peer may have acted.
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::Connect | Self::ConnectTimeout => Retry::NextPeer,
+            _ => Retry::Never,
+        }
+    }
+
+    /// The stable code for logs, metrics and tests.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BadRequest => "downstream.bad_request",
+            Self::TransferCoding => "downstream.transfer_coding",
+            Self::MethodNotAllowed => "downstream.method",
+            Self::Handshake => "downstream.handshake",
+            Self::HandshakeVersion => "downstream.handshake_version",
+            Self::ClientGone => "downstream.gone",
+            Self::ClientBody => "downstream.body",
+            Self::NoRoute => "internal.no_route",
+            Self::UnknownTarget => "internal.unknown_target",
+            Self::NoPeer => "upstream.no_peer",
+            Self::Connect => "upstream.connect",
+            Self::ConnectTimeout => "upstream.connect_timeout",
+            Self::SendTimeout => "upstream.send_timeout",
+            Self::ReadTimeout => "upstream.read_timeout",
+            Self::Closed => "upstream.closed",
+            Self::BadResponse => "upstream.bad_response",
+            Self::BadSwitch => "upstream.bad_switch",
+            Self::UnaskedSwitch => "upstream.unasked_switch",
+            Self::Plugin(kind) => kind.code(),
+        }
+    }
+}
+
+/// An error on a request's way: its kind and, for the log, what exactly was wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}{}", kind.code(), if detail.is_empty() { "" } else { ": " }, detail)]
+pub struct Error {
+    /// What happened.
+    pub kind: Kind,
+    /// More, for the log; may be empty.
+    pub detail: String,
+}
+
+impl Error {
+    /// An error of a kind, with a detail for the log.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    /// An error of hyper's client side.
+    pub fn from_upstream(error: &hyper::Error) -> Self {
+        let kind = match source_io(error).map(io::Error::kind) {
+            Some(io::ErrorKind::TimedOut) => Kind::SendTimeout,
+            Some(_) => Kind::Closed,
+            None if error.is_parse() => Kind::BadResponse,
+            // What our own body reported: the client's body broke off.
+            None if error.is_user() => Kind::ClientBody,
+            None => Kind::Closed,
+        };
+        Self::new(kind, chain_text(error))
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self { kind, detail: String::new() }
+    }
+}
+
+/// The first `io::Error` among an error's sources.
+fn source_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref::<io::Error>())
+}
+
+/// An error and its sources in one line.
+pub fn chain_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for source in std::iter::successors(error.source(), |e| e.source()) {
+        let part = source.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+    }
+    text
+}
+
+/// Why a phase stopped the request: an error, or an answer that a plugin gave.
+#[derive(Debug)]
+pub enum Stop {
+    /// Something went wrong.
+    Error(Error),
+    /// A plugin answered.
+    Reply(LocalReply),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Kind> for Stop {
+    fn from(kind: Kind) -> Self {
+        Self::Error(kind.into())
+    }
+}
+
+impl From<LocalReply> for Stop {
+    fn from(reply: LocalReply) -> Self {
+        Self::Reply(reply)
+    }
+}

@@ -1,0 +1,27 @@
+//! Listening sockets: the one place where the proxy binds anything.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Bind one worker's socket. Workers share the address by `SO_REUSEPORT`, so that the kernel
+/// spreads connections and no worker waits for another.
+///
+/// # Errors
+/// Whatever the system says: the address is in use, or is not ours.
+pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // As nginx's `ipv6only=on`: `0.0.0.0` and `[::]` are two listeners.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit it: one system call less for each connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}

@@ -1,0 +1,16 @@
+//! Generated from `wit/v0.1`: types, and traits for what plugins import.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    reason = "generated; wit/v0.1 is the documentation"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../wit/v0.1",
+    world: "tidegate:plugin/host",
+    imports: { default: trappable },
+});

@@ -1,0 +1,194 @@
+//! The hooks of this version: which a component exports, and how each is called.
+
+use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+use wasmtime::{AsContextMut, Engine};
+
+use super::bindings::exports::tidegate::plugin as wit;
+use super::bindings::tidegate::plugin::types;
+use super::{PACKAGE, VERSION, convert};
+use crate::hook::{self, Hook, HookSet};
+use crate::plugin::error::PluginError;
+
+/// A function that takes nothing.
+type Ask<R> = TypedFunc<(), (R,)>;
+type Edits = Result<Vec<types::FieldEdit>, types::LocalReply>;
+type Routed = Result<Option<wit::router::Target>, types::LocalReply>;
+/// `lifecycle.configure`.
+pub(in crate::plugin) type Configure<'a> = TypedFunc<(&'a str,), (Result<(), String>,)>;
+
+/// Where a component's hooks are.
+#[derive(Default)]
+pub(in crate::plugin) struct Exports {
+    configure: Option<ComponentExportIndex>,
+    hooks: [Option<ComponentExportIndex>; Hook::ALL.len()],
+}
+
+/// A hook's one function.
+fn function_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Router => "route",
+        Hook::Origin => "check",
+        Hook::Authorizer => "authorize",
+        Hook::RequestHeaders => "on-request",
+        Hook::ResponseHeaders => "on-response",
+        Hook::AccessLog => "on-end",
+    }
+}
+
+impl Exports {
+    /// Find the hooks. An absent one is fine; one without its function is an error.
+    ///
+    /// # Errors
+    /// [`PluginError::WrongShape`], [`PluginError::WrongVersion`], [`PluginError::NoHooks`].
+    pub(in crate::plugin) fn of(engine: &Engine, component: &Component) -> Result<Self, PluginError> {
+        let find = |interface: &str, function: &str| {
+            let name = format!("{PACKAGE}/{interface}@{VERSION}");
+            // Semver-aware: never compare these names as strings.
+            let Some(instance) = component.get_export_index(None, &*name) else { return Ok(None) };
+            match component.get_export_index(Some(&instance), function) {
+                Some(index) => Ok(Some(index)),
+                None => {
+                    Err(PluginError::WrongShape { interface: name, detail: format!("it has no function `{function}`") })
+                }
+            }
+        };
+        let mut exports = Self { configure: find("lifecycle", "configure")?, ..Self::default() };
+        for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
+            *place = find(hook.name(), function_name(hook))?;
+        }
+        if exports.set() != HookSet::default() {
+            return Ok(exports);
+        }
+        let ty = component.component_type();
+        let other = ty.exports(engine).find(|(name, _)| name.starts_with(PACKAGE) && name.contains('@'));
+        match other {
+            Some((found, _)) if !found.contains("@0.1.") => Err(PluginError::WrongVersion { found: found.to_owned() }),
+            _ => Err(PluginError::NoHooks),
+        }
+    }
+
+    /// The hooks that there are.
+    pub(in crate::plugin) fn set(&self) -> HookSet {
+        Hook::ALL.into_iter().zip(&self.hooks).filter(|(_, index)| index.is_some()).map(|(hook, _)| hook).collect()
+    }
+
+    /// Whether there is `lifecycle.configure`.
+    pub(in crate::plugin) fn configurable(&self) -> bool {
+        self.configure.is_some()
+    }
+
+    /// An instance's `lifecycle.configure`, if it has one.
+    pub(in crate::plugin) fn configure<'a>(
+        &self,
+        store: impl AsContextMut,
+        instance: &Instance,
+    ) -> wasmtime::Result<Option<Configure<'a>>> {
+        self.configure.as_ref().map(|index| instance.get_typed_func(store, index)).transpose()
+    }
+}
+
+/// The hook functions of one instance, with their types checked.
+pub(in crate::plugin) struct Functions {
+    route: Option<Ask<Routed>>,
+    check: Option<Ask<types::Decision>>,
+    authorize: Option<Ask<wit::authorizer::Verdict>>,
+    on_request: Option<Ask<Edits>>,
+    on_response: Option<Ask<Edits>>,
+    on_end: Option<TypedFunc<(wit::access_log::Summary,), ()>>,
+}
+
+impl Functions {
+    pub(in crate::plugin) fn load(
+        exports: &Exports,
+        mut store: impl AsContextMut,
+        instance: &Instance,
+    ) -> wasmtime::Result<Self> {
+        let [route, check, authorize, on_request, on_response, on_end] = &exports.hooks;
+        let store = &mut store;
+        Ok(Self {
+            route: typed(route, store, instance)?,
+            check: typed(check, store, instance)?,
+            authorize: typed(authorize, store, instance)?,
+            on_request: typed(on_request, store, instance)?,
+            on_response: typed(on_response, store, instance)?,
+            on_end: typed(on_end, store, instance)?,
+        })
+    }
+}
+
+fn typed<P, R>(
+    index: &Option<ComponentExportIndex>,
+    store: &mut impl AsContextMut,
+    instance: &Instance,
+) -> wasmtime::Result<Option<TypedFunc<P, R>>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose()
+}
+
+/// A hook as a function: its types, and how its answer becomes the core's.
+pub(in crate::plugin) trait HookFunction {
+    /// Which hook.
+    const HOOK: Hook;
+    /// What goes in.
+    type Params: ComponentNamedList + Lower + Send + Sync + 'static;
+    /// What comes out, in the guest's types.
+    type Raw: ComponentNamedList + Lift + Send + Sync + 'static;
+    /// What comes out, in the core's types.
+    type Answer: Send + 'static;
+
+    /// This hook's function, if the plugin has it.
+    fn function(functions: &Functions) -> Option<TypedFunc<Self::Params, Self::Raw>>;
+
+    /// Check and convert an answer.
+    ///
+    /// # Errors
+    /// Which rule of the contract it breaks.
+    fn convert(raw: Self::Raw) -> Result<Self::Answer, String>;
+}
+
+/// The hooks as types, for [`HookFunction`].
+pub(in crate::plugin) mod call {
+    pub(in crate::plugin) struct Route;
+    pub(in crate::plugin) struct CheckOrigin;
+    pub(in crate::plugin) struct Authorize;
+    pub(in crate::plugin) struct OnRequest;
+    pub(in crate::plugin) struct OnResponse;
+    pub(in crate::plugin) struct OnEnd;
+}
+
+macro_rules! hook_function {
+    ($name:ident, $hook:ident, $field:ident, ($($param:ty)?) -> $raw:ty, $answer:ty, |$out:pat_param| $convert:expr) => {
+        impl HookFunction for call::$name {
+            const HOOK: Hook = Hook::$hook;
+            type Params = ($($param,)?);
+            type Raw = $raw;
+            type Answer = $answer;
+
+            fn function(functions: &Functions) -> Option<TypedFunc<Self::Params, Self::Raw>> {
+                functions.$field
+            }
+
+            fn convert($out: Self::Raw) -> Result<Self::Answer, String> {
+                $convert
+            }
+        }
+    };
+}
+
+hook_function!(Route, Router, route, () -> (Routed,), Result<Option<hook::Target>, hook::LocalReply>, |(raw,)| {
+    convert::route(raw)
+});
+hook_function!(CheckOrigin, Origin, check, () -> (types::Decision,), hook::Decision, |(raw,)| convert::decision(raw));
+hook_function!(Authorize, Authorizer, authorize, () -> (wit::authorizer::Verdict,), hook::Verdict, |(raw,)| {
+    convert::verdict(raw)
+});
+hook_function!(OnRequest, RequestHeaders, on_request, () -> (Edits,), Result<Vec<hook::FieldEdit>, hook::LocalReply>, |(raw,)| {
+    convert::edits_or_reply(raw)
+});
+hook_function!(OnResponse, ResponseHeaders, on_response, () -> (Edits,), Result<Vec<hook::FieldEdit>, hook::LocalReply>, |(raw,)| {
+    convert::edits_or_reply(raw)
+});
+hook_function!(OnEnd, AccessLog, on_end, (wit::access_log::Summary) -> (), (), |()| Ok(()));

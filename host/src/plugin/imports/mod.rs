@@ -1,0 +1,42 @@
+//! What plugins may import, one file for each interface of `wit/v0.1`.
+
+mod clock;
+mod config;
+mod log;
+mod metrics;
+mod request;
+mod response;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use super::abi::v0_1::bindings::tidegate::plugin as wit;
+use super::instance::Ctx;
+
+/// The interfaces of ours that can be imported.
+pub(super) const SERVICES: [&str; 7] = ["types", "request", "response", "log", "config", "clock", "metrics"];
+
+/// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+    let mut linker = Linker::new(engine);
+    wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+impl wit::types::Host for Ctx {}
+
+/// Header lines as the guest sees them.
+fn fields(headers: &http::HeaderMap) -> Vec<wit::types::Field> {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| wit::types::Field {
+        name: name.as_str().to_owned(),
+        value: value.as_bytes().to_vec(),
+    };
+    headers.iter().map(field).collect()
+}

@@ -1,0 +1,204 @@
+//! One instance of a plugin: its store, and what the store's host functions can see.
+
+use std::sync::Arc;
+
+use tracing::Level;
+use wasmtime::Store;
+use wasmtime::component::{Instance, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::abi::v0_1::hooks::{Functions, HookFunction};
+use super::failure::{Failure, Fault};
+use super::lane::{self, Lane};
+use super::limits::{Limits, Meter};
+use super::load::Compiled;
+use super::metrics::{PluginNumbers, Registry, Series};
+use super::output::{Output, Stream};
+use super::ticker::Ticker;
+use crate::hook::{ResponseView, View};
+
+/// What all instances of one plugin share.
+pub(super) struct Shared {
+    /// Its name in the configuration.
+    pub(super) name: Arc<str>,
+    /// Its configuration: a JSON object, and the same parsed.
+    pub(super) document: String,
+    pub(super) config: serde_json::Value,
+    pub(super) limits: Limits,
+    pub(super) lane: Lane,
+    pub(super) output: Arc<Output>,
+    pub(super) numbers: Arc<PluginNumbers>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) ticker: Arc<Ticker>,
+}
+
+/// The data of a store: what imported functions work on.
+pub(super) struct Ctx {
+    pub(super) shared: Arc<Shared>,
+    /// The current request; none outside of a call.
+    pub(super) view: Option<Arc<View>>,
+    /// The current response; none where the hook has none.
+    pub(super) response: Option<Arc<ResponseView>>,
+    pub(super) meter: Meter,
+    pub(super) turn: lane::Turn,
+    /// The series that this instance registered; their ids are the indexes.
+    pub(super) series: Vec<Arc<Series>>,
+    /// Made when the guest first asks for something of WASI.
+    wasi: Option<Box<(WasiCtx, ResourceTable)>>,
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let shared = &self.shared;
+        let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
+            // No files, no sockets, no environment, no arguments: only what it says is let out.
+            let mut wasi = WasiCtx::builder();
+            wasi.stdout(Stream::new(&shared.output, Level::INFO)).stderr(Stream::new(&shared.output, Level::WARN));
+            Box::new((wasi.build(), ResourceTable::new()))
+        });
+        WasiCtxView { ctx, table }
+    }
+}
+
+/// A configured instance.
+pub(super) struct Live {
+    store: Store<Ctx>,
+    functions: Functions,
+    /// Calls so far.
+    calls: u64,
+    /// Memory above which it is not used again, bytes.
+    soft_memory: usize,
+    _counted: Counted,
+}
+
+/// Counts instances that exist.
+struct Counted(Arc<PluginNumbers>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.instances(-1);
+    }
+}
+
+impl Live {
+    /// Make and configure one, in the sync lane.
+    pub(super) fn make(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Self>, Failure> {
+        let mut store = new_store(compiled, shared);
+        let made = (|| {
+            let instance = compiled.pre.instantiate(&mut store)?;
+            if let Some(configure) = compiled.exports.configure(&mut store, &instance)? {
+                let (answer,) = configure.call(&mut store, (&shared.document,))?;
+                answer.map_err(Fault::Configure)?;
+            }
+            Ok(instance)
+        })();
+        Self::finish(compiled, store, made)
+    }
+
+    /// Make and configure one, in the fiber lane.
+    pub(super) async fn make_async(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Self>, Failure> {
+        let mut store = new_store(compiled, shared);
+        let pauses = store.data().turn.pauses();
+        let made = lane::within(shared.limits.configure, &pauses, async {
+            let instance = compiled.pre.instantiate_async(&mut store).await?;
+            if let Some(configure) = compiled.exports.configure(&mut store, &instance)? {
+                let (answer,) = configure.call_async(&mut store, (&shared.document,)).await?;
+                answer.map_err(Fault::Configure)?;
+            }
+            Ok(instance)
+        });
+        let made = made.await.unwrap_or(Err(Fault::Deadline));
+        Self::finish(compiled, store, made)
+    }
+
+    fn finish(compiled: &Compiled, mut store: Store<Ctx>, made: Result<Instance, Fault>) -> Result<Box<Self>, Failure> {
+        let functions = made.and_then(|instance| Ok(Functions::load(&compiled.exports, &mut store, &instance)?));
+        let functions = functions.map_err(|fault| Failure::of(&fault, store.data()))?;
+        let ctx = store.data();
+        // Between what a fresh instance has and what it may have: an instance that only
+        // grows is replaced before it fails a request.
+        let soft_memory = ctx.meter.memory.midpoint(ctx.shared.limits.memory);
+        let numbers = Arc::clone(&ctx.shared.numbers);
+        numbers.instances(1);
+        Ok(Box::new(Self { store, functions, calls: 0, soft_memory, _counted: Counted(numbers) }))
+    }
+
+    /// Call a hook in the sync lane.
+    pub(super) fn call<H: HookFunction>(&mut self, exchange: Exchange, params: H::Params) -> Result<H::Answer, Fault> {
+        let function = H::function(&self.functions).ok_or_else(absent)?;
+        self.begin(exchange);
+        let raw = function.call(&mut self.store, params);
+        self.end();
+        H::convert(raw?).map_err(Fault::Answer)
+    }
+
+    /// Call a hook in the fiber lane.
+    pub(super) async fn call_async<H: HookFunction>(
+        &mut self,
+        exchange: Exchange,
+        params: H::Params,
+    ) -> Result<H::Answer, Fault> {
+        let function = H::function(&self.functions).ok_or_else(absent)?;
+        self.begin(exchange);
+        let ctx = self.store.data();
+        let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
+        let raw = lane::within(limit, &pauses, function.call_async(&mut self.store, params)).await;
+        self.end();
+        H::convert(raw.ok_or(Fault::Deadline)??).map_err(Fault::Answer)
+    }
+
+    fn begin(&mut self, exchange: Exchange) {
+        let ctx = self.store.data_mut();
+        ctx.view = Some(exchange.view);
+        ctx.response = exchange.response;
+        let limit = ctx.shared.limits.deadline;
+        lane::begin(&mut self.store, limit);
+        self.calls += 1;
+    }
+
+    /// Let go of the exchange: the core changes it in place when nobody else holds it.
+    fn end(&mut self) {
+        let ctx = self.store.data_mut();
+        ctx.view = None;
+        ctx.response = None;
+    }
+
+    /// Name what went wrong in the last call.
+    pub(super) fn failure(&self, fault: &Fault) -> Failure {
+        Failure::of(fault, self.store.data())
+    }
+
+    /// Whether it may serve another call.
+    pub(super) fn is_good(&self) -> bool {
+        let ctx = self.store.data();
+        self.calls < ctx.shared.limits.calls && ctx.meter.memory <= self.soft_memory
+    }
+}
+
+/// What a call is about.
+pub(super) struct Exchange {
+    pub(super) view: Arc<View>,
+    pub(super) response: Option<Arc<ResponseView>>,
+}
+
+fn absent() -> Fault {
+    Fault::Engine(wasmtime::Error::msg("the plugin does not export this hook"))
+}
+
+fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
+    let ctx = Ctx {
+        shared: Arc::clone(shared),
+        view: None,
+        response: None,
+        meter: Meter::new(shared.limits.memory),
+        turn: lane::Turn::new(),
+        series: Vec::new(),
+        wasi: None,
+    };
+    let mut store = Store::new(compiled.pre.engine(), ctx);
+    store.limiter(|ctx| &mut ctx.meter);
+    store.set_hostcall_fuel(shared.limits.hostcall_fuel);
+    lane::prepare(&mut store, shared.lane);
+    lane::begin(&mut store, shared.limits.configure);
+    store
+}

@@ -1,0 +1,211 @@
+//! From a file or embedded bytes to something that can be instantiated.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::abi::v0_1::hooks::Exports;
+use super::abi::v0_1::{PACKAGE, VERSION};
+use super::error::PluginError;
+use super::imports::SERVICES;
+use super::instance::Ctx;
+use super::lane::{self, Lane};
+use crate::hook::{HookSet, OnFailure};
+
+/// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
+const LARGEST: u64 = 40 << 20;
+
+/// A plugin to load.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its name in the configuration: the tag of its log lines and metrics.
+    pub name: Arc<str>,
+    /// Where the component is.
+    pub source: Source,
+    /// Its configuration: a JSON object.
+    pub config: String,
+    /// What its failures mean; the runtime only hands it on.
+    pub on_failure: OnFailure,
+    /// The longest that one call may run or wait; kept to 10 ms (two ticks). Above 20 ms
+    /// the plugin runs on a fiber.
+    pub deadline: Duration,
+    /// The most linear memory of one instance, bytes; at most 512 MiB.
+    pub memory: u64,
+    /// Only these of its hooks; none for all.
+    pub hooks: Option<HookSet>,
+    /// Whether each call gets an instance of its own (5 to 20 µs, JavaScript 0.1 to 0.4 ms).
+    pub per_call: bool,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// Bytes in memory: a stock plugin.
+    Bytes(&'static [u8]),
+}
+
+/// What `tidegate plugin inspect` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// The hooks that it exports.
+    pub hooks: HookSet,
+    /// Whether it wants its configuration through `lifecycle.configure`.
+    pub configurable: bool,
+    /// What it imports from Tidegate: `tidegate:plugin/log@0.1.0`.
+    pub services: Vec<String>,
+    /// What it imports from WASI.
+    pub wasi: Vec<String>,
+    /// Everything else that it imports.
+    pub others: Vec<String>,
+    /// The version of the contract that it was built for: `0.1.0`.
+    pub contract: String,
+    /// Its size, bytes.
+    pub size: usize,
+    /// How it is called where its deadline is 20 ms or less.
+    pub lane: Lane,
+}
+
+/// A component that is ready to be instantiated, for any configuration.
+pub(super) struct Compiled {
+    pub(super) pre: InstancePre<Ctx>,
+    pub(super) exports: Exports,
+    pub(super) inspection: Inspection,
+}
+
+impl Compiled {
+    /// Whether it imports something that can wait.
+    pub(super) fn waits(&self) -> bool {
+        self.inspection.lane == Lane::Fiber
+    }
+}
+
+impl Source {
+    /// Read the component.
+    ///
+    /// # Errors
+    /// [`PluginError::Io`], [`PluginError::TooLarge`].
+    pub(super) fn read(&self) -> Result<std::borrow::Cow<'static, [u8]>, PluginError> {
+        match self {
+            Self::Bytes(bytes) => Ok((*bytes).into()),
+            Self::File(path) => {
+                let io = |error| PluginError::Io { path: path.clone(), error };
+                let size = fs::metadata(path).map_err(io)?.len();
+                if size > LARGEST {
+                    return Err(PluginError::TooLarge { size, most: LARGEST });
+                }
+                Ok(fs::read(path).map_err(io)?.into())
+            }
+        }
+    }
+}
+
+/// Compile a component.
+///
+/// # Errors
+/// [`PluginError::NotWasm`], [`PluginError::NotAComponent`], [`PluginError::AsyncAbi`],
+/// [`PluginError::Compile`], [`PluginError::TooLarge`].
+pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, PluginError> {
+    /// Version 13 of layer 1: the component format of the component model's first release.
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if size > LARGEST {
+        return Err(PluginError::TooLarge { size, most: LARGEST });
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(PluginError::NotWasm);
+    }
+    if bytes.starts_with(b"\0asm\x01\0\0\0") {
+        return Err(PluginError::NotAComponent);
+    }
+    if !bytes.starts_with(COMPONENT) {
+        return Err(PluginError::Compile { detail: "its binary format is of another version".into() });
+    }
+    Component::from_binary(engine, bytes).map_err(|error| {
+        let detail = format!("{error:#}");
+        // wasmparser has no type for this; its text names the feature.
+        if detail.contains("component model async") {
+            return PluginError::AsyncAbi { detail };
+        }
+        PluginError::Compile { detail }
+    })
+}
+
+/// Find a component's hooks, and link what it imports.
+///
+/// # Errors
+/// What [`Exports::of`] says, [`PluginError::MissingImport`].
+pub(super) fn link(linker: &Linker<Ctx>, component: &Component, size: usize) -> Result<Compiled, PluginError> {
+    let engine = linker.engine();
+    let exports = Exports::of(engine, component)?;
+    let inspection = inspect(engine, component, &exports, size);
+    if let Some(import) = inspection.others.first() {
+        return Err(PluginError::MissingImport {
+            import: import.clone(),
+            detail: "it is neither ours nor WASI's".into(),
+        });
+    }
+    let known = |service: &&String| SERVICES.iter().any(|s| is_service(service, s));
+    if let Some(import) = inspection.services.iter().find(|s| !known(s)) {
+        let detail = format!("this version has {}", SERVICES.join(", "));
+        return Err(PluginError::MissingImport { import: import.clone(), detail });
+    }
+    let pre = pre(linker, component, &inspection).map_err(|error| {
+        let detail = format!("{error:#}");
+        let import = detail.split('`').nth(1).unwrap_or_default().to_owned();
+        PluginError::MissingImport { import, detail }
+    })?;
+    Ok(Compiled { pre, exports, inspection })
+}
+
+fn pre(linker: &Linker<Ctx>, component: &Component, inspection: &Inspection) -> wasmtime::Result<InstancePre<Ctx>> {
+    if !inspection.wasi.iter().any(|import| import.starts_with("wasi:http/")) {
+        return linker.instantiate_pre(component);
+    }
+    // The JavaScript and Python toolchains import wasi:http even where the plugin never
+    // uses it: it traps when called.
+    let mut linker = linker.clone();
+    linker.define_unknown_imports_as_traps(component)?;
+    linker.instantiate_pre(component)
+}
+
+/// Whether `import` is our interface `service`, in a version that we have.
+fn is_service(import: &str, service: &str) -> bool {
+    let version = import.strip_prefix(PACKAGE).and_then(|i| i.strip_prefix('/')).and_then(|i| i.strip_prefix(service));
+    version.is_some_and(|v| v.starts_with("@0.1."))
+}
+
+fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usize) -> Inspection {
+    let ty = component.component_type();
+    let mut found = Inspection {
+        hooks: exports.set(),
+        configurable: exports.configurable(),
+        services: Vec::new(),
+        wasi: Vec::new(),
+        others: Vec::new(),
+        contract: VERSION.to_owned(),
+        size,
+        lane: Lane::Sync,
+    };
+    for (import, _) in ty.imports(engine) {
+        let list = match import {
+            _ if import.starts_with("wasi:") => &mut found.wasi,
+            _ if import.starts_with(PACKAGE) => &mut found.services,
+            _ => &mut found.others,
+        };
+        list.push(import.to_owned());
+        if lane::can_wait(import) {
+            found.lane = Lane::Fiber;
+        }
+    }
+    let ours = ty.exports(engine).find_map(|(name, _)| name.strip_prefix(PACKAGE)?.split_once('@'));
+    if let Some((_, version)) = ours {
+        found.contract = version.to_owned();
+    }
+    found
+}

@@ -1,0 +1,205 @@
+//! The one runtime of a process: what all plugins share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::thread;
+
+use parking_lot::Mutex;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::cache::{self, Cache, ComponentDigest};
+use super::engine::{self, MAX_MEMORY};
+use super::error::PluginError;
+use super::failure::{Breaker, Failure};
+use super::instance::{Ctx, Live, Shared};
+use super::lane::Lane;
+use super::limits::Limits;
+use super::load::{self, Compiled, Inspection, Spec};
+use super::loaded::{Handle, Loaded, turns};
+use super::metrics::Registry;
+use super::output::Output;
+use super::pool::{Pool, Seats};
+use super::ticker::Ticker;
+use crate::hook::{HookFailureKind, HookSet, Plugin};
+
+/// How a [`Runtime`] is made.
+#[derive(Debug, Clone)]
+pub struct RuntimeSettings {
+    /// Threads that will call plugins; idle instances are kept for each.
+    pub workers: usize,
+    /// Where compiled components are kept; none keeps none.
+    pub cache_dir: Option<PathBuf>,
+    /// Instances that can exist at a time, of all plugins together. Each reserves 4 GiB of
+    /// address space (not memory), of which a process has 128 TiB: 1000 is much.
+    pub instances: u32,
+}
+
+/// Loads plugins, and owns what they share: the engine, the thread that keeps deadlines,
+/// the disk cache and the metrics. Plugins keep it alive as far as they need it.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<Ctx>,
+    cache: Option<Cache>,
+    ticker: Arc<Ticker>,
+    registry: Arc<Registry>,
+    seats: Arc<Seats>,
+    workers: usize,
+    /// Compiled components by digest, for as long as a plugin uses them: many plugins of
+    /// one component, or a reload, compile nothing. Locked while one compiles, so that a
+    /// start does not compile one component many times.
+    compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
+}
+
+impl Runtime {
+    /// Make a runtime.
+    ///
+    /// # Errors
+    /// [`PluginError::Engine`] where there is not enough address space or no thread.
+    pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
+        let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
+        let engine = engine::engine(settings.instances.max(1)).map_err(broken)?;
+        let linker = super::imports::linker(&engine).map_err(broken)?;
+        let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
+        let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), %error, "no cache for compiled plugins: each start compiles them");
+                None
+            }
+        });
+        let workers = settings.workers.max(1);
+        Ok(Arc::new(Self {
+            engine,
+            linker,
+            cache,
+            ticker: Arc::new(ticker),
+            registry: Arc::new(Registry::new(workers)),
+            seats: Arc::new(Seats::new()),
+            workers,
+            compiled: Mutex::default(),
+        }))
+    }
+
+    /// Load a plugin: read, compile or take from the cache, check, and try it, which runs
+    /// its `configure`. It blocks for as long as that takes (compiling: 0.1 s for a small
+    /// plugin, some seconds for JavaScript and Python), so not on a worker.
+    ///
+    /// # Errors
+    /// What is wrong with the component, its configuration or its limits.
+    pub fn load(&self, spec: &Spec) -> Result<Arc<dyn Plugin>, PluginError> {
+        if spec.memory > MAX_MEMORY {
+            return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
+        }
+        let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
+        let compiled = self.compiled(&spec.source.read()?)?;
+        let hooks = chosen(compiled.exports.set(), spec.hooks)?;
+        let lane = Lane::choose(compiled.waits(), spec.deadline);
+        let shared = Arc::new(Shared {
+            name: Arc::clone(&spec.name),
+            document: spec.config.clone(),
+            config,
+            limits: Limits::new(spec.deadline, spec.memory, compiled.inspection.size),
+            lane,
+            output: Arc::new(Output::new(Arc::clone(&spec.name))),
+            numbers: self.registry.plugin(&spec.name),
+            registry: Arc::clone(&self.registry),
+            ticker: Arc::clone(&self.ticker),
+        });
+        let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
+        let pool = Pool::new(self.workers, shared.limits.idle);
+        if !spec.per_call {
+            pool.put(0, trial);
+        }
+        Ok(Arc::new(Handle(Arc::new(Loaded {
+            turns: tokio::sync::Semaphore::new(turns(self.workers, compiled.waits())),
+            shared,
+            compiled,
+            seats: Arc::clone(&self.seats),
+            hooks,
+            on_failure: spec.on_failure,
+            per_call: spec.per_call,
+            pool,
+            breaker: Breaker::default(),
+        }))))
+    }
+
+    /// Say what a component is, without running it.
+    ///
+    /// # Errors
+    /// Why it could not be loaded with any configuration.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, PluginError> {
+        Ok(self.compiled(bytes)?.inspection.clone())
+    }
+
+    /// The numbers of all plugins.
+    pub fn metrics(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Compile a component, or find it compiled.
+    fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
+        let digest = cache::digest(bytes);
+        let mut all = self.compiled.lock();
+        if let Some(compiled) = all.get(&digest).and_then(Weak::upgrade) {
+            return Ok(compiled);
+        }
+        all.retain(|_, compiled| compiled.strong_count() > 0);
+        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
+        let component = match cached {
+            Some(component) => component,
+            None => {
+                let component = load::compile(&self.engine, bytes)?;
+                if let Some(cache) = &self.cache {
+                    cache.put(&digest, &component);
+                }
+                component
+            }
+        };
+        let compiled = Arc::new(load::link(&self.linker, &component, bytes.len())?);
+        all.insert(digest, Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+}
+
+/// The hooks that are used: those that it exports, or those of them that were asked for.
+fn chosen(exported: HookSet, asked: Option<HookSet>) -> Result<HookSet, PluginError> {
+    let Some(asked) = asked else { return Ok(exported) };
+    match asked.iter().find(|hook| !exported.contains(*hook)) {
+        Some(hook) => Err(PluginError::HookNotExported { hook }),
+        None if asked == HookSet::default() => Err(PluginError::NoHooks),
+        None => Ok(asked),
+    }
+}
+
+/// Make and configure a first instance.
+fn trial(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Live>, Failure> {
+    if shared.lane == Lane::Sync {
+        return Live::make(compiled, shared);
+    }
+    // The caller's thread may already run a tokio runtime, in which one cannot block: so
+    // this one has its own thread.
+    thread::scope(|scope| {
+        let trial = thread::Builder::new().name("tidegate-trial".into()).spawn_scoped(scope, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
+            runtime.block_on(Live::make_async(compiled, shared))
+        });
+        let trial = trial.map_err(|e| Failure::host(e.to_string()))?;
+        trial.join().unwrap_or_else(|_| Err(Failure::host("the trial panicked".into())))
+    })
+}
+
+fn start_error(failure: Failure, limits: &Limits) -> PluginError {
+    let size = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+    match failure {
+        Failure { refused_configuration: true, detail, .. } => PluginError::configure(detail),
+        Failure { refused_memory: Some(needed), .. } => {
+            PluginError::Memory { needed: size(needed), limit: size(limits.memory) }
+        }
+        Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },
+        Failure { detail, backtrace, .. } if backtrace.is_empty() => PluginError::Start { detail },
+        Failure { detail, backtrace, .. } => PluginError::Start { detail: format!("{detail}\n{backtrace}") },
+    }
+}

@@ -1,0 +1,66 @@
+//! One request and its answer, as it goes through the phases.
+
+use std::sync::Arc;
+
+use http::{Extensions, Uri};
+
+use super::Connection;
+use super::handshake::Upgrade;
+use crate::hook::View;
+use crate::observe::Record;
+use crate::snapshot::{Route, Snapshot};
+use crate::upstream::Upstream;
+
+/// One request and its answer.
+pub(super) struct Exchange {
+    /// The client connection that it came on.
+    pub(super) connection: Arc<Connection>,
+    /// The configuration that it runs by.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The request as hooks see it; changed between hook calls.
+    pub(super) view: Arc<View>,
+    /// hyper's own: the case in which header names were sent.
+    pub(super) extensions: Extensions,
+    /// What to ask the upstream for.
+    pub(super) uri: Uri,
+    /// Whether and how the client wants to leave HTTP.
+    pub(super) upgrade: Upgrade,
+    /// Where it goes: set by the route phase.
+    pub(super) target: Option<Target>,
+    /// What will be logged; taken by whatever outlives the exchange.
+    pub(super) record: Option<Box<Record>>,
+}
+
+/// Where a request goes.
+#[derive(Clone)]
+pub(super) struct Target {
+    /// By which route.
+    pub(super) route: Arc<Route>,
+    /// To which upstream: the route's, or the one that the router named.
+    pub(super) upstream: Arc<Upstream>,
+}
+
+impl Exchange {
+    /// The request, to be changed. Hooks have let go of it by now; if one had not, it keeps
+    /// what it saw and the change is made on a copy.
+    pub(super) fn view_mut(&mut self) -> &mut View {
+        Arc::make_mut(&mut self.view)
+    }
+
+    /// Put variables on the exchange; a later value of a name replaces an earlier one.
+    pub(super) fn set_variables(&mut self, variables: Vec<(String, String)>) {
+        if variables.is_empty() {
+            return;
+        }
+        for (name, value) in variables {
+            if let ("remote_user", Some((_, facts))) =
+                (name.as_str(), self.record.as_mut().and_then(|r| r.log.as_mut()))
+            {
+                facts.set_user(&value);
+            }
+            let held = &mut self.view_mut().variables;
+            held.retain(|(n, _)| *n != name);
+            held.push((name, value));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Leaving HTTP: what the client asks for, and whether the peer's 101 answers it.
+//!
+//! RFC 9110 §7.8 (Upgrade) and RFC 6455 §4 (the WebSocket handshake).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use sha1::{Digest, Sha1};
+
+use crate::error::{Error, Kind};
+use crate::hook::View;
+
+/// RFC 6455 §1.3
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The token of RFC 6455, and the one that every route lets pass by default.
+pub(super) const WEBSOCKET: &str = "websocket";
+
+/// Whether and how a client wants to leave HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// It does not, or in a way that may be ignored (RFC 9110 §7.8).
+    None,
+    /// A valid WebSocket handshake, whose 101 must carry this Sec-WebSocket-Accept.
+    WebSocket(String),
+    /// To another protocol: the tokens as sent.
+    Other(Vec<String>),
+}
+
+/// What the client asks for.
+///
+/// # Errors
+/// [`Kind::Handshake`] or [`Kind::HandshakeVersion`] where it asks for a WebSocket in a way
+/// that RFC 6455 §4.2.1 forbids.
+pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
+    let headers = &view.headers;
+    // RFC 9110 §7.8: without the connection option, or in HTTP/1.0, Upgrade must be ignored.
+    if view.version != Version::HTTP_11 || !has_token(headers, &CONNECTION, "upgrade") {
+        return Ok(Upgrade::None);
+    }
+    let tokens: Vec<String> = tokens(headers, &UPGRADE).map(str::to_owned).collect();
+    if tokens.is_empty() {
+        return Ok(Upgrade::None);
+    }
+    if !tokens.iter().any(|token| token.eq_ignore_ascii_case(WEBSOCKET)) {
+        return Ok(Upgrade::Other(tokens));
+    }
+    if view.method != Method::GET {
+        return Err(Error::new(Kind::Handshake, "the method is not GET"));
+    }
+    match one(headers, &SEC_WEBSOCKET_VERSION)? {
+        b"13" => {}
+        other => return Err(Error::new(Kind::HandshakeVersion, String::from_utf8_lossy(other))),
+    }
+    let key = one(headers, &SEC_WEBSOCKET_KEY)?;
+    if !is_key(key) {
+        return Err(Error::new(Kind::Handshake, "Sec-WebSocket-Key is not base64"));
+    }
+    Ok(Upgrade::WebSocket(accept_for(key)))
+}
+
+/// Whether the peer's 101 is the answer that was asked for.
+///
+/// # Errors
+/// [`Kind::UnaskedSwitch`] where nothing was asked for, [`Kind::BadSwitch`] where it does not fit.
+pub(super) fn check_switch(asked: &Upgrade, headers: &HeaderMap) -> Result<(), Error> {
+    let bad = |why: &str| Error::new(Kind::BadSwitch, why);
+    let protocol = |wanted: &str| tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case(wanted));
+    match asked {
+        Upgrade::None => return Err(Kind::UnaskedSwitch.into()),
+        Upgrade::WebSocket(accept) => {
+            if !protocol(WEBSOCKET) {
+                return Err(bad("Upgrade is not websocket"));
+            }
+            if one(headers, &SEC_WEBSOCKET_ACCEPT).ok() != Some(accept.as_bytes()) {
+                return Err(bad("Sec-WebSocket-Accept does not answer the key"));
+            }
+        }
+        Upgrade::Other(wanted) => {
+            if !wanted.iter().any(|wanted| protocol(wanted)) {
+                return Err(bad("Upgrade is not what was asked for"));
+            }
+        }
+    }
+    if !has_token(headers, &CONNECTION, "upgrade") {
+        return Err(bad("Connection has no upgrade"));
+    }
+    Ok(())
+}
+
+/// The Upgrade value to send to the peer: in the case in which the client wrote it, since
+/// some backends compare it exactly.
+pub(super) fn upgrade_value(asked: &Upgrade, headers: &HeaderMap) -> Option<HeaderValue> {
+    match asked {
+        Upgrade::None => None,
+        Upgrade::WebSocket(_) => {
+            let token = tokens(headers, &UPGRADE).find(|t| t.eq_ignore_ascii_case(WEBSOCKET))?;
+            HeaderValue::from_str(token).ok()
+        }
+        Upgrade::Other(tokens) => HeaderValue::from_str(&tokens.join(", ")).ok(),
+    }
+}
+
+/// RFC 6455 §4.2.2 item 5.4
+fn accept_for(key: &[u8]) -> String {
+    STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+/// Base64 characters, at least one. RFC 6455 wants 16 bytes encoded; the curl line of the
+/// nginx guides sends 13, and nginx passes it, so how many they are is left to the peer.
+fn is_key(key: &[u8]) -> bool {
+    let digits = key.strip_suffix(b"==").or_else(|| key.strip_suffix(b"=")).unwrap_or(key);
+    !digits.is_empty() && digits.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}
+
+/// The only value of a header.
+fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Error> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value.as_bytes()),
+        (None, _) => Err(Error::new(Kind::Handshake, format!("{name} is missing"))),
+        (Some(_), Some(_)) => Err(Error::new(Kind::Handshake, format!("{name} is there more than once"))),
+    }
+}
+
+/// The comma-separated tokens of all lines of a header.
+pub(super) fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_rfc_6455() {
+        assert_eq!(accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn keys() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        assert!(is_key(b"SGVsbG8sIHdvcmxkIQ=="), "the guides' curl line");
+        assert!(!is_key(b"") && !is_key(b"==") && !is_key(b"a b") && !is_key(b"a\r"));
+    }
+
+    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_switch_must_answer_what_was_asked() {
+        let asked = Upgrade::WebSocket("abc".into());
+        let good = [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade"), ("sec-websocket-accept", "abc")];
+        assert!(check_switch(&asked, &head(&good)).is_ok());
+        for left_out in 0..good.len() {
+            let mut lines = good.to_vec();
+            lines.remove(left_out);
+            assert_eq!(check_switch(&asked, &head(&lines)).unwrap_err().kind, Kind::BadSwitch, "{lines:?}");
+        }
+        assert_eq!(check_switch(&Upgrade::None, &head(&good)).unwrap_err().kind, Kind::UnaskedSwitch);
+        let other = Upgrade::Other(vec!["foo".into()]);
+        assert!(check_switch(&other, &head(&[("upgrade", "foo"), ("connection", "upgrade")])).is_ok());
+        assert!(check_switch(&other, &head(&good)).is_err());
+    }
+
+    #[test]
+    fn the_case_of_the_token_is_kept() {
+        let headers = head(&[("upgrade", "h2c, WebSocket")]);
+        let value = upgrade_value(&Upgrade::WebSocket(String::new()), &headers).unwrap();
+        assert_eq!(value, "WebSocket");
+    }
+}

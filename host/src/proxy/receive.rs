@@ -1,0 +1,174 @@
+//! Phase 1: the head becomes an exchange, and is checked for what hyper lets through.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, Uri, Version};
+use hyper::body::Incoming;
+
+use super::exchange::Exchange;
+use super::handshake::{self, Upgrade};
+use super::variables::Nginx;
+use super::{Connection, path};
+use crate::error::{Error, Kind};
+use crate::hook::View;
+use crate::observe::{LogFacts, Record};
+
+/// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
+/// a bad request is recorded like any other.
+pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> (Exchange, Incoming) {
+    let (head, body) = request.into_parts();
+    let snapshot = connection.proxy.snapshot.load_full();
+    let authority = authority(&head.uri, &head.headers);
+    let view = View {
+        serial: next_serial(),
+        method: head.method,
+        version: head.version,
+        path_with_query: head.uri.path_and_query().map_or_else(|| "/".to_owned(), |p| p.as_str().to_owned()),
+        path: String::new(),
+        host: host_of(&authority),
+        authority,
+        scheme: connection.scheme,
+        is_websocket: false,
+        headers: head.headers,
+        client: canonical(connection.client),
+        local: canonical(connection.local),
+        variables: Vec::new(),
+        route: Arc::default(),
+        site: Arc::default(),
+        builtins: &Nginx,
+    };
+    let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
+    record.busy = Some(connection.pace.busy());
+    record.log = snapshot.access_log.as_ref().map(|log| (Arc::clone(log), LogFacts::of(&view)));
+    let exchange = Exchange {
+        connection,
+        snapshot,
+        view: Arc::new(view),
+        extensions: head.extensions,
+        uri: head.uri,
+        upgrade: Upgrade::None,
+        target: None,
+        record: Some(record),
+    };
+    (exchange, body)
+}
+
+/// Refuse what must not be routed, and work out the path and the wish to upgrade.
+///
+/// # Errors
+/// Downstream kinds only.
+pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
+    let view = exchange.view_mut();
+    if view.method == Method::CONNECT {
+        return Err(Kind::MethodNotAllowed.into());
+    }
+    let hosts = view.headers.get_all(HOST).iter().count();
+    // RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one before.
+    if hosts > 1 || (hosts == 0 && view.version == Version::HTTP_11) {
+        return Err(Error::new(Kind::BadRequest, format!("{hosts} Host headers")));
+    }
+    if view.headers.get_all(HOST).iter().any(|host| !is_host(host.as_bytes())) {
+        return Err(Error::new(Kind::BadRequest, "the Host header is not a host"));
+    }
+    check_transfer_coding(&view.headers)?;
+    let raw = view.path_with_query.split(['?', '#']).next().unwrap_or("/");
+    view.path = path::normalize(raw).ok_or_else(|| Error::new(Kind::BadRequest, "the path leaves the root"))?;
+    let upgrade = handshake::wish(view)?;
+    view.is_websocket = matches!(upgrade, Upgrade::WebSocket(_));
+    exchange.upgrade = upgrade;
+    Ok(())
+}
+
+/// hyper decodes `chunked` alone. Another coding before it would be lost with the
+/// hop-by-hop header that names it, and the body garbled (RFC 9112 §6.1: 501).
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only_chunked = codings.all(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    let several = headers.get_all(TRANSFER_ENCODING).iter().count() > 1;
+    if only_chunked && !several { Ok(()) } else { Err(Kind::TransferCoding.into()) }
+}
+
+/// RFC 9112 §3.2.2: the authority of an absolute target wins over the Host header.
+fn authority(uri: &Uri, headers: &HeaderMap) -> String {
+    match uri.authority() {
+        Some(authority) => authority.as_str().to_owned(),
+        None => headers
+            .get(HOST)
+            .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
+            .unwrap_or_default(),
+    }
+}
+
+/// The name alone, as nginx's `$host`: lower case, without port, user and final dot.
+fn host_of(authority: &str) -> String {
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        // An IPv6 address keeps its brackets, as in nginx.
+        Some((address, _)) => return format!("[{}]", address.to_ascii_lowercase()),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// Bytes that can stand in a host or port. What nginx refuses (a slash, a space, a control
+/// character) is refused.
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\' | b'?' | b'#' | b'"' | b'<' | b'>') || *b >= 128)
+}
+
+/// A dual-stack listener shows IPv4 clients as `::ffff:a.b.c.d`; logs and headers say `a.b.c.d`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Numbers are handed out to workers in blocks, so that the shared counter stays cold.
+fn next_serial() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    const BLOCK: u64 = 1 << 16;
+    static BLOCKS: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+    let mut serial = NEXT.get();
+    if serial % BLOCK == 0 {
+        serial = BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK + 1;
+    }
+    NEXT.set(serial + 1);
+    serial
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_is_the_name_alone() {
+        for (authority, host) in [
+            ("Example.COM:8080", "example.com"),
+            ("example.com.", "example.com"),
+            ("[2001:DB8::1]:80", "[2001:db8::1]"),
+            ("user@example.com", "example.com"),
+            ("", ""),
+        ] {
+            assert_eq!(host_of(authority), host, "{authority}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_nginx_refuses() {
+        assert!(is_host(b"example.com:80") && is_host(b"[::1]:80") && is_host(b"a_b"));
+        assert!(!is_host(b"a/b") && !is_host(b"a b") && !is_host(b"a\tb"));
+    }
+
+    #[test]
+    fn serials_differ() {
+        assert_ne!(next_serial(), next_serial());
+    }
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:80".parse().unwrap();
+        assert_eq!(canonical(mapped).to_string(), "192.0.2.1:80");
+    }
+}

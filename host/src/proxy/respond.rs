@@ -1,0 +1,84 @@
+//! Answers that the proxy gives itself: the one table from error to status.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::exchange::Exchange;
+use crate::body::Body;
+use crate::error::{Error, Kind, Side, Stop};
+use crate::hook::LocalReply;
+
+/// The status of an error.
+fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::BadRequest | Kind::Handshake | Kind::ClientBody | Kind::ClientGone => StatusCode::BAD_REQUEST,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+        Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
+        Kind::NoRoute => StatusCode::NOT_FOUND,
+        Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Kind::NoPeer | Kind::Connect | Kind::Closed | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => {
+            StatusCode::BAD_GATEWAY
+        }
+        Kind::UnknownTarget | Kind::Plugin(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a request that a phase stopped.
+pub(super) fn stopped(exchange: &mut Exchange, stop: Stop) -> Response<Body> {
+    match stop {
+        Stop::Error(error) => from_error(exchange, &error),
+        Stop::Reply(reply) => from_reply(exchange, reply),
+    }
+}
+
+fn from_error(exchange: &mut Exchange, error: &Error) -> Response<Body> {
+    let status = status_of(error.kind);
+    report(exchange, error, status);
+    if let Some(record) = &mut exchange.record {
+        record.cause = Some(error.kind.code());
+    }
+    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    let mut response = own(exchange, status, text.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if error.kind == Kind::HandshakeVersion {
+        // RFC 6455 §4.4: say which version is spoken.
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    response
+}
+
+fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response<Body> {
+    let mut response = own(exchange, reply.status, reply.body);
+    for (name, value) in reply.fields {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+fn own(exchange: &mut Exchange, status: StatusCode, body: Bytes) -> Response<Body> {
+    let mut record = exchange.record.take();
+    if let Some(record) = &mut record {
+        record.status = status.as_u16();
+        record.bytes_out = body.len() as u64;
+    }
+    let body = if body.is_empty() { Body::Empty(record) } else { Body::Full(Some(body), record) };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+/// A client's mistake is for the curious; anything else is for the operator.
+fn report(exchange: &Exchange, error: &Error, status: StatusCode) {
+    let view = &exchange.view;
+    let (code, detail, status) = (error.kind.code(), error.detail.as_str(), status.as_u16());
+    let (client, host, path, route) = (view.client, &view.host, &view.path_with_query, &view.route);
+    match error.kind.side() {
+        Side::Downstream => tracing::debug!(code, detail, status, %client, %host, %path, "refused"),
+        Side::Upstream => tracing::warn!(code, detail, status, %client, %host, %path, %route, "upstream failed"),
+        Side::Plugin | Side::Internal => {
+            tracing::error!(code, detail, status, %client, %host, %path, %route, "request failed");
+        }
+    }
+}

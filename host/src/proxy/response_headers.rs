@@ -1,0 +1,34 @@
+//! Phase 8: what the client will see. Hook `response-headers`.
+
+use std::sync::Arc;
+
+use super::ask::ask;
+use super::exchange::{Exchange, Target};
+use super::forward::Answer;
+use super::headers;
+use crate::error::Stop;
+use crate::hook::ResponseView;
+
+/// Make the response's headers the client's, and let the route's plugins edit them.
+///
+/// # Errors
+/// The reply of a plugin that answers instead; the peer's answer is dropped then.
+pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), Stop> {
+    let switching = answer.is_switch();
+    let head = answer.head_mut();
+    headers::for_downstream(&mut head.headers, switching);
+    let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
+    if route.chains.response_headers.is_empty() {
+        return Ok(());
+    }
+    let mut view = Arc::new(ResponseView { status: head.status, headers: std::mem::take(&mut head.headers) });
+    for plugin in &route.chains.response_headers {
+        match ask(plugin.as_ref(), plugin.on_response(&exchange.view, &view)).await? {
+            Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(&mut view).headers, edits),
+            Some(Err(reply)) => return Err(reply.into()),
+            None => {}
+        }
+    }
+    head.headers = std::mem::take(&mut Arc::make_mut(&mut view).headers);
+    Ok(())
+}

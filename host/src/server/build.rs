@@ -1,0 +1,99 @@
+//! From a configuration to a snapshot: plugins are loaded, names become references.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::{self, Config, Instances, PluginSource, Problem};
+use crate::hook::{Chains, Hook, Plugin, chain_of};
+use crate::observe::AccessLog;
+use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
+use crate::snapshot::{Downstream, Route, Snapshot};
+use crate::stock;
+use crate::upstream::Upstream;
+
+/// How long a client may take no bytes of an answer. nginx: `send_timeout`.
+const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Make a configuration ready. Nothing that runs is touched.
+///
+/// # Errors
+/// Every plugin that is refused, or the access log that cannot be opened.
+pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapshot, StartError> {
+    let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
+    let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
+        indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
+    };
+    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
+    let route = |route: &config::Route| {
+        Some(Arc::new(Route {
+            name: Arc::clone(&route.name),
+            site: Arc::clone(&route.site),
+            upstream: Arc::clone(upstreams.get(route.upstream)?),
+            chains: Chains::new(&at(&route.plugins)),
+            timeouts: route.timeouts,
+            upgrade: route.upgrade.clone(),
+            half_close: route.half_close,
+        }))
+    };
+    let routes: HashMap<Arc<str>, Arc<Route>> =
+        config.routes.iter().filter_map(route).map(|route| (Arc::clone(&route.name), route)).collect();
+    Ok(Snapshot {
+        routers: chain_of(&at(&config.routers), Hook::Router),
+        routes,
+        upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        downstream: Downstream {
+            header_timeout: config.server.header_timeout,
+            keepalive_timeout: config.server.keepalive_timeout,
+            max_head: config.server.max_head,
+            send_timeout: SEND_TIMEOUT,
+        },
+    })
+}
+
+/// Try a configuration without serving it: load every plugin and let it read its config.
+///
+/// # Errors
+/// As [`super::Server::start`], but for the listeners.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    let settings = RuntimeSettings { cache_dir: config.server.cache_dir.clone(), ..RuntimeSettings::default() };
+    let runtime = Runtime::new(settings)?;
+    plugins(config, &runtime).map(drop).map_err(StartError::Plugins)
+}
+
+fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin>>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut loaded = Vec::new();
+    for plugin in &config.plugins {
+        match runtime.load(&spec(plugin)) {
+            Ok(plugin) => loaded.push(plugin),
+            Err(error) => problems.push(problem(plugin, &error)),
+        }
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+}
+
+fn spec(plugin: &config::Plugin) -> Spec {
+    let source = match &plugin.source {
+        PluginSource::File(path) => Source::File(path.clone()),
+        // A name that is none was refused when the configuration was read.
+        PluginSource::Stock(name) => {
+            Source::Bytes { label: format!("stock:{name}"), bytes: stock::component(name).unwrap_or_default().into() }
+        }
+    };
+    Spec {
+        name: Arc::clone(&plugin.name),
+        source,
+        config: plugin.config.clone(),
+        on_failure: plugin.on_failure,
+        deadline: plugin.deadline,
+        memory: plugin.memory,
+        hooks: plugin.hooks,
+        per_call: plugin.instances == Instances::PerCall,
+    }
+}
+
+fn problem(plugin: &config::Plugin, error: &PluginError) -> Problem {
+    Problem::at_plugin(plugin, &error.to_string())
+}

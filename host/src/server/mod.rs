@@ -1,0 +1,131 @@
+//! The process: workers, listeners, and the configuration that they run by.
+
+mod build;
+mod drain;
+mod listeners;
+mod signals;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+pub use build::check;
+pub use signals::serve_until_signalled;
+pub use worker::Worker;
+
+use crate::admin;
+use crate::config::{Config, Problem};
+use crate::observe::Metrics;
+use crate::plugin::{Runtime, RuntimeSettings};
+use crate::proxy::Proxy;
+use crate::tunnel::Registry;
+use listeners::Listeners;
+
+/// Why a server did not start or reload. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The plugin runtime could not be set up.
+    #[error("the plugin runtime cannot start: {0}")]
+    Runtime(#[from] crate::plugin::PluginError),
+    /// Plugins were refused. One problem each, with its place in the configuration.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Plugins(Vec<Problem>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log: {0}")]
+    AccessLog(std::io::Error),
+    /// A worker could not be started.
+    #[error("cannot start a worker: {0}")]
+    Worker(std::io::Error),
+}
+
+/// A running server. Dropping it stops it at once.
+pub struct Server {
+    proxy: Arc<Proxy>,
+    runtime: Arc<Runtime>,
+    workers: Vec<Worker>,
+    state: Mutex<State>,
+    /// Disconnected once everything that a drain waits for is gone.
+    all_gone: Mutex<mpsc::Receiver<()>>,
+}
+
+/// What a reload changes.
+struct State {
+    listeners: Listeners,
+    drain_timeout: Duration,
+    /// Where `/metrics` is; changed by a restart only.
+    admin: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Start serving a configuration, on threads of its own.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let runtime = Runtime::new(RuntimeSettings {
+            workers: config.server.workers,
+            cache_dir: config.server.cache_dir.clone(),
+            ..RuntimeSettings::default()
+        })?;
+        let snapshot = build::snapshot(config, &runtime)?;
+        let proxy = Arc::new(Proxy {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            metrics: Arc::new(Metrics::default()),
+            tunnels: Arc::new(Registry::default()),
+        });
+        let (alive, all_gone) = mpsc::channel();
+        let workers = (0..config.server.workers)
+            .map(|number| Worker::start(number, Arc::clone(&proxy), alive.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StartError::Worker)?;
+        let mut listeners = Listeners::default();
+        listeners.change(&config.listeners, &workers)?;
+        let admin = config.admin.map(|address| admin::start(address, &workers, &proxy, &runtime)).transpose()?;
+        let state = Mutex::new(State { listeners, drain_timeout: config.server.drain_timeout, admin });
+        Ok(Self { proxy, runtime, workers, state, all_gone: Mutex::new(all_gone) })
+    }
+
+    /// Where it listens, in the configuration's order, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state.lock().listeners.addresses()
+    }
+
+    /// Where `/metrics` is served.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.state.lock().admin
+    }
+
+    /// How many tunnels are open.
+    pub fn open_tunnels(&self) -> usize {
+        self.proxy.tunnels.len()
+    }
+
+    /// Take another configuration into use, all or nothing. Requests in flight end by the old
+    /// one and open tunnels stay as they are. `workers`, `pid_file`, `[log]` and `[admin]` are
+    /// the process's and do not change.
+    ///
+    /// # Errors
+    /// [`StartError`]; the old configuration stays in use then.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let snapshot = build::snapshot(config, &self.runtime)?;
+        let mut state = self.state.lock();
+        state.listeners.change(&config.listeners, &self.workers)?;
+        state.drain_timeout = config.server.drain_timeout;
+        self.proxy.snapshot.store(Arc::new(snapshot));
+        self.proxy.metrics.reloads.add(1);
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The process's signals: TERM, INT and QUIT drain (a second one ends at once), HUP reloads.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Server;
+use crate::config::{Config, Problems};
+
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    quit: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.term.recv() => Wish::End,
+            _ = self.int.recv() => Wish::End,
+            _ = self.quit.recv() => Wish::End,
+            _ = self.hup.recv() => Wish::Reload,
+        }
+    }
+}
+
+/// Serve until a signal ends it. `read` reads the configuration anew for a reload.
+///
+/// # Errors
+/// Where signals cannot be listened for.
+pub fn serve_until_signalled(
+    server: Server,
+    read: impl Fn() -> Result<Config, Problems>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        while let Wish::Reload = signals.next().await {
+            reload(&server, &read);
+        }
+        tracing::info!(tunnels = server.open_tunnels(), "draining");
+        let drained = tokio::task::spawn_blocking(move || server.drain());
+        tokio::select! {
+            _ = drained => {}
+            () = async { while let Wish::Reload = signals.next().await {} } => {
+                tracing::warn!("ending at once");
+                std::process::exit(1);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn reload(server: &Server, read: &impl Fn() -> Result<Config, Problems>) {
+    let reloaded = match read() {
+        Ok(config) => server.reload(&config).map_err(|error| error.to_string()),
+        Err(problems) => Err(problems.to_string()),
+    };
+    match reloaded {
+        Ok(()) => tracing::info!("reloaded"),
+        Err(why) => tracing::error!("not reloaded, the old configuration stays in use:\n{why}"),
+    }
+}

@@ -1,0 +1,106 @@
+//! A worker: one thread with a runtime of its own. Connections, pools, plugin instances and
+//! buffers live and die on the worker that accepted the connection, so nothing is locked.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::listener::{self, Alive};
+use crate::proxy::Proxy;
+
+/// What a worker is told.
+enum Command {
+    /// Accept on this socket, known by this number.
+    Listen(u64, TcpListener),
+    /// Accept no more on it.
+    Close(u64),
+    /// Run a task.
+    Run(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Connections end after the request that they are at.
+    Drain,
+}
+
+/// A handle to a worker. Dropping it ends the thread, and with it all that runs there.
+pub struct Worker {
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Start a worker.
+    pub(super) fn start(number: usize, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || runtime.block_on(obey(inbox, proxy, alive)))?;
+        Ok(Self { commands: Some(commands), thread: Some(thread) })
+    }
+
+    /// Accept on a socket.
+    pub(super) fn listen(&self, id: u64, socket: TcpListener) {
+        self.tell(Command::Listen(id, socket));
+    }
+
+    /// Accept no more on a socket.
+    pub(super) fn close(&self, id: u64) {
+        self.tell(Command::Close(id));
+    }
+
+    /// Run a task there.
+    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tell(Command::Run(Box::pin(task)));
+    }
+
+    /// Let connections end.
+    pub(super) fn drain(&self) {
+        self.tell(Command::Drain);
+    }
+
+    fn tell(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // A worker that is gone has nothing left to obey with.
+            let _gone = commands.send(command);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(Err(_panicked)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("a worker has panicked");
+        }
+    }
+}
+
+async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, proxy: Arc<Proxy>, alive: Alive) {
+    let (drain, draining) = watch::channel(false);
+    let mut listening: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
+    let mut alive = Some(alive);
+    while let Some(command) = inbox.recv().await {
+        match command {
+            Command::Listen(id, socket) => {
+                let (close, closed) = oneshot::channel();
+                let socket = tokio::net::TcpListener::from_std(socket);
+                let (Ok(socket), Some(alive)) = (socket, &alive) else { continue };
+                tokio::spawn(listener::accept(socket, Arc::clone(&proxy), draining.clone(), alive.clone(), closed));
+                listening.insert(id, close);
+            }
+            // Dropping the sender closes.
+            Command::Close(id) => drop(listening.remove(&id)),
+            Command::Run(task) => drop(tokio::spawn(task)),
+            Command::Drain => {
+                listening.clear();
+                alive = None;
+                drain.send_replace(true);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! One configuration made ready to serve: what a request reads, and never changes.
+//!
+//! A request takes one `Arc` of it at its start and uses it to its end, so no request sees
+//! two configurations; a tunnel keeps only the parts that it needs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Timeouts;
+use crate::hook::{Chain, Chains};
+use crate::observe::AccessLog;
+use crate::upstream::Upstream;
+
+/// Everything that requests need of one configuration.
+pub struct Snapshot {
+    /// Asked for a route, in order.
+    pub routers: Chain,
+    /// Routes by name.
+    pub routes: HashMap<Arc<str>, Arc<Route>>,
+    /// Upstreams by name.
+    pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Where the access log goes.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// What listeners need to read requests.
+    pub downstream: Downstream,
+}
+
+/// How connections of clients are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Downstream {
+    /// How long a client may take to send a head.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub keepalive_timeout: Duration,
+    /// Largest head, bytes.
+    pub max_head: usize,
+    /// How long a client may take no bytes of an answer.
+    pub send_timeout: Duration,
+}
+
+/// One route made ready.
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The first name of its site.
+    pub site: Arc<str>,
+    /// Where it leads.
+    pub upstream: Arc<Upstream>,
+    /// Its plugins.
+    pub chains: Chains,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+    /// Upgrade tokens that may pass, lower case.
+    pub upgrade: Vec<String>,
+    /// Whether one direction of a tunnel may outlive the other.
+    pub half_close: bool,
+}

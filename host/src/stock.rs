@@ -1,0 +1,14 @@
+//! The stock plugins: Wasm components embedded in the binary, built from `plugins/` by
+//! `cargo xtask plugins`.
+
+/// The component of a stock plugin by name.
+pub fn component(name: &str) -> Option<&'static [u8]> {
+    let bytes: &'static [u8] = match name {
+        "router" => include_bytes!("../../plugins/dist/router.wasm"),
+        "header-map" => include_bytes!("../../plugins/dist/header-map.wasm"),
+        "origin-check" => include_bytes!("../../plugins/dist/origin-check.wasm"),
+        "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
+        _ => return None,
+    };
+    Some(bytes)
+}

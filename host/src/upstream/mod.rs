@@ -1,0 +1,69 @@
+//! Where requests go: groups of peers, the choice among them, and connections to them.
+
+mod balance;
+mod connect;
+mod pool;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use connect::{Connection, Sender, connect, speak};
+pub use pool::{Pooled, checkout};
+
+use balance::RoundRobin;
+
+use crate::config;
+
+/// A group of peers that serve the same thing. nginx: `upstream`.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its peers, with those that are down.
+    pub peers: Vec<Arc<Peer>>,
+    /// Idle connections kept by each worker for each peer.
+    pub keepalive: usize,
+    /// How long an idle connection is kept.
+    pub keepalive_timeout: Duration,
+    policy: RoundRobin,
+}
+
+/// One member of an upstream.
+#[derive(Debug)]
+pub struct Peer {
+    /// As the configuration writes it.
+    pub name: Arc<str>,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+impl Upstream {
+    /// Make a group ready.
+    pub fn new(config: &config::Upstream) -> Self {
+        let weights: Vec<u32> = config.peers.iter().map(|p| if p.down { 0 } else { p.weight }).collect();
+        Self {
+            name: Arc::clone(&config.name),
+            peers: config
+                .peers
+                .iter()
+                .map(|p| Arc::new(Peer { name: Arc::clone(&p.name), address: p.address }))
+                .collect(),
+            keepalive: config.keepalive,
+            keepalive_timeout: config.keepalive_timeout,
+            policy: RoundRobin::new(&weights),
+        }
+    }
+
+    /// The next peer, leaving out those that refused already; none where all did.
+    pub fn pick(&self, tried: &[SocketAddr]) -> Option<&Arc<Peer>> {
+        // A full turn of the sequence meets every live peer, so a turn without a find is the end.
+        for _ in 0..self.policy.turn() {
+            let peer = self.peers.get(self.policy.next()?)?;
+            if !tried.contains(&peer.address) {
+                return Some(peer);
+            }
+        }
+        None
+    }
+}
