@@ -3,6 +3,7 @@
 
 mod binary;
 mod nginx;
+mod port;
 #[cfg_attr(not(feature = "host"), path = "tidegate_absent.rs")]
 mod tidegate;
 
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub use binary::{Binary, binary_path};
+pub use port::HeldPort;
 
 use crate::http::Body;
 use crate::tempdir::TempDir;
@@ -250,8 +252,8 @@ impl Proxy {
     }
 
     /// Stop accepting, wait for tunnels up to `drain_timeout`, and end.
-    pub fn drain(&mut self) {
-        match &mut self.running {
+    pub fn drain(self) {
+        match self.running {
             Running::InProcess(server) => server.drain(),
             Running::Nginx(_) | Running::Binary(_) => panic!("only the server in this process drains by a call"),
         }

@@ -4,8 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use socket2::{Domain, Socket, Type};
-
+use super::port::HeldPort;
 use crate::eventually::wait_for;
 use crate::tempdir::TempDir;
 
@@ -42,13 +41,14 @@ pub(super) struct Nginx {
     child: Child,
     address: SocketAddr,
     log: PathBuf,
-    _port: Socket,
+    _port: HeldPort,
 }
 
 impl Nginx {
     #[track_caller]
     pub(super) fn start(http: &str, dir: &TempDir) -> Self {
-        let (port, address) = hold_a_port();
+        let port = HeldPort::new();
+        let address = port.address();
         let http = if http.contains("server {") { http.to_owned() } else { format!("server {{ listen %listen%;\n{http}\n}}") };
         // A socket's options are given once; further servers share it by its address.
         let http = http.replacen("%listen%", &format!("{address} reuseport"), 1).replace("%listen%", &address.to_string());
@@ -94,16 +94,6 @@ fn program() -> String {
         let usual = "/usr/sbin/nginx";
         if Path::new(usual).exists() { usual.to_owned() } else { "nginx".to_owned() }
     })
-}
-
-/// A port that is kept for nginx: bound with `SO_REUSEPORT` and not listening, so that
-/// nobody else is given it and no connection goes there.
-fn hold_a_port() -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.set_reuse_port(true).expect("SO_REUSEPORT");
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port for nginx");
-    let address = socket.local_addr().ok().and_then(|a| a.as_socket()).expect("nginx's address");
-    (socket, address)
 }
 
 fn whole(http: &str, dir: &Path) -> String {

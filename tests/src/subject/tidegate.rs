@@ -13,7 +13,7 @@ pub(super) struct InProcess {
 
 impl InProcess {
     pub(super) fn start(text: &str, dir: &Path) -> Result<Self, String> {
-        let config = load_str(text, dir).map_err(|problems| problems.to_string())?;
+        let config = load_str(text, dir, "test.toml").map_err(|problems| problems.to_string())?;
         let server = Server::start(&config).map_err(|error| error.to_string())?;
         Ok(Self { server })
     }
@@ -23,7 +23,7 @@ impl InProcess {
     }
 
     pub(super) fn reload(&self, text: &str, dir: &Path) -> Result<(), String> {
-        let config = load_str(text, dir).map_err(|problems| problems.to_string())?;
+        let config = load_str(text, dir, "test.toml").map_err(|problems| problems.to_string())?;
         self.server.reload(&config).map_err(|error| error.to_string())
     }
 
@@ -31,7 +31,7 @@ impl InProcess {
         self.server.open_tunnels()
     }
 
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(self) {
         self.server.drain();
     }
 }

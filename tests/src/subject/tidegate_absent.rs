@@ -22,7 +22,7 @@ impl InProcess {
         match *self {}
     }
 
-    pub(super) fn drain(&self) {
-        match *self {}
+    pub(super) fn drain(self) {
+        match self {}
     }
 }
