@@ -1,4 +1,37 @@
-//! Tidegate.
+//! Tidegate: a WebSocket and HTTP reverse proxy, programmable with WebAssembly components.
+//!
+//! The modules, in the order that data flows through them:
+//!
+//! - [`cli`]: what the operator types; [`config`]: what the operator wrote, resolved
+//! - [`server`]: workers, listeners, reload, drain; [`snapshot`]: one configuration made ready
+//! - [`listener`]: sockets that accept
+//! - [`downstream`]: clients' connections, bytes to requests; [`pace`] and [`stream`] watch
+//!   over slow and idle ones
+//! - [`proxy`]: the spine: what happens to a request, phase by phase
+//! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
+//!   [`stock`]: the embedded components
+//! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
+//! - [`tunnel`]: after the switch
+//! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
+//! - [`error`]: errors as data
+//!
+//! `ARCHITECTURE.md` tells the same with reasons.
+
+pub mod admin;
+pub mod body;
+pub mod cli;
 pub mod config;
+pub mod downstream;
+pub mod error;
 pub mod hook;
+pub mod listener;
+pub mod observe;
+pub mod pace;
 pub mod plugin;
+pub mod proxy;
+pub mod server;
+pub mod snapshot;
+pub mod stock;
+pub mod stream;
+pub mod tunnel;
+pub mod upstream;

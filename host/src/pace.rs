@@ -12,7 +12,6 @@ use tokio::time::Instant;
 /// The start of the program: times here are milliseconds since then.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-
 /// A connection's pace.
 #[derive(Debug)]
 pub struct Pace {
@@ -31,11 +30,7 @@ pub struct Busy(Arc<Pace>);
 impl Pace {
     /// A connection that was just accepted.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            serving: AtomicU64::new(0),
-            idle_since: AtomicU64::new(now()),
-            head_since: AtomicU64::new(0),
-        })
+        Arc::new(Self { serving: AtomicU64::new(0), idle_since: AtomicU64::new(now()), head_since: AtomicU64::new(0) })
     }
 
     /// Bytes came from the client.

@@ -64,8 +64,9 @@ async fn http(
     mut draining: watch::Receiver<bool>,
 ) -> (TcpStream, bytes::Bytes) {
     let service = service_fn(|request| {
+        // Boxed, since hyper gives the stream back only from a service that can be moved.
         let connection = Arc::clone(connection);
-        async move { Ok::<_, Infallible>(proxy::handle(connection, request).await) }
+        Box::pin(async move { Ok::<_, Infallible>(proxy::handle(connection, request).await) })
     });
     let mut builder = Builder::new();
     builder.preserve_header_case(true).max_header_size(settings.max_head).max_buf_size(settings.max_head.max(8192));

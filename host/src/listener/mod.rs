@@ -64,13 +64,7 @@ pub async fn accept(
     }
 }
 
-fn start(
-    stream: TcpStream,
-    client: SocketAddr,
-    proxy: &Arc<Proxy>,
-    draining: &watch::Receiver<bool>,
-    alive: &Alive,
-) {
+fn start(stream: TcpStream, client: SocketAddr, proxy: &Arc<Proxy>, draining: &watch::Receiver<bool>, alive: &Alive) {
     // Fails where the client has gone already.
     let Ok(local) = stream.local_addr() else { return };
     let accepted = Accepted { stream, client, local, alive: alive.clone() };

@@ -193,9 +193,6 @@ mod tests {
         let mut line = Vec::new();
         upgrade(&mut line, &facts(), &summary()).unwrap();
         let text = String::from_utf8(line).unwrap();
-        assert_eq!(
-            text,
-            " upgrade=\"websocket\" upstream=127.0.0.1:9 time=61.004 in=6 out=7 tunnel=true cause=done"
-        );
+        assert_eq!(text, " upgrade=\"websocket\" upstream=127.0.0.1:9 time=61.004 in=6 out=7 tunnel=true cause=done");
     }
 }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{AccessLog, LogFacts, Metrics};
 use crate::body::Meter;
-use crate::pace::Busy;
 use crate::hook::{Plugin, ResponseView, Summary, View};
+use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
 const GONE: &str = "downstream.gone";

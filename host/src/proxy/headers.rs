@@ -140,8 +140,14 @@ mod tests {
 
     #[test]
     fn a_plain_request_loses_what_is_the_connections() {
-        let mut headers =
-            head(&[("connection", "close, x-mine"), ("x-mine", "1"), ("a", "1"), ("b", "2"), ("upgrade", "h2c"), ("a", "3")]);
+        let mut headers = head(&[
+            ("connection", "close, x-mine"),
+            ("x-mine", "1"),
+            ("a", "1"),
+            ("b", "2"),
+            ("upgrade", "h2c"),
+            ("a", "3"),
+        ]);
         remove_nominated(&mut headers);
         for_upstream(&mut headers, &Upgrade::None);
         assert_eq!(lines(&headers), ["a: 1", "a: 3", "b: 2"]);

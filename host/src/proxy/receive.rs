@@ -95,10 +95,7 @@ fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Error> {
 fn authority(uri: &Uri, headers: &HeaderMap) -> String {
     match uri.authority() {
         Some(authority) => authority.as_str().to_owned(),
-        None => headers
-            .get(HOST)
-            .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
-            .unwrap_or_default(),
+        None => headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default(),
     }
 }
 
@@ -116,7 +113,8 @@ fn host_of(authority: &str) -> String {
 /// Bytes that can stand in a host or port. What nginx refuses (a slash, a space, a control
 /// character) is refused.
 fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\' | b'?' | b'#' | b'"' | b'<' | b'>') || *b >= 128)
+    host.iter()
+        .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\' | b'?' | b'#' | b'"' | b'<' | b'>') || *b >= 128)
 }
 
 /// A dual-stack listener shows IPv4 clients as `::ffff:a.b.c.d`; logs and headers say `a.b.c.d`.
@@ -131,7 +129,7 @@ fn next_serial() -> u64 {
     static BLOCKS: AtomicU64 = AtomicU64::new(0);
     thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
     let mut serial = NEXT.get();
-    if serial % BLOCK == 0 {
+    if serial.is_multiple_of(BLOCK) {
         serial = BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK + 1;
     }
     NEXT.set(serial + 1);

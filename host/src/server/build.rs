@@ -57,9 +57,7 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    let settings = RuntimeSettings { cache_dir: config.server.cache_dir.clone(), ..RuntimeSettings::default() };
-    let runtime = Runtime::new(settings)?;
-    plugins(config, &runtime).map(drop).map_err(StartError::Plugins)
+    plugins(config, &runtime(config, 1)?).map(drop).map_err(StartError::Plugins)
 }
 
 fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin>>, Vec<Problem>> {
@@ -74,18 +72,31 @@ fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin
     if problems.is_empty() { Ok(loaded) } else { Err(problems) }
 }
 
+/// A plugin runtime large enough for a configuration, and for several reloads beside it.
+///
+/// # Errors
+/// Where there is not enough address space.
+pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, PluginError> {
+    /// Room for fibers that wait, old instances that finish, and plugins of later reloads.
+    const SPARE: usize = 500;
+    let wanted = config.plugins.len() * workers * 2 + SPARE;
+    Runtime::new(&RuntimeSettings {
+        workers,
+        cache_dir: config.server.cache_dir.clone(),
+        instances: u32::try_from(wanted).unwrap_or(u32::MAX),
+    })
+}
+
 fn spec(plugin: &config::Plugin) -> Spec {
     let source = match &plugin.source {
         PluginSource::File(path) => Source::File(path.clone()),
         // A name that is none was refused when the configuration was read.
-        PluginSource::Stock(name) => {
-            Source::Bytes { label: format!("stock:{name}"), bytes: stock::component(name).unwrap_or_default().into() }
-        }
+        PluginSource::Stock(name) => Source::Bytes(stock::component(name).unwrap_or_default()),
     };
     Spec {
         name: Arc::clone(&plugin.name),
         source,
-        config: plugin.config.clone(),
+        config: plugin.config.expose().to_owned(),
         on_failure: plugin.on_failure,
         deadline: plugin.deadline,
         memory: plugin.memory,

@@ -21,7 +21,7 @@ pub use worker::Worker;
 use crate::admin;
 use crate::config::{Config, Problem};
 use crate::observe::Metrics;
-use crate::plugin::{Runtime, RuntimeSettings};
+use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::tunnel::Registry;
 use listeners::Listeners;
@@ -75,11 +75,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let runtime = Runtime::new(RuntimeSettings {
-            workers: config.server.workers,
-            cache_dir: config.server.cache_dir.clone(),
-            ..RuntimeSettings::default()
-        })?;
+        let runtime = build::runtime(config, config.server.workers)?;
         let snapshot = build::snapshot(config, &runtime)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -44,10 +44,7 @@ impl Signals {
 ///
 /// # Errors
 /// Where signals cannot be listened for.
-pub fn serve_until_signalled(
-    server: Server,
-    read: impl Fn() -> Result<Config, Problems>,
-) -> io::Result<()> {
+pub fn serve_until_signalled(server: Server, read: impl Fn() -> Result<Config, Problems>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;

@@ -1,0 +1,92 @@
+//! What the operator types: one file for each command.
+
+mod check;
+mod demo;
+mod logging;
+mod plugin;
+mod reload;
+mod run;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A WebSocket and HTTP reverse proxy, programmable with WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a page that talks to a WebSocket through the proxy, to see it work.
+    Demo {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Your own backend, instead of the embedded one.
+        #[arg(long, value_name = "HOST:PORT")]
+        upstream: Option<String>,
+    },
+    /// Serve a configuration until a signal ends it (TERM, INT, QUIT drain; HUP reloads).
+    Run {
+        /// The configuration file; `-` reads standard input.
+        #[arg(short, long, default_value = "tidegate.toml")]
+        config: PathBuf,
+        /// Write the process id here, instead of where `server.pid_file` says.
+        #[arg(long)]
+        pid_file: Option<PathBuf>,
+    },
+    /// Check a configuration and its plugins without serving it.
+    Check {
+        /// The configuration file; `-` reads standard input.
+        #[arg(short, long, default_value = "tidegate.toml")]
+        config: PathBuf,
+    },
+    /// Make a running server read its configuration anew.
+    Reload {
+        /// The file with its process id.
+        #[arg(long, required_unless_present = "pid")]
+        pid_file: Option<PathBuf>,
+        /// Its process id.
+        #[arg(long, conflicts_with = "pid_file")]
+        pid: Option<i32>,
+    },
+    /// For authors of plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Show the hooks, imports, contract version and size of a component.
+    Inspect {
+        /// The component.
+        component: PathBuf,
+    },
+}
+
+/// Why a command failed: what to print.
+type Failed = Box<dyn std::error::Error>;
+
+/// Run the program: 0 when all went well, 1 after an error, 2 after a wrong command line.
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Demo { listen, upstream } => demo::demo(listen, upstream.as_deref()),
+        Command::Run { config, pid_file } => run::run(&config, pid_file),
+        Command::Check { config } => check::check(&config),
+        Command::Reload { pid_file, pid } => reload::reload(pid_file.as_deref(), pid),
+        Command::Plugin(PluginCommand::Inspect { component }) => plugin::inspect(&component),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            logging::complain(failed.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
