@@ -4,7 +4,6 @@
 mod binary;
 mod nginx;
 mod port;
-#[cfg_attr(not(feature = "host"), path = "tidegate_absent.rs")]
 mod tidegate;
 
 use std::net::SocketAddr;
