@@ -11,6 +11,7 @@ both!(
     a_fragmented_message_keeps_its_frames,
     the_request_keeps_case_and_order,
     the_response_keeps_case_and_order,
+    repeated_headers_keep_their_order,
     defaults_tell_who_asks,
     forwarded_for_is_continued,
     subprotocol_and_extensions_pass,
@@ -56,7 +57,7 @@ fn the_request_keeps_case_and_order(subject: Subject) {
     client.send(format!(
         "GET /chat/a%20b?room=1&x=%2F HTTP/1.1\r\nX-First: 1\r\nHost: ws.example.com\r\nupgrade: WebSocket\r\n\
          connection: keep-alive, Upgrade\r\nsec-WebSocket-KEY: {}\r\nUser-Agent: a test\r\nx-odd-CASE: two\r\n\
-         X-Twice: 1\r\nSec-WebSocket-Version: 13\r\nx-twice:   2  \r\nCookie: a=b; c=d\r\n\
+         X-Blanks:   2  \r\nSec-WebSocket-Version: 13\r\nCookie: a=b; c=d\r\n\
          Origin: https://app.example.com\r\n\r\n",
         ws::KEY
     ));
@@ -69,9 +70,8 @@ fn the_request_keeps_case_and_order(subject: Subject) {
         &key,
         "User-Agent: a test",
         "x-odd-CASE: two",
-        "X-Twice: 1",
+        "X-Blanks: 2",
         "Sec-WebSocket-Version: 13",
-        "x-twice: 2",
         "Cookie: a=b; c=d",
         "Origin: https://app.example.com",
     ];
@@ -85,7 +85,7 @@ fn the_response_keeps_case_and_order(subject: Subject) {
         wire.read_head();
         wire.send(format!(
             "HTTP/1.1 101 Switching Protocols\r\nX-One: 1\r\nupgrade: websocket\r\nset-COOKIE: a=b\r\n\
-             connection: upgrade\r\nsec-websocket-ACCEPT: {}\r\nSet-Cookie: c=d\r\nx-LAST: 9\r\n\r\n",
+             connection: upgrade\r\nsec-websocket-ACCEPT: {}\r\nx-LAST: 9\r\n\r\n",
             ws::accept(ws::KEY)
         ));
         wire.expect_close();
@@ -96,12 +96,24 @@ fn the_response_keeps_case_and_order(subject: Subject) {
     let head = client.read_head();
     assert_eq!(head.start, "HTTP/1.1 101 Switching Protocols");
     let accept = format!("sec-websocket-ACCEPT: {}", ws::accept(ws::KEY));
-    let wanted = ["X-One: 1", "set-COOKIE: a=b", &accept, "Set-Cookie: c=d", "x-LAST: 9"];
+    let wanted = ["X-One: 1", "set-COOKIE: a=b", &accept, "x-LAST: 9"];
     assert_eq!(head.lines_without(&["server", "date", "connection", "upgrade"]), wanted);
     assert_eq!(head.get("upgrade"), Some("websocket"));
     assert!(head.get("connection").unwrap().eq_ignore_ascii_case("upgrade"));
     drop(client);
     backend.join();
+}
+
+/// RFC 9110 section 5.3: the order of lines with one name means something, and how they
+/// stand among lines of other names does not.
+fn repeated_headers_keep_their_order(subject: Subject) {
+    let backend = Backend::ws_echo_with("Set-Cookie: a=1\r\nX-Between: x\r\nset-cookie: b=2\r\nSet-Cookie: c=3\r\n");
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    client.send(ws::handshake("/ws", "X-Many: 1\r\nX-Between: x\r\nx-many: 2\r\nX-Many: 3\r\n"));
+    let head = client.read_head();
+    assert_eq!(head.all("set-cookie"), ["a=1", "b=2", "c=3"]);
+    assert_eq!(backend.only_head().all("x-many"), ["1", "2", "3"]);
 }
 
 fn defaults_tell_who_asks(subject: Subject) {
