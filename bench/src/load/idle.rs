@@ -1,0 +1,40 @@
+//! Memory of tunnels at rest: open many, exchange one message on each, wait, look.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::CONNECTIONS;
+use super::echo::check_echo;
+use crate::error::Result;
+use crate::net::Sources;
+use crate::poll::pause;
+use crate::process::Tree;
+use crate::ws;
+
+/// How long the proxy may tidy up before its memory is read.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+/// Resident bytes per tunnel: the difference that `tunnels` of them make, divided.
+pub(crate) fn run(to: SocketAddr, tunnels: usize, tree: &Tree) -> Result<f64> {
+    // What the first connections cost a process once and for all is not a tunnel's.
+    drop(open(to, CONNECTIONS)?);
+    pause(SETTLE);
+    let before = tree.resident()?;
+    let held = open(to, tunnels)?;
+    pause(SETTLE);
+    let after = tree.resident()?;
+    Ok(after.saturating_sub(before) as f64 / held.len() as f64)
+}
+
+fn open(to: SocketAddr, tunnels: usize) -> Result<Vec<std::net::TcpStream>> {
+    let payload = ws::payload(64);
+    let (message, answer) = (ws::message(&payload, true), ws::message(&payload, false));
+    let mut sources = Sources::new();
+    let mut held = Vec::with_capacity(tunnels);
+    for _ in 0..tunnels {
+        let mut stream = sources.tunnel(to, "/ws/echo")?;
+        check_echo(&mut stream, &message, &answer)?;
+        held.push(stream);
+    }
+    Ok(held)
+}

@@ -1,0 +1,76 @@
+//! nginx with the same work to do: the guides' WebSocket configuration, an Origin check by
+//! `map` and `if`, basic authentication and the four recommended headers.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use super::Setup;
+use crate::error::Result;
+use crate::ws;
+
+/// The command that runs it in the foreground. Without `checks` it only proxies.
+pub(super) fn command(setup: &Setup, listen: SocketAddr, backend: SocketAddr, checks: bool) -> Result<Command> {
+    let path = setup.write("nginx.conf", &configuration(setup, listen, backend, checks))?;
+    let mut command = Command::new(&setup.nginx);
+    command.arg("-p").arg(&setup.directory).arg("-c").arg(path).args(["-g", "daemon off;"]);
+    // Its built-in path of the first error log may not be writable.
+    command.arg("-e").arg("stderr");
+    Ok(command)
+}
+
+fn configuration(setup: &Setup, listen: SocketAddr, backend: SocketAddr, checks: bool) -> String {
+    let connections = setup.open_files.min(32_768);
+    let host = ws::HOST;
+    let checks = if checks { CHECKS } else { "" };
+    format!(
+        r#"user root;
+worker_processes 1;
+error_log stderr error;
+pid nginx.pid;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    tcp_nodelay on;
+    keepalive_requests 1000000000;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    # "" (not "close") for plain requests, so that connections to the backend are kept.
+    map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
+    map $http_origin $origin_denied {{
+        default 1;
+        "" 1;
+        "https://www.example.com" 0;
+        "~*^https://[^./]+\.example\.com$" 0;
+    }}
+    upstream backend {{
+        server {backend};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen {listen} backlog=4096;
+        server_name {host};
+        location / {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_read_timeout 1h;
+{checks}        }}
+    }}
+}}
+"#
+    )
+}
+
+const CHECKS: &str = r#"            if ($origin_denied) { return 403; }
+            auth_basic "bench";
+            auth_basic_user_file htpasswd;
+            proxy_set_header Host $host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+"#;

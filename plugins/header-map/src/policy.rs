@@ -1,0 +1,195 @@
+//! Which headers are set, appended and removed: pure logic.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use tidegate_plugin::{ConfigError, Edit, EditOperation};
+
+pub use crate::maps::MapConfig;
+use crate::maps::{self, Maps};
+use crate::template::{Source, Template};
+
+/// The configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// For the upstream.
+    #[serde(default)]
+    pub request: HeadConfig,
+    /// For the client; `defaults` means nothing here.
+    #[serde(default)]
+    pub response: HeadConfig,
+    /// Variables of our own.
+    #[serde(default)]
+    pub maps: Vec<MapConfig>,
+}
+
+/// The changes of one head.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadConfig {
+    /// Set what every upstream should be told ([`DEFAULTS`]).
+    #[serde(default)]
+    pub defaults: bool,
+    /// Names and templates; an empty value removes the header.
+    #[serde(default)]
+    pub set: Vec<(String, String)>,
+    /// Names and templates; an empty value adds nothing.
+    #[serde(default)]
+    pub append: Vec<(String, String)>,
+    /// Names.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// What the guides of nginx recommend to set for every upstream.
+pub const DEFAULTS: [(&str, &str); 4] = [
+    ("Host", "$host"),
+    ("X-Real-IP", "$remote_addr"),
+    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+    ("X-Forwarded-Proto", "$scheme"),
+];
+
+/// Headers of the connection or the framing, which the host refuses to have edited.
+const OWNED_BY_HOST: [&str; 12] = [
+    "connection",
+    "upgrade",
+    "transfer-encoding",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "proxy-connection",
+    "http2-settings",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-accept",
+];
+
+/// The configuration, ready to be asked.
+#[derive(Debug)]
+pub struct Policy {
+    request: Vec<Change>,
+    response: Vec<Change>,
+    maps: Maps,
+}
+
+/// One change of a head.
+#[derive(Debug)]
+struct Change {
+    operation: EditOperation,
+    name: Box<str>,
+    value: Template,
+}
+
+impl Policy {
+    /// Check and prepare a configuration.
+    ///
+    /// # Errors
+    /// The first key that is wrong.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let names = maps::names(&config.maps)?;
+        let maps = Maps::new(&config.maps, &names)?;
+        if config.response.defaults {
+            return Err(ConfigError::new("/response/defaults", "only a request has default headers"));
+        }
+        Ok(Self {
+            request: changes(&config.request, "/request", &names)?,
+            response: changes(&config.response, "/response", &names)?,
+            maps,
+        })
+    }
+
+    /// The edits of the request's headers; `variable` knows what the host knows.
+    pub fn request_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
+        self.edits(&self.request, &variable)
+    }
+
+    /// The edits of the response's headers.
+    pub fn response_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
+        self.edits(&self.response, &variable)
+    }
+
+    fn edits(&self, changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
+        let source = Source { variable, maps: &self.maps };
+        let mut edits = Vec::with_capacity(changes.len());
+        for change in changes {
+            let value = sound(change.value.value(&source, &|_| String::new()));
+            let operation = match change.operation {
+                EditOperation::Append if value.is_empty() => continue,
+                EditOperation::Set if value.is_empty() => EditOperation::Remove,
+                operation => operation,
+            };
+            edits.push(Edit { operation, name: change.name.to_string(), value });
+        }
+        edits
+    }
+}
+
+/// The bytes of a value. A variable may hold what no header may (`$uri` is decoded), and
+/// the host would refuse the whole answer: such a byte becomes a space (RFC 9110, 5.5).
+fn sound(value: String) -> Vec<u8> {
+    let mut bytes = value.into_bytes();
+    for byte in &mut bytes {
+        if byte.is_ascii_control() && *byte != b'\t' {
+            *byte = b' ';
+        }
+    }
+    bytes
+}
+
+/// The changes of a head in the order in which they are made: removals first, so that
+/// what is set or appended under the same name stays.
+fn changes(config: &HeadConfig, pointer: &str, maps: &HashMap<&str, usize>) -> Result<Vec<Change>, ConfigError> {
+    let mut changes = Vec::new();
+    let mut add = |operation, name: &str, value: &str| -> Result<(), (usize, String)> {
+        check_name(name).map_err(|what| (0, what))?;
+        check_value(value).map_err(|what| (1, what))?;
+        let value = Template::parse(value, |name| maps::kind(maps, name)).map_err(|what| (1, what))?;
+        changes.push(Change { operation, name: name.to_ascii_lowercase().into(), value });
+        Ok(())
+    };
+    for (index, name) in config.remove.iter().enumerate() {
+        let added = add(EditOperation::Remove, name, "");
+        added.map_err(|(_, what)| ConfigError::new(format!("{pointer}/remove/{index}"), what))?;
+    }
+    if config.defaults {
+        let named = config.set.iter().map(|(name, _)| name).chain(&config.remove);
+        for (name, value) in DEFAULTS {
+            if !named.clone().any(|other| other.eq_ignore_ascii_case(name)) {
+                let added = add(EditOperation::Set, name, value);
+                added.map_err(|(_, what)| ConfigError::new(format!("{pointer}/defaults"), what))?;
+            }
+        }
+    }
+    for (key, operation, pairs) in
+        [("set", EditOperation::Set, &config.set), ("append", EditOperation::Append, &config.append)]
+    {
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            let added = add(operation, name, value);
+            added.map_err(|(place, what)| ConfigError::new(format!("{pointer}/{key}/{index}/{place}"), what))?;
+        }
+    }
+    Ok(changes)
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("`{name}` is not a header name"));
+    }
+    if OWNED_BY_HOST.iter().any(|owned| name.eq_ignore_ascii_case(owned)) {
+        return Err(format!("`{name}` is the proxy's to set (WebSockets need no headers for it)"));
+    }
+    Ok(())
+}
+
+fn check_value(value: &str) -> Result<(), String> {
+    match value.chars().find(|c| c.is_ascii_control() && *c != '\t') {
+        Some(found) => Err(format!("`{}` cannot stand in a header", found.escape_default())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+use std::cell::Cell;
+
+use tidegate_plugin::{RequestHeaders as _, ResponseHeaders as _, testing};
+
+use super::*;
+use crate::HeaderMap;
+
+fn policy(config: serde_json::Value) -> Policy {
+    Policy::new(&serde_json::from_value(config).unwrap()).unwrap()
+}
+
+fn refused(config: serde_json::Value) -> String {
+    Policy::new(&serde_json::from_value(config).unwrap()).unwrap_err().to_string()
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "host" => "example.com",
+        "remote_addr" => "192.0.2.1",
+        "proxy_add_x_forwarded_for" => "203.0.113.9, 192.0.2.1",
+        "scheme" => "https",
+        "uri" => "/a\r\nX-Evil: 1",
+        "empty" => "",
+        "http_upgrade" => "WebSocket",
+        "http_user_agent" => "Firefox/99 beta",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// The value that a template has, by way of an appended header.
+fn value(template: &str, maps: serde_json::Value) -> String {
+    let config = serde_json::json!({"request": {"set": [["x", template]]}, "maps": maps});
+    let edits = policy(config).request_edits(variable);
+    assert_eq!(edits.len(), 1);
+    String::from_utf8(edits[0].value.clone()).unwrap()
+}
+
+#[test]
+fn recommended_defaults() {
+    let calls = Cell::new(0);
+    let edits = policy(serde_json::json!({"request": {"defaults": true}})).request_edits(|name| {
+        calls.set(calls.get() + 1);
+        variable(name)
+    });
+    assert_eq!(
+        edits,
+        [
+            Edit::set("host", "example.com"),
+            Edit::set("x-real-ip", "192.0.2.1"),
+            Edit::set("x-forwarded-for", "203.0.113.9, 192.0.2.1"),
+            Edit::set("x-forwarded-proto", "https"),
+        ]
+    );
+    assert_eq!(calls.get(), 4);
+}
+
+#[test]
+fn defaults_give_way_to_what_is_set_or_removed() {
+    let edits = policy(serde_json::json!({"request": {
+        "defaults": true,
+        "set": [["x-real-ip", "$http_cf"], ["HOST", "backend"]],
+        "remove": ["X-Forwarded-Proto"],
+        "append": [["X-Forwarded-For", "10.0.0.1"]],
+    }}))
+    .request_edits(variable);
+    assert_eq!(
+        edits,
+        [
+            Edit::remove("x-forwarded-proto"),
+            Edit::set("x-forwarded-for", "203.0.113.9, 192.0.2.1"),
+            Edit::remove("x-real-ip"),
+            Edit::set("host", "backend"),
+            Edit::append("x-forwarded-for", "10.0.0.1"),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_value_removes_and_appends_nothing() {
+    let edits = policy(serde_json::json!({"request": {
+        "set": [["a", ""], ["b", "$empty"], ["c", "$nosuch"], ["d", "x$empty"]],
+        "append": [["e", "$empty"], ["f", "1"]],
+    }}))
+    .request_edits(variable);
+    assert_eq!(
+        edits,
+        [Edit::remove("a"), Edit::remove("b"), Edit::remove("c"), Edit::set("d", "x"), Edit::append("f", "1")]
+    );
+}
+
+#[test]
+fn templates() {
+    for (template, expected) in [
+        ("plain", "plain"),
+        ("$host", "example.com"),
+        ("${host}", "example.com"),
+        ("<$host>", "<example.com>"),
+        ("${scheme}x$host/", "httpsxexample.com/"),
+        ("$scheme://$host", "https://example.com"),
+        ("$$1 $$host", "$1 $host"),
+        ("a$nosuch-b", "a-b"),
+        ("été $host", "été example.com"),
+    ] {
+        assert_eq!(value(template, serde_json::json!([])), expected, "{template}");
+    }
+}
+
+#[test]
+fn what_no_header_may_hold_becomes_a_space() {
+    assert_eq!(value("$uri", serde_json::json!([])), "/a  X-Evil: 1");
+    assert_eq!(value("a\tb", serde_json::json!([])), "a\tb");
+}
+
+#[test]
+fn map_compares_as_nginx() {
+    let maps = |from: &str| {
+        serde_json::json!([{"name": "m", "from": from, "default": "other", "values": [
+            ["", "none"], ["WEBSOCKET", "ws"], ["~^example\\.", "first"], ["~*COM$", "second"], ["\\~x", "tilde"],
+            ["~*^firefox/(?<major>\\d+) (\\w+)$", "ff$major-$2-$scheme-$1"]]}])
+    };
+    for (from, expected) in [
+        ("$nosuch", "none"),
+        ("$http_upgrade", "ws"),
+        ("webSOCKET", "ws"),
+        ("$host", "first"),
+        ("x.com", "second"),
+        ("~x", "tilde"),
+        ("$http_user_agent", "ff99-beta-https-99"),
+        ("none of these", "other"),
+    ] {
+        assert_eq!(value("$m", maps(from)), expected, "{from}");
+    }
+}
+
+#[test]
+fn maps_use_maps() {
+    let maps = serde_json::json!([
+        {"name": "a", "from": "$b", "default": "", "values": [["b-example.com", "$c!"]]},
+        {"name": "b", "from": "$host", "default": "b-$host", "values": []},
+        {"name": "c", "from": "$nosuch", "default": "c", "values": []},
+        {"name": "host", "from": "x", "default": "shadow", "values": []},
+    ]);
+    assert_eq!(value("$host", maps), "shadow");
+    let maps = serde_json::json!([
+        {"name": "a", "from": "$b", "default": "", "values": [["b-example.com", "$c!"]]},
+        {"name": "b", "from": "", "default": "b-$host", "values": []},
+        {"name": "c", "from": "$nosuch", "default": "c", "values": []},
+    ]);
+    assert_eq!(value("<$a>", maps), "<c!>");
+}
+
+#[test]
+fn a_map_cannot_need_itself() {
+    let map =
+        |name: &str, from: &str, value: &str| serde_json::json!({"name": name, "from": from, "values": [["x", value]]});
+    for (maps, error) in [
+        (serde_json::json!([map("a", "$a", "")]), "/maps/0: the map `a` needs its own value"),
+        (serde_json::json!([map("a", "$host", "$b"), map("b", "$a", "")]), "/maps/0: the map `a` needs its own value"),
+        (
+            serde_json::json!([map("z", "$y", ""), map("y", "$host", "1"), map("b", "$c", "$z"), map("c", "", "$b")]),
+            "/maps/2: the map `b` needs its own value",
+        ),
+    ] {
+        assert_eq!(refused(serde_json::json!({"maps": maps})), error);
+    }
+}
+
+#[test]
+fn a_map_is_only_asked_where_it_is_used() {
+    let config = serde_json::json!({"request": {"set": [["a", "b"]]}, "maps": [{"name": "m", "from": "$host"}]});
+    assert_eq!(policy(config).request_edits(|_| panic!("nothing needs a variable")), [Edit::set("a", "b")]);
+}
+
+#[test]
+fn wrong_headers_are_refused() {
+    for (key, pair, error) in [
+        ("set", ["X Y", "v"], "/request/set/0/0: `X Y` is not a header name"),
+        ("set", ["", "v"], "/request/set/0/0: `` is not a header name"),
+        ("append", ["Été", "v"], "/request/append/0/0: `Été` is not a header name"),
+        ("set", ["Connection", "upgrade"], "/request/set/0/0: `Connection` is the proxy's to set"),
+        ("append", ["UPGRADE", "x"], "/request/append/0/0: `UPGRADE` is the proxy's to set"),
+        ("set", ["X", "a\nb"], "/request/set/0/1: `\\n` cannot stand in a header"),
+        ("set", ["X", "$"], "/request/set/0/1: `$`: a `$` begins a variable"),
+        ("set", ["X", "${a"], "/request/set/0/1: `${a`: a `$` begins a variable"),
+        ("set", ["X", "${a b}"], "/request/set/0/1: `${a b}`: a `$` begins a variable"),
+        ("set", ["X", "$-"], "/request/set/0/1: `$-`: a `$` begins a variable"),
+    ] {
+        let message = refused(serde_json::json!({"request": {key: [pair]}}));
+        assert!(message.starts_with(error), "{message}");
+    }
+    let message = refused(serde_json::json!({"response": {"remove": ["ok", "Te"]}}));
+    assert!(message.starts_with("/response/remove/1: `Te` is the proxy's"), "{message}");
+    assert_eq!(
+        refused(serde_json::json!({"response": {"defaults": true}})),
+        "/response/defaults: only a request has default headers"
+    );
+}
+
+#[test]
+fn wrong_maps_are_refused() {
+    for (map, error) in [
+        (serde_json::json!({"name": "a-b", "from": ""}), "/maps/1/name: `a-b`: a name has letters"),
+        (serde_json::json!({"name": "", "from": ""}), "/maps/1/name: ``: a name has letters"),
+        (serde_json::json!({"name": "first", "from": ""}), "/maps/1/name: map 0 is called `first` already"),
+        (serde_json::json!({"name": "m", "from": "$"}), "/maps/1/from: `$`: a `$` begins"),
+        (serde_json::json!({"name": "m", "from": "", "default": "$"}), "/maps/1/default: `$`: a `$` begins"),
+        (
+            serde_json::json!({"name": "m", "from": "", "values": [["~(", ""]]}),
+            "/maps/1/values/0/0: `(` is not a pattern",
+        ),
+        (serde_json::json!({"name": "m", "from": "", "values": [["a", "$"]]}), "/maps/1/values/0/1: `$`: a `$`"),
+        (
+            serde_json::json!({"name": "m", "from": "", "values": [["a", ""], ["A", ""]]}),
+            "/maps/1/values/1/0: `a` is there",
+        ),
+    ] {
+        let message = refused(serde_json::json!({"maps": [{"name": "first", "from": ""}, map]}));
+        assert!(message.starts_with(error), "{message}");
+    }
+}
+
+#[test]
+fn as_a_plugin() {
+    let mut plugin: HeaderMap = testing::configure(
+        r#"{"request":{"defaults":true,"set":[["X-Conn","$connection_upgrade"]],"append":[],"remove":["X-Debug"]},
+            "response":{"set":[["X-Host","$host"]],"append":[],"remove":["Server"]},
+            "maps":[{"name":"connection_upgrade","from":"$http_upgrade","default":"upgrade","values":[["","close"]]}]}"#,
+    )
+    .unwrap();
+    let request = testing::Request::websocket("/ws").header("Host", "Example.com:8080");
+    let edits = testing::with(&request, || plugin.on_request()).unwrap();
+    assert_eq!(
+        edits,
+        [
+            Edit::remove("x-debug"),
+            Edit::set("host", "example.com"),
+            Edit::set("x-real-ip", "127.0.0.1"),
+            Edit::set("x-forwarded-for", "127.0.0.1"),
+            Edit::set("x-forwarded-proto", "http"),
+            Edit::set("x-conn", "upgrade"),
+        ]
+    );
+    let edits = testing::with_response(&request, &testing::Response::new(101), || plugin.on_response()).unwrap();
+    assert_eq!(edits, [Edit::remove("server"), Edit::set("x-host", "example.com")]);
+    let error = testing::configure::<HeaderMap>(r#"{"request":{"set":[["X-Conn"]]}}"#).unwrap_err();
+    assert!(error.pointer().starts_with("/request/set/0"), "{error}");
+}

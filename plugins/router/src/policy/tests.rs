@@ -1,0 +1,336 @@
+use tidegate_plugin::{Router as _, testing};
+
+use super::*;
+use crate::Router;
+
+fn policy(config: serde_json::Value) -> Policy {
+    Policy::new(&serde_json::from_value(config).unwrap()).unwrap()
+}
+
+/// One site with routes named by their match.
+fn routes(patterns: &[&str]) -> Policy {
+    let routes: Vec<_> = patterns.iter().map(|p| serde_json::json!({"name": p, "match": p})).collect();
+    policy(serde_json::json!({"sites": [{"routes": routes}]}))
+}
+
+fn site(names: &[&str]) -> serde_json::Value {
+    let name = names.first().copied().unwrap_or("-");
+    serde_json::json!({"names": names, "routes": [{"name": name, "match": "/"}]})
+}
+
+fn chosen(policy: &Policy, host: &str, path: &str) -> String {
+    match policy.choose(host, path, || panic!("the raw target is not needed")) {
+        Choice::Route { name, .. } => name.to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn sent(policy: &Policy, path: &str, raw: &str) -> String {
+    match policy.choose("", path, || raw.to_owned()) {
+        Choice::Route { path_with_query, .. } => path_with_query.unwrap_or_else(|| "as sent".to_owned()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn rewriting(pattern: &str, key: &str, value: &str) -> Policy {
+    policy(serde_json::json!({"sites": [{"routes": [{"name": "r", "match": pattern, key: value}]}]}))
+}
+
+fn refused(config: serde_json::Value) -> String {
+    Policy::new(&serde_json::from_value(config).unwrap()).unwrap_err().to_string()
+}
+
+#[test]
+fn exact_wins_over_all() {
+    let policy = routes(&["~ ^/a", "^~ /a", "= /a", "/"]);
+    assert_eq!(chosen(&policy, "", "/a"), "= /a");
+    assert_eq!(chosen(&policy, "", "/ab"), "^~ /a");
+}
+
+#[test]
+fn longest_prefix_wins_whatever_the_order() {
+    for order in [["/", "/a", "/a/b", "/a/bc"], ["/a/bc", "/a/b", "/a", "/"], ["/a", "/a/bc", "/", "/a/b"]] {
+        let policy = routes(&order);
+        for (path, route) in [
+            ("/", "/"),
+            ("/b", "/"),
+            ("/a", "/a"),
+            ("/ax", "/a"),
+            ("/a/", "/a"),
+            ("/a/b", "/a/b"),
+            ("/a/b/c", "/a/b"),
+            ("/a/bc", "/a/bc"),
+            ("/a/bb", "/a/b"),
+            ("/a/c", "/a"),
+        ] {
+            assert_eq!(chosen(&policy, "", path), route, "{path}");
+        }
+    }
+}
+
+#[test]
+fn patterns_come_in_file_order_after_the_prefix() {
+    let policy = routes(&["/", "/img/", r"~ \.PNG$", r"~* \.png$", r"~ ^/img"]);
+    assert_eq!(chosen(&policy, "", "/img/x.PNG"), r"~ \.PNG$");
+    assert_eq!(chosen(&policy, "", "/img/x.png"), r"~* \.png$");
+    assert_eq!(chosen(&policy, "", "/img/x.gif"), "~ ^/img");
+    assert_eq!(chosen(&policy, "", "/x.gif"), "/");
+}
+
+#[test]
+fn only_the_longest_prefix_can_stop_patterns() {
+    let policy = routes(&["^~ /img/", "/img/raw/", r"~ \.png$", "/"]);
+    assert_eq!(chosen(&policy, "", "/img/x.png"), "^~ /img/");
+    assert_eq!(chosen(&policy, "", "/img/raw/x.png"), r"~ \.png$");
+    assert_eq!(chosen(&policy, "", "/img/raw/x.gif"), "/img/raw/");
+}
+
+#[test]
+fn nothing_matches() {
+    let policy = routes(&["/a", "= /b"]);
+    for path in ["/", "/b/", "/c", ""] {
+        assert_eq!(chosen(&policy, "", path), "NoRoute", "{path}");
+    }
+    let none = self::policy(serde_json::json!({"sites": []}));
+    assert_eq!(chosen(&none, "", "/"), "NoRoute");
+}
+
+#[test]
+fn matching_minds_case_except_where_asked() {
+    let policy = routes(&["/Chat", "~* ^/room"]);
+    assert_eq!(chosen(&policy, "", "/chat"), "NoRoute");
+    assert_eq!(chosen(&policy, "", "/ROOM"), "~* ^/room");
+}
+
+#[test]
+fn a_missing_slash_is_redirected() {
+    let redirect = |policy: &Policy, path: &str, raw: &str| match policy.choose("", path, || raw.to_owned()) {
+        Choice::Redirect(location) => location,
+        other => format!("{other:?}"),
+    };
+    let policy = routes(&["/", "/chat/", "= /exact/", "/a b/", "~ ^/chat"]);
+    assert_eq!(redirect(&policy, "/chat", "/chat"), "/chat/");
+    assert_eq!(redirect(&policy, "/chat", "/chat?x=1"), "/chat/?x=1");
+    assert_eq!(redirect(&policy, "/exact", "/exact?"), "/exact/");
+    assert_eq!(redirect(&policy, "/a b", "/a%20b"), "/a%20b/");
+    // Not where a route has the path itself.
+    for other in ["/chat", "= /chat", "^~ /chat"] {
+        assert_eq!(chosen(&routes(&["/chat/", other, "/"]), "", "/chat"), other);
+    }
+    assert_eq!(chosen(&routes(&["/chat/"]), "", "/cha"), "NoRoute");
+}
+
+#[test]
+fn sites_are_chosen_as_server_names() {
+    let policy = policy(serde_json::json!({"sites": [
+        site(&["~^re[0-9]+\\.example\\.org$"]),
+        site(&["*.example.com"]),
+        site(&["*.b.example.com"]),
+        site(&["www.example.*"]),
+        site(&["www.*"]),
+        site(&["WS.Example.com", "other.test"]),
+        site(&[".dot.test"]),
+        {"names": ["default"], "default": true, "routes": [{"name": "default", "match": "/"}]},
+        site(&["~^re"]),
+    ]}));
+    for (host, name) in [
+        ("ws.example.com", "WS.Example.com"),
+        ("other.test", "WS.Example.com"),
+        ("a.example.com", "*.example.com"),
+        ("a.a.example.com", "*.example.com"),
+        ("a.b.example.com", "*.b.example.com"),
+        ("www.example.com", "*.example.com"),
+        ("www.example.org", "www.example.*"),
+        ("www.example.co.uk", "www.example.*"),
+        ("www.test", "www.*"),
+        ("dot.test", ".dot.test"),
+        ("x.dot.test", ".dot.test"),
+        ("re12.example.org", "~^re[0-9]+\\.example\\.org$"),
+        ("rex.example.org", "~^re"),
+        ("example.com", "default"),
+        (".example.com", "default"),
+        ("www.", "default"),
+        ("", "default"),
+        ("192.0.2.1", "default"),
+    ] {
+        assert_eq!(chosen(&policy, host, "/"), name, "{host}");
+    }
+}
+
+#[test]
+fn without_a_default_the_first_site_is() {
+    let policy = policy(serde_json::json!({"sites": [site(&["a.test"]), site(&["b.test"])]}));
+    assert_eq!(chosen(&policy, "b.test", "/"), "b.test");
+    assert_eq!(chosen(&policy, "c.test", "/"), "a.test");
+}
+
+#[test]
+fn one_site_takes_every_host_unread() {
+    let policy = policy(serde_json::json!({"sites": [site(&["a.test"])]}));
+    assert!(!policy.needs_host());
+    assert_eq!(chosen(&policy, "", "/"), "a.test");
+}
+
+#[test]
+fn a_host_of_many_labels_is_cheap() {
+    let policy = policy(serde_json::json!({"sites": [site(&["*.x.test"]), site(&["mail.*"])]}));
+    let host = format!("{}x.test", "a.".repeat(4000));
+    assert_eq!(chosen(&policy, &host, "/"), "*.x.test");
+    assert_eq!(chosen(&policy, &format!("mail{}", ".a".repeat(4000)), "/"), "mail.*");
+}
+
+#[test]
+fn many_routes_and_sites() {
+    let sites: Vec<_> = (0..500).map(|n| site(&[&format!("s{n}.test"), &format!("*.w{n}.test")])).collect();
+    let many = policy(serde_json::json!({"sites": sites}));
+    assert_eq!(chosen(&many, "s499.test", "/x"), "s499.test");
+    assert_eq!(chosen(&many, "x.w37.test", "/x"), "s37.test");
+    let patterns: Vec<String> = (0..2000).map(|n| format!("/p{n}")).collect();
+    let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+    let policy = routes(&patterns);
+    for (path, route) in
+        [("/p1", "/p1"), ("/p19", "/p19"), ("/p199/x", "/p199"), ("/p1999", "/p1999"), ("/p2000", "/p200")]
+    {
+        assert_eq!(chosen(&policy, "", path), route);
+    }
+}
+
+#[test]
+fn prefixes_are_replaced_as_by_proxy_pass() {
+    for (pattern, new, path, raw, expected) in [
+        ("/api/", "/", "/api/v1/x", "/api/v1/x", "/v1/x"),
+        ("/api/", "/", "/api/v1", "/api/v1?a=%20b", "/v1?a=%20b"),
+        ("/api/", "/", "/api/v1", "/api/v1?", "/v1"),
+        ("/api", "/", "/api/v1", "/api/v1", "//v1"),
+        ("/api/", "/new", "/api/v1", "/api/v1", "/newv1"),
+        ("^~ /a/", "/b/", "/a/", "/a/", "/b/"),
+        ("= /one", "/two", "/one", "/one?q=1", "/two?q=1"),
+        // The normalised path goes on, not what was sent.
+        ("/a/", "/b/", "/a/d", "/a/./c/../d", "/b/d"),
+        // Escaped again where the client escaped something.
+        ("/a/", "/b/", "/a/x y#z", "/a/x%20y%23z", "/b/x%20y%23z"),
+        ("/a/", "/b/", "/a/é?", "/a/%C3%A9%3f", "/b/%C3%A9%3F"),
+        ("/a/", "/b/", "/a/100%", "/a/100%25", "/b/100%25"),
+        ("/a/", "/b/", "/a/~!$&'()*+,;=:@", "/a/%7E!$&'()*+,;=:@", "/b/~!$&'()*+,;=:@"),
+        ("/a/", "/b/", "/a/{x}", "/a/%7bx%7D", "/b/%7Bx%7D"),
+        ("/a/", "/b/", "/a/{x}", "/a/{x}", "/b/{x}"),
+        // A byte that is not UTF-8 stays escaped in the path.
+        ("/a/", "/b/", "/a/%FF", "/a/%ff", "/b/%FF"),
+    ] {
+        assert_eq!(sent(&rewriting(pattern, "replace_prefix", new), path, raw), expected, "{pattern} {new} {raw}");
+    }
+    assert_eq!(chosen(&routes(&["/api/"]), "", "/api/x"), "/api/");
+    assert_eq!(sent(&routes(&["/api/"]), "/api/x", "/api/x"), "as sent");
+}
+
+#[test]
+fn captures_are_put_into_templates() {
+    for (pattern, template, path, raw, expected) in [
+        (r"~ ^/room/(\w+)$", "/api/$1", "/room/a", "/room/a", "/api/a"),
+        (r"~ ^/room/(\w+)$", "/api/$1", "/room/a", "/room/a?x=1", "/api/a?x=1"),
+        (r"~ ^/room/(\w+)$", "/api?v=$1", "/room/a", "/room/a?x=1", "/api?v=a"),
+        (r"~ ^/room/(\w+)$", "/api/$1?", "/room/a", "/room/a?x=1", "/api/a"),
+        (r"~ ^/(?<who>\w+)/(?<what>\w+)$", "/$what/${who}x/$1", "/ann/chat", "/ann/chat", "/chat/annx/ann"),
+        (r"~ ^/(a)?(b)?$", "/[$1$2]", "/b", "/b", "/[b]"),
+        (r"~ ^/(.*)$", "/$$1/$0", "/x", "/x", "/$1//x"),
+        (r"~ ^/(.*)$", "/p/$1?q=$1", "/a b&c+d", "/a%20b&c+d", "/p/a%20b&c+d?q=a%20b%26c%2Bd"),
+        (r"~ ^/(.*)$", "/p?q=$1", "/c+d", "/c+d", "/p?q=c%2Bd"),
+        (r"~ ^/(.*)$", "/p?q=$1&s=1", "/é", "/é", "/p?q=é&s=1"),
+    ] {
+        assert_eq!(sent(&rewriting(pattern, "rewrite", template), path, raw), expected, "{pattern} {template}");
+    }
+}
+
+#[test]
+fn named_groups_become_variables() {
+    let policy = policy(serde_json::json!({"sites": [{
+        "names": [r"~^(?<tenant>[a-z]+)\.example\.com$"],
+        "routes": [{"name": "room", "match": r"~ ^/room/(?<room>\w+)(?:/(?<part>\w+))?$"}, {"name": "rest", "match": "/"}],
+    }]}));
+    assert!(policy.needs_host());
+    let variables = |host: &str, path: &str| match policy.choose(host, path, || panic!("not needed")) {
+        Choice::Route { variables, path_with_query: None, .. } => variables,
+        other => panic!("{other:?}"),
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(variables("acme.example.com", "/room/x"), [pair("tenant", "acme"), pair("room", "x"), pair("part", "")]);
+    assert_eq!(variables("acme.example.com", "/"), [pair("tenant", "acme")]);
+    assert_eq!(variables("acme.example.org", "/room/x/y"), [pair("room", "x"), pair("part", "y")]);
+}
+
+#[test]
+fn wrong_names_are_refused() {
+    for (names, error) in [
+        (["a.test", "a.test"], "/sites/1/names/1: `a.test` is a name of site 1 already"),
+        (["a.test", ".A.test"], "/sites/1/names/1: `.A.test` is a name of site 1 already"),
+        (["x", "~("], "/sites/1/names/1: `(` is not a pattern"),
+        (["x", "a.*.b"], "/sites/1/names/1: `a.*.b`: a `*` stands for whole labels"),
+        (["x", "*.a.*"], "/sites/1/names/1: `*.a.*`: a `*` stands for whole labels"),
+        (["x", "*"], "/sites/1/names/1: `*`: a `*` stands for whole labels"),
+        (["x", "*."], "/sites/1/names/1: `*.`: there is no name"),
+        (["x", ".*"], "/sites/1/names/1: `.*`: there is no name"),
+    ] {
+        let message = refused(serde_json::json!({"sites": [site(&["other.test"]), site(&names)]}));
+        assert!(message.starts_with(error), "{message}");
+    }
+    assert_eq!(
+        refused(serde_json::json!({"sites": [{"default": true}, {}, {"default": true}]})),
+        "/sites/2/default: site 0 is the default already"
+    );
+}
+
+#[test]
+fn wrong_routes_are_refused() {
+    for (route, error) in [
+        (serde_json::json!({"match": "chat"}), "/match: `chat`: a path begins with `/`"),
+        (serde_json::json!({"match": "= chat"}), "/match: `= chat`: a path begins with `/`"),
+        (serde_json::json!({"match": "@chat"}), "/match: `@chat`: a path begins with `/`"),
+        (serde_json::json!({"match": "~ ("}), "/match: `(` is not a pattern"),
+        (serde_json::json!({"match": "~ (?=x)"}), "/match: `(?=x)` is not a pattern"),
+        (serde_json::json!({"match": "/first"}), "/match: route `first` of this site has the same"),
+        (serde_json::json!({"match": "^~ /first"}), "/match: route `first` of this site has the same"),
+        (serde_json::json!({"match": "/a", "replace_prefix": "b"}), "/replace_prefix: `b` does not begin with `/`"),
+        (serde_json::json!({"match": "/a", "replace_prefix": "/b?c"}), "/replace_prefix: `/b?c`: a prefix has no `?`"),
+        (serde_json::json!({"match": "/a", "replace_prefix": "/b c"}), "/replace_prefix: `/b c`: ` ` must be percent-"),
+        (serde_json::json!({"match": "~ a", "replace_prefix": "/"}), "/replace_prefix: a pattern has no prefix"),
+        (serde_json::json!({"match": "/a", "rewrite": "/"}), "/rewrite: only a route that matches by a pattern"),
+        (serde_json::json!({"match": "~ (a)", "rewrite": "/$2"}), "/rewrite: `/$2`: the pattern has no group `2`"),
+        (serde_json::json!({"match": "~ (a)", "rewrite": "/$x"}), "/rewrite: `/$x`: the pattern has no group `x`"),
+        (serde_json::json!({"match": "~ (a)", "rewrite": "/$"}), "/rewrite: `/$`: a `$` without a group"),
+        (serde_json::json!({"match": "~ (a)", "rewrite": "/${1"}), "/rewrite: `/${1`: a `$` without a group"),
+    ] {
+        let mut route = route;
+        route["name"] = "second".into();
+        let first = serde_json::json!({"name": "first", "match": "/first"});
+        let message = refused(serde_json::json!({"sites": [{"routes": [first, route]}]}));
+        assert!(message.starts_with(&format!("/sites/0/routes/1{error}")), "{message}");
+    }
+    let twice = serde_json::json!([{"name": "a", "match": "= /x"}, {"name": "b", "match": "=/x"}]);
+    assert_eq!(
+        refused(serde_json::json!({"sites": [{"routes": twice}]})),
+        "/sites/0/routes/1/match: route `a` of this site has the same"
+    );
+}
+
+#[test]
+fn as_a_plugin() {
+    let mut plugin: Router = testing::configure(
+        r#"{"sites": [
+            {"names": ["ws.test"], "routes": [
+                {"name": "chat", "match": "/ws", "replace_prefix": null, "rewrite": null},
+                {"name": "api", "match": "/api/", "replace_prefix": "/"}]},
+            {"names": ["other.test"], "routes": []}]}"#,
+    )
+    .unwrap();
+    let mut route = |host: &str, target: &str| {
+        let request = testing::Request::get(target).header("Host", host);
+        testing::with(&request, || plugin.route())
+    };
+    assert_eq!(route("ws.test:8080", "/ws?x"), Ok(Some(tidegate_plugin::Target::new("chat"))));
+    assert_eq!(route("WS.test", "/api/%61?x"), Ok(Some(tidegate_plugin::Target::new("api").path_with_query("/a?x"))));
+    let moved = route("ws.test", "/api?x").unwrap_err();
+    assert_eq!((moved.status, moved.fields[0].value.as_slice()), (301, &b"/api/?x"[..]));
+    assert_eq!(route("other.test", "/ws").unwrap_err().status, 404);
+    let error = testing::configure::<Router>(r#"{"sites": [{"routes": [{"name": "x", "mtch": "/"}]}]}"#).unwrap_err();
+    assert_eq!(error.pointer(), "/sites/0/routes/0/mtch");
+}

@@ -1,0 +1,205 @@
+//! `cargo xtask plugins`: plugin crates into components.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::componentize::componentize;
+use crate::wasm_target::{self, Toolchain};
+
+/// Where the compiler that made the committed components is noted.
+const COMPILER: &str = "COMPILER";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Build into target/ and compare with the committed components instead: the same
+    /// compiler must give the same bytes, another one is only reported
+    #[arg(long, conflicts_with_all = ["path", "output"])]
+    check: bool,
+    /// Build the plugin crate in this folder instead of the stock plugins
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// Where to write the component [default: DIR/PACKAGE.wasm]
+    #[arg(short, long, value_name = "FILE", requires = "path")]
+    output: Option<PathBuf>,
+}
+
+/// Run the command.
+///
+/// # Errors
+/// No compiler, a crate that does not build or is no plugin, or with `--check` bytes
+/// that differ from the committed ones.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let toolchain = wasm_target::find()?;
+    match &arguments.path {
+        Some(folder) => build_one(&toolchain, folder, arguments.output.as_deref()),
+        None => {
+            let root = repository();
+            stock(&toolchain, &root, "plugins", arguments.check)?;
+            stock(&toolchain, &root, "tests/guests", arguments.check)
+        }
+    }
+}
+
+/// The root of this repository: the folder above this crate's.
+fn repository() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
+
+/// All crates in a folder of the repository, each into `dist/NAME.wasm` there.
+fn stock(toolchain: &Toolchain, root: &Path, folder: &str, check: bool) -> Result<()> {
+    let folder = root.join(folder);
+    let workspace = Workspace::of(root)?;
+    let mut crates: Vec<PathBuf> = workspace.packages.iter().map(|package| package.folder().to_path_buf()).collect();
+    crates.retain(|path| path.parent() == Some(folder.as_path()));
+    if crates.is_empty() {
+        return Ok(());
+    }
+    let components = build(toolchain, &workspace, &crates)?;
+    let identity = toolchain.identity()?;
+    let committed = folder.join("dist");
+    let out = if check {
+        workspace.target_directory.join("wasm/checked").join(folder.file_name().unwrap_or_default())
+    } else {
+        committed.clone()
+    };
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut different = Vec::new();
+    for (path, component) in &components {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = format!("{name}.wasm");
+        write(&out.join(&file), component)?;
+        let same = std::fs::read(committed.join(&file)).is_ok_and(|bytes| bytes == *component);
+        eprintln!(
+            "{} {} bytes{}",
+            out.join(&file).display(),
+            component.len(),
+            if same { "" } else { ", not as committed" }
+        );
+        if !same {
+            different.push(file);
+        }
+    }
+    if !check {
+        return write(&committed.join(COMPILER), identity.as_bytes());
+    }
+    let noted = std::fs::read_to_string(committed.join(COMPILER)).unwrap_or_default();
+    match (different.is_empty(), noted == identity) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            bail!("{}: {} not as their sources: run `cargo xtask plugins`", committed.display(), different.join(", "))
+        }
+        (false, false) => {
+            eprintln!(
+                "another compiler made the committed components, so their bytes may differ.\nthen:\n{noted}now:\n{identity}"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Any plugin crate.
+fn build_one(toolchain: &Toolchain, folder: &Path, output: Option<&Path>) -> Result<()> {
+    let folder = folder.canonicalize().with_context(|| format!("no folder {}", folder.display()))?;
+    let workspace = Workspace::of(&folder)?;
+    let components = build(toolchain, &workspace, std::slice::from_ref(&folder))?;
+    let (_, component) = components.first().context("cargo built nothing")?;
+    let name = workspace.package(&folder)?.name.as_str();
+    let file = output.map_or_else(|| folder.join(format!("{name}.wasm")), Path::to_path_buf);
+    write(&file, component)?;
+    eprintln!("{} {} bytes", file.display(), component.len());
+    Ok(())
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What cargo knows of a workspace: `cargo metadata`.
+#[derive(Deserialize)]
+struct Workspace {
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+}
+
+/// A line of `cargo build --message-format json`: something that it made.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    filenames: Vec<PathBuf>,
+}
+
+impl Package {
+    fn folder(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(&self.manifest_path)
+    }
+}
+
+impl Workspace {
+    /// The workspace that the crate in `folder` belongs to.
+    fn of(folder: &Path) -> Result<Self> {
+        let manifest = folder.join("Cargo.toml");
+        let mut command = Command::new(wasm_target::cargo());
+        command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(&manifest);
+        let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+        if !output.status.success() {
+            bail!("cargo cannot read {}", manifest.display());
+        }
+        serde_json::from_slice(&output.stdout).context("cargo metadata")
+    }
+
+    fn package(&self, folder: &Path) -> Result<&Package> {
+        let found = self.packages.iter().find(|package| package.folder() == folder);
+        found.with_context(|| format!("{} is no crate", folder.display()))
+    }
+}
+
+/// Build these crates of the workspace in one go, and make components of them.
+fn build(toolchain: &Toolchain, workspace: &Workspace, crates: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let target = workspace.target_directory.join("wasm");
+    let roots =
+        [(repository(), "/tidegate"), (workspace.workspace_root.clone(), "/plugin"), (target.clone(), "/target")];
+    let mut roots: Vec<_> = roots.iter().map(|(path, name)| (path.as_path(), *name)).collect();
+    if workspace.workspace_root == repository() {
+        roots.remove(1);
+    }
+    let mut command = toolchain.cargo_build(&roots);
+    command.current_dir(&workspace.workspace_root).arg("--lib").arg("--target-dir").arg(&target);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    for folder in crates {
+        command.args(["--package", &workspace.package(folder)?.name]);
+    }
+    let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the build failed");
+    }
+    let artifacts = artifacts(&output.stdout);
+    let mut components = Vec::new();
+    for folder in crates {
+        let manifest = folder.join("Cargo.toml");
+        let wasm = artifacts.iter().find(|(of, _)| *of == manifest).map(|(_, wasm)| wasm);
+        let wasm = wasm.with_context(|| format!("{}: `crate-type` has no \"cdylib\"", manifest.display()))?;
+        let core = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+        components.push((folder.clone(), componentize(&core).with_context(|| format!("{}", folder.display()))?));
+    }
+    Ok(components)
+}
+
+/// The modules that cargo says it made: the crate's manifest and the file.
+fn artifacts(messages: &[u8]) -> Vec<(PathBuf, PathBuf)> {
+    let lines = messages.split(|byte| *byte == b'\n');
+    // Other kinds of messages have other keys.
+    let artifacts = lines.filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
+    let is_wasm = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "wasm");
+    artifacts.filter_map(|made| Some((made.manifest_path, made.filenames.into_iter().find(is_wasm)?))).collect()
+}
