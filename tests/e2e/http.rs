@@ -350,13 +350,18 @@ fn framing_that_could_smuggle_is_refused(subject: Subject) {
         "GET / HTTP/1.1\r\nHost: x\r\nX-Nul: a\0b\r\n\r\n",
         "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
     ];
-    for shape in shapes {
-        let backend = Backend::silent();
-        let proxy = subject.before(backend.address());
-        let (head, _) = proxy.ask(shape);
-        assert!(matches!(head.status(), 400 | 501), "{} for {}", head.start, shape.escape_default());
-        assert_eq!(backend.connections(), 0, "went to the backend: {}", shape.escape_default());
-    }
+    let passed: Vec<_> = shapes
+        .iter()
+        .filter_map(|shape| {
+            let backend = Backend::named("smuggled");
+            let proxy = subject.before(backend.address());
+            let (head, _) = proxy.ask(shape);
+            let seen = backend.heads().first().map(|seen| seen.raw.escape_ascii().to_string());
+            let refused = matches!(head.status(), 400 | 501) && seen.is_none();
+            (!refused).then(|| format!("{}\n  answer: {}\n  backend: {seen:?}", shape.escape_default(), head.start))
+        })
+        .collect();
+    assert!(passed.is_empty(), "not refused:\n{}", passed.join("\n"));
 }
 
 /// A body that breaks after its head was fine: the backend may have seen the head, never
@@ -521,7 +526,9 @@ fn an_answer_that_is_not_http_is_a_bad_gateway() {
 #[test]
 fn trailers_pass_both_ways() {
     let backend = Backend::http(|request| {
-        assert_eq!(request.body.trailers, [("x-sum".to_owned(), "abc".to_owned())]);
+        let (name, value) = &request.body.trailers[0];
+        assert!(name.eq_ignore_ascii_case("x-sum"), "{name}");
+        assert_eq!((value.as_str(), request.body.trailers.len()), ("abc", 1));
         Response::new(200).header("Trailer", "X-Check").chunked(&["body"], "X-Check: 123\r\n")
     });
     let proxy = to_backend(&backend);

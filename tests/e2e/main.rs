@@ -22,6 +22,7 @@ mod headers;
 mod http;
 mod idle_timeout;
 mod origin;
+mod plugins;
 mod reload;
 mod resets;
 mod routing;
