@@ -167,7 +167,7 @@ mod tests {
             ("hook/chain.rs", "use crate::error::Error;"),
             ("upstream/pool.rs", "use crate::plugin::Runtime;"),
             ("tunnel/run.rs", "use crate::server::Server;"),
-            ("proxy/forward/plain.rs", "use super::super::server::Server;"),
+            ("proxy/forward/plain.rs", "use super::super::super::server::Server;"),
             ("main.rs", "tidegate::server::Server::start()"),
         ] {
             assert_eq!(judge(place, text).len(), 1, "{place}: {text}");
