@@ -37,13 +37,13 @@ impl Check<'_> {
         }
         let required = keys::of(section).filter(|k| matches!(k.default, Default::Required));
         for key in required.filter(|k| self.whole && table.get(k.name).is_none()) {
-            self.cx.hinted(at, &join(path, key.name), "is missing", format!("it is required in {}", section.heading()));
+            self.cx.hinted(at, &join(path, key.name), "is missing", format!("it is required {}", section.place()));
         }
     }
 
     fn unknown(&self, entry: &Entry, section: Section, path: &str) {
         let name = entry.key.as_str();
-        let message = format!("unknown key `{name}` in {}", section.heading());
+        let message = format!("unknown key `{name}` {}", section.place());
         match unknown_hint(name, section) {
             Some(hint) => self.cx.hinted(entry.key_at, path, message, hint),
             None => self.cx.problem(entry.key_at, path, message),
@@ -86,10 +86,16 @@ impl Check<'_> {
                     self.value(&entry.node, Kind::Table(section), &join(path, &entry.key));
                 }
             }
-            (Kind::TextsOrTables(section), Value::List(items)) => self.each(items, path, |item, path| {
-                let kind = if item.text().is_some() { Kind::Text } else { Kind::Table(section) };
-                self.value(item, kind, path);
-            }),
+            (Kind::TextsOrTables(section), Value::List(items)) => {
+                self.each(items, path, |item, path| match &item.value {
+                    Value::Text(_) => self.value(item, Kind::Text, path),
+                    Value::Table(_) => self.value(item, Kind::Table(section), path),
+                    other => {
+                        let message = format!("must be a string or a table, not {}", other.kind());
+                        self.cx.hinted(item.at, path, message, "such as \"127.0.0.1:9000\"");
+                    }
+                })
+            }
             (kind, _) => self.wrong_type(node, kind, path),
         }
     }
@@ -125,7 +131,10 @@ impl Check<'_> {
         let Kind::Size { least, most } = kind else { return };
         let size = match &node.value {
             Value::Text(text) => parse_size(text),
-            Value::Integer(n) => u64::try_from(*n).map_err(|_| UnitError::NoNumber(n.to_string())),
+            Value::Integer(n) => match u64::try_from(*n) {
+                Ok(bytes) => Ok(bytes),
+                Err(_) => return self.cx.problem(node.at, path, format!("must not be negative: {n}")),
+            },
             _ => return self.wrong_type(node, kind, path),
         };
         self.unit(node, size, least..=most, ShownSize, "64KiB, 16MiB, 1g, or a number of bytes", path);
@@ -224,7 +233,7 @@ fn expected(kind: Kind) -> (&'static str, String) {
 fn unknown_hint(name: &str, section: Section) -> Option<String> {
     let here = |k: &Key| k.stands_in(section);
     let place = |k: &Key| {
-        let all: Vec<&str> = k.sections.iter().map(|s| s.heading()).collect();
+        let all: Vec<String> = k.sections.iter().map(|s| s.place()).collect();
         all.join(" or ")
     };
     let by_directive = |k: &&&Key| k.directives().any(|d| d == name);
@@ -236,8 +245,8 @@ fn unknown_hint(name: &str, section: Section) -> Option<String> {
         return Some(format!("did you mean `{near}`?"));
     }
     if let Some(key) = keys::ALL.iter().find(|k| k.name == name) {
-        return Some(format!("`{name}` stands in {}", place(key)));
+        return Some(format!("`{name}` stands {}", place(key)));
     }
     let key = keys::ALL.iter().find(by_directive)?;
-    Some(format!("nginx's `{name}` is `{}` in {}", key.name, place(key)))
+    Some(format!("nginx's `{name}` is `{}` {}", key.name, place(key)))
 }

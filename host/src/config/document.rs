@@ -52,6 +52,11 @@ impl Node {
         }
     }
 
+    /// Whether it is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.value, Value::List(items) if items.is_empty())
+    }
+
     /// The items of a list; none for another value.
     pub(super) fn items(&self) -> &[Node] {
         match &self.value {
@@ -88,6 +93,8 @@ pub(super) struct Entry {
 pub(super) struct SyntaxError {
     pub(super) at: usize,
     pub(super) message: String,
+    /// Whether it is just a key that is there twice, which leaves the document readable.
+    pub(super) twice: bool,
 }
 
 /// Read the text, as much of it as can be read.
@@ -95,7 +102,13 @@ pub(super) fn parse(text: &str) -> (Table, Vec<SyntaxError>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut errors: Vec<SyntaxError> = errors
         .into_iter()
-        .map(|e| SyntaxError { at: e.span().map_or(text.len(), |s| s.start), message: e.message().to_owned() })
+        .map(|e| {
+            let span = e.span().unwrap_or(text.len()..text.len());
+            let twice = e.message() == "duplicate key";
+            let key = text.get(span.clone()).unwrap_or_default();
+            let message = if twice { format!("the key `{key}` is here twice") } else { e.message().to_owned() };
+            SyntaxError { at: span.start, message, twice }
+        })
         .collect();
     let root = table(root.get_ref(), &mut errors);
     (root, errors)
@@ -120,7 +133,7 @@ fn node(source: &Spanned<DeValue<'_>>, errors: &mut Vec<SyntaxError>) -> Option<
     if source.span().is_empty() {
         return None;
     }
-    let mut number_error = |what: &str| errors.push(SyntaxError { at, message: what.to_owned() });
+    let mut number_error = |what: &str| errors.push(SyntaxError { at, message: what.to_owned(), twice: false });
     let value = match source.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(flag) => Value::Flag(*flag),

@@ -73,13 +73,13 @@ pub(super) fn object(
     for entry in &table.entries {
         let path = join(path, &entry.key);
         let pointer = format!("{pointer}/{}", escape(&entry.key));
-        object.insert(entry.key.clone(), value(cx, &entry.node, &path, pointer, spots));
+        object.insert(entry.key.clone(), value(cx, &entry.node, &path, &pointer, spots));
     }
     object
 }
 
-fn value(cx: &Context, node: &Node, path: &str, pointer: String, spots: &mut Vec<Spot>) -> Json {
-    spots.push(cx.spot(pointer.clone(), path, node.at));
+fn value(cx: &Context, node: &Node, path: &str, pointer: &str, spots: &mut Vec<Spot>) -> Json {
+    spots.push(cx.spot(pointer.to_owned(), path, node.at));
     match &node.value {
         Value::Text(text) | Value::Datetime(text) => Json::String(text.clone()),
         Value::Integer(n) => Json::Number((*n).into()),
@@ -92,12 +92,12 @@ fn value(cx: &Context, node: &Node, path: &str, pointer: String, spots: &mut Vec
         },
         Value::Flag(flag) => Json::Bool(*flag),
         Value::List(items) => {
-            let item = |(i, item)| value(cx, item, &format!("{path}[{i}]"), format!("{pointer}/{i}"), spots);
+            let item = |(i, item)| value(cx, item, &format!("{path}[{i}]"), &format!("{pointer}/{i}"), spots);
             Json::Array(items.iter().enumerate().map(item).collect())
         }
         Value::Table(table) => match reference(table) {
             Some(reference) => fetch(cx, &reference, node.at, path).map_or(Json::Null, Json::String),
-            None => Json::Object(object(cx, table, path, &pointer, spots)),
+            None => Json::Object(object(cx, table, path, pointer, spots)),
         },
     }
 }

@@ -63,6 +63,14 @@ impl Section {
         }
     }
 
+    /// Where that is, in a sentence.
+    pub(super) fn place(self) -> String {
+        match self {
+            Self::Top => "at the top level".to_owned(),
+            other => format!("in {}", other.heading()),
+        }
+    }
+
     /// What it is for.
     pub(super) fn doc(self) -> &'static str {
         match self {

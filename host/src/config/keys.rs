@@ -14,7 +14,9 @@ use super::key::{Key, Kind, Section};
 
 /// Keys as constants and as one list: a key that the reader can name is in the list.
 macro_rules! keys {
-    ($($id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;)*) => {
+    ($(
+        $id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;
+    )*) => {
         $(pub(super) static $id: Key = Key {
             name: $name, sections: &[$($section),+], kind: $kind, default: $default, nginx: $nginx, doc: $doc,
         };)*
@@ -38,43 +40,56 @@ keys! {
     PLUGINS = "plugins" in [Top]: Named(Plugin), Other("the stock ones"), "", "Wasm components.";
     MAPS = "maps" in [Top]: Named(Map), Other("none"), "map", "Variables made from others.";
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
-        "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, or what `[plugins.router]` puts in its place, and `\"stock:router\"` always the stock one.";
+        "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
+         or what `[plugins.router]` puts in its place, and `\"stock:router\"` always the stock one.";
     SITES = "sites" in [Top]: Tables(Site), Other("required"), "server", "What is served under which host names.";
 
-    WORKERS = "workers" in [Server]: Count { least: 1, most: d::MOST_WORKERS }, Other("number of cores"), "worker_processes",
+    WORKERS = "workers" in [Server]: Count { least: 1, most: d::MOST_WORKERS }, Other("number of cores"),
+        "worker_processes",
         "Worker threads; a reload does not change it.";
     DRAIN_TIMEOUT = "drain_timeout" in [Server]: WAIT_OR_NOT, T(d::DRAIN_TIMEOUT), "worker_shutdown_timeout",
         "How long a drain waits for requests and tunnels before it closes what is left.";
-    PID_FILE = "pid_file" in [Server]: Text, Other("none"), "pid", "Where the process id is written; a reload does not change it.";
+    PID_FILE = "pid_file" in [Server]: Text, Other("none"), "pid",
+        "Where the process id is written; a reload does not change it.";
     CACHE_DIR = "cache_dir" in [Server]: Text, Other("`$XDG_CACHE_HOME/tidegate` or `~/.cache/tidegate`"), "",
         "The folder that keeps compiled components; `\"off\"` keeps none.";
     HEADER_TIMEOUT = "header_timeout" in [Server]: WAIT, T(d::HEADER_TIMEOUT), "client_header_timeout",
         "How long a client may take to send a request's head.";
     KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Server]: WAIT_OR_NOT, T(d::KEEPALIVE_TIMEOUT), "keepalive_timeout",
         "How long an idle client connection is kept.";
-    MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD), "large_client_header_buffers",
+    MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD),
+        "large_client_header_buffers",
         "The largest head of a request; a larger one is answered with 431.";
 
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
-        "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as `info,tidegate::plugin=debug`; a reload does not change it.";
+        "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
+         `info,tidegate::plugin=debug`; a reload does not change it.";
 
     LOG_PATH = "path" in [AccessLog]: Text, S(d::ACCESS_LOG), "access_log", "A file, `\"stdout\"` or `\"off\"`.";
-    LOG_FORMAT = "format" in [AccessLog]: Choice { now: &["combined", "upgrade"], later: &["json"] }, S(d::ACCESS_LOG_FORMAT), "log_format",
+    LOG_FORMAT = "format" in [AccessLog]: Choice { now: &["combined", "upgrade"], later: &["json"] },
+        S(d::ACCESS_LOG_FORMAT), "log_format",
         "nginx's `combined`, or that and then upgrade token, peer, durations, bytes each way and cause.";
 
-    ADMIN_ADDRESS = "address" in [Admin]: Address, Required, "", "Where `GET /metrics` is answered; port 0 lets the system choose.";
+    ADMIN_ADDRESS = "address" in [Admin]: Address, Required, "",
+        "Where `GET /metrics` is answered; port 0 lets the system choose.";
 
-    LISTEN_ADDRESS = "address" in [Listener]: Address, Required, "listen", "Address and port; port 0 lets the system choose.";
+    LISTEN_ADDRESS = "address" in [Listener]: Address, Required, "listen",
+        "Address and port; port 0 lets the system choose.";
     BACKLOG = "backlog" in [Listener]: Count { least: 1, most: d::MOST_BACKLOG }, N(d::BACKLOG), "listen … backlog=",
         "Length of the accept queue.";
-    LISTEN_TLS = "tls" in [Listener]: Later, Other("off"), "ssl_certificate, ssl_certificate_key", "TLS towards clients.";
-    LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3", "HTTP/2 and HTTP/3 towards clients.";
+    LISTEN_TLS = "tls" in [Listener]: Later, Other("off"), "ssl_certificate, ssl_certificate_key",
+        "TLS towards clients.";
+    LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
+        "HTTP/2 and HTTP/3 towards clients.";
     PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Later, Other("off"), "proxy_protocol", "The PROXY protocol.";
 
-    POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random", "How a peer is chosen for a request.";
-    KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE }, N(d::UPSTREAM_KEEPALIVE), "keepalive",
+    POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
+        "How a peer is chosen for a request.";
+    KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
+        N(d::UPSTREAM_KEEPALIVE), "keepalive",
         "Idle connections that each worker keeps for each peer.";
-    UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT), "keepalive_timeout",
+    UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT),
+        "keepalive_timeout",
         "How long an idle connection is kept.";
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
@@ -83,8 +98,10 @@ keys! {
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
-        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before others.";
-    WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=", "Its share of the requests.";
+        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before \
+         others.";
+    WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
+        "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
     BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
     MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
@@ -95,71 +112,96 @@ keys! {
         "The component's file, or `\"stock:NAME\"` for one of the stock plugins.";
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
-    DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE }, Other("`\"10ms\"`; auth-basic `\"2s\"`"), "",
+    DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
+        Other("`\"10ms\"`; auth-basic `\"2s\"`"), "",
         "The longest that one call may take.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
-        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `response-headers`, `access-log`.";
+        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `response-headers`, \
+         `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
-        "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` is replaced by the text of that file (less one line end) or environment variable.";
+        "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
+         is replaced by the text of that file (less one line end) or environment variable.";
     GRANTS = "grants" in [Plugin]: Later, Other("none"), "", "Access to services such as `http-client`.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
-    MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "", "The variable's value where nothing matches, with variables in it.";
+    MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",
+        "The variable's value where nothing matches, with variables in it.";
     MAP_VALUES = "values" in [Map]: TextMap, Other("`{}`"), "",
-        "Value looked up = the variable's value; `~re` and `~*re` are regular expressions, the second without regard to case.";
+        "Value looked up = the variable's value; `~re` and `~*re` are regular expressions, the second without regard \
+         to case.";
 
     NAMES = "names" in [Site]: Texts, Other("`[]`"), "server_name",
-        "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order; without any, the site takes only what is left.";
+        "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order, and \
+         `.example.com` for the name and all below it; without any, the site takes only what is left.";
     DEFAULT_SITE = "default" in [Site]: Flag, B(false), "listen … default_server",
         "Takes requests that no name matches; where no site says so, the first site does.";
-    ROUTES = "routes" in [Site]: Tables(Route), Other("none: every request is answered with 404"), "location", "What happens to requests for which paths.";
+    ROUTES = "routes" in [Site]: Tables(Route), Other("none: every request is answered with 404"), "location",
+        "What happens to requests for which paths.";
 
-    ROUTE_NAME = "name" in [Route]: Text, Other("`SITE MATCH`"), "", "The route's name for routers, logs and metrics; unique.";
+    ROUTE_NAME = "name" in [Route]: Text, Other("`SITE MATCH`"), "",
+        "The route's name for routers, logs and metrics; unique.";
     MATCH = "match" in [Route]: Text, Required, "location",
         "nginx's syntax and precedence: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.";
     UPSTREAM = "upstream" in [Site, Route]: Text, Other("required"), "proxy_pass",
-        "Where requests go: the name of an upstream, or `HOST:PORT` or `http://HOST:PORT`, which make one of a single peer.";
-    ROUTE_PLUGINS = "plugins" in [Site, Route]: Texts, Other("`[]`"), "", "Plugins to ask, after the stock ones; the site's come first, then the route's.";
+        "Where requests go: the name of an upstream, or `HOST:PORT` or `http://HOST:PORT`, which make one of a \
+         single peer.";
+    ROUTE_PLUGINS = "plugins" in [Site, Route]: Texts, Other("`[]`"), "",
+        "Plugins to ask, after the stock ones; the site's come first, then the route's.";
     ORIGINS = "origins" in [Site, Route]: Texts, Other("not checked"), "",
-        "The origins whose pages may connect: `https://a.example.com`, `https://*.example.com`, `~re`, `null`, or `*` for all; others are answered with 403 (stock plugin origin-check).";
-    MISSING_ORIGIN = "missing_origin" in [Site, Route]: Choice { now: &["deny", "allow"], later: &[] }, S(d::MISSING_ORIGIN), "",
+        "The origins whose pages may connect: `https://a.example.com`, `https://*.example.com`, `~re`, `null`, or \
+         `*` for all; others are answered with 403 (stock plugin origin-check).";
+    MISSING_ORIGIN = "missing_origin" in [Site, Route]: Choice { now: &["deny", "allow"], later: &[] },
+        S(d::MISSING_ORIGIN), "",
         "What becomes of a request without Origin where `origins` is given.";
-    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"), "auth_basic, auth_basic_user_file",
+    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"),
+        "auth_basic, auth_basic_user_file",
         "Asks for user name and password (stock plugin auth-basic); `false` switches the site's off.";
     DEFAULT_HEADERS = "default_headers" in [Site, Route]: Flag, B(true), "",
-        "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin header-map).";
+        "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin \
+         header-map).";
     SET_HEADERS = "set_headers" in [Site, Route]: TextMap, Other("`{}`"), "proxy_set_header",
-        "Headers that the upstream sees with this value, variables replaced; an empty value removes. A route's rules for a name take the place of the site's.";
-    APPEND_HEADERS = "append_headers" in [Site, Route]: TextMap, Other("`{}`"), "", "As `set_headers`, beside the values that are there.";
-    REMOVE_HEADERS = "remove_headers" in [Site, Route]: Texts, Other("`[]`"), "", "Headers that the upstream does not see.";
-    SET_RESPONSE_HEADERS = "set_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "", "As `set_headers`, for what the client sees.";
-    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header", "As `append_headers`, for what the client sees.";
-    REMOVE_RESPONSE_HEADERS = "remove_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_hide_header", "Headers that the client does not see.";
+        "Headers that the upstream sees with this value, variables replaced; an empty value removes. A route's rules \
+         for a name take the place of the site's.";
+    APPEND_HEADERS = "append_headers" in [Site, Route]: TextMap, Other("`{}`"), "",
+        "As `set_headers`, beside the values that are there.";
+    REMOVE_HEADERS = "remove_headers" in [Site, Route]: Texts, Other("`[]`"), "",
+        "Headers that the upstream does not see.";
+    SET_RESPONSE_HEADERS = "set_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "",
+        "As `set_headers`, for what the client sees.";
+    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header",
+        "As `append_headers`, for what the client sees.";
+    REMOVE_RESPONSE_HEADERS = "remove_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_hide_header",
+        "Headers that the client does not see.";
     REPLACE_PREFIX = "replace_prefix" in [Route]: Text, Other("none"), "proxy_pass … URI",
         "What the upstream sees in place of the matched prefix; not with a regular expression.";
     REWRITE = "rewrite" in [Route]: Text, Other("none"), "rewrite",
-        "The path and query that the upstream sees, with `$1` … `$9` and `$name` for what the regular expression of `match` captured; only with one.";
-    TIMEOUTS = "timeouts" in [Site, Route]: Table(Timeouts), Other("all defaults"), "", "How long a peer is waited for.";
+        "The path and query that the upstream sees, with `$1` … `$9` and `$name` for what the regular expression of \
+         `match` captured; only with one.";
+    TIMEOUTS = "timeouts" in [Site, Route]: Table(Timeouts), Other("all defaults"), "",
+        "How long a peer is waited for.";
     UPGRADE = "upgrade" in [Site, Route]: Texts, L(d::UPGRADE), "",
         "The protocols that a client may switch to; a request for another goes on without its Upgrade header.";
     HALF_CLOSE = "half_close" in [Site, Route]: Flag, B(false), "proxy_half_close",
         "When one side of a tunnel ends, keeps the other direction open.";
     SITE_TLS = "tls" in [Site]: Later, Other("off"), "ssl_certificate, ssl_certificate_key", "Certificates by site.";
-    LIMITS = "limits" in [Site, Route]: Later, Other("none"), "limit_req, limit_conn, client_max_body_size", "Limits of rate, number and size.";
+    LIMITS = "limits" in [Site, Route]: Later, Other("none"), "limit_req, limit_conn, client_max_body_size",
+        "Limits of rate, number and size.";
     ACCESS = "access" in [Site, Route]: Later, Other("none"), "allow, deny", "Access by address.";
     CORS = "cors" in [Site, Route]: Later, Other("off"), "", "Cross-origin resource sharing.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
     ROOT = "root" in [Site, Route]: Later, Other("none"), "root, alias", "Files from a folder.";
     RESPOND = "respond" in [Route]: Later, Other("none"), "return", "A fixed answer.";
 
-    CONNECT_TIMEOUT = "connect" in [Timeouts]: WAIT, T(d::CONNECT_TIMEOUT), "proxy_connect_timeout", "To connect to a peer.";
+    CONNECT_TIMEOUT = "connect" in [Timeouts]: WAIT, T(d::CONNECT_TIMEOUT), "proxy_connect_timeout",
+        "To connect to a peer.";
     READ_TIMEOUT = "read" in [Timeouts]: WAIT, T(d::READ_TIMEOUT), "proxy_read_timeout",
         "Between two reads from a peer; in a tunnel, between two reads from either side.";
-    SEND_TIMEOUT = "send" in [Timeouts]: WAIT, T(d::SEND_TIMEOUT), "proxy_send_timeout", "Between two writes to a peer.";
+    SEND_TIMEOUT = "send" in [Timeouts]: WAIT, T(d::SEND_TIMEOUT), "proxy_send_timeout",
+        "Between two writes to a peer.";
 
     REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
     USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",

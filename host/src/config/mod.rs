@@ -64,8 +64,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 pub fn load_str(text: &str, base_dir: &Path, file_label: &str) -> Result<Config, Problems> {
     let (root, errors) = document::parse(text);
     let cx = Context::new(text, base_dir, file_label);
-    // A key that is there twice leaves the document readable, another error does not.
-    let broken = errors.iter().filter(|e| e.message != "duplicate key").map(|e| e.at).min();
+    let broken = errors.iter().filter(|e| !e.twice).map(|e| e.at).min();
     check::check(&cx, &root, broken.is_none());
     let config = match broken {
         None => Some(resolve::resolve(&Reader::new(&cx, &root))),
@@ -75,7 +74,7 @@ pub fn load_str(text: &str, base_dir: &Path, file_label: &str) -> Result<Config,
         }
     };
     for error in errors {
-        cx.hinted(error.at, "", error.message, "this is not TOML");
+        cx.problem(error.at, "", format!("not TOML: {}", error.message));
     }
     match (cx.into_problems(), config) {
         (None, Some(config)) => Ok(config),

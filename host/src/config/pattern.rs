@@ -34,17 +34,17 @@ const MATCH_FORMS: &str = "one of `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`";
 
 /// Read a route's `match`.
 pub(super) fn parse_match(text: &str) -> Result<Match<'_>, Fault> {
-    let (modifier, rest) = match text.split_once(' ') {
-        Some((modifier @ ("=" | "^~" | "~" | "~*"), rest)) => (modifier, rest.trim_start()),
-        _ => ("", text),
-    };
+    // As in nginx the space after the modifier may be left out.
+    let (modifier, rest) = ["=", "^~", "~*", "~"]
+        .into_iter()
+        .find_map(|modifier| Some((modifier, text.strip_prefix(modifier)?.trim_start())))
+        .unwrap_or(("", text));
     let path = |path: &str| {
         if path.starts_with('/') {
             return Ok(());
         }
         let hint = match path.chars().next() {
             Some('@') => "named locations do not exist here".to_owned(),
-            Some('~' | '=' | '^') => format!("{MATCH_FORMS}, with the space"),
             _ => MATCH_FORMS.to_owned(),
         };
         Err(Fault::hinted(format!("\"{path}\" is not a path: it does not begin with `/`"), hint))
@@ -77,19 +77,19 @@ pub(super) fn marked_regex(text: &str) -> Option<Result<Regex, Fault>> {
     })
 }
 
+/// Compile a site's name behind its `~`; host names have no case, so that `~*` does not
+/// exist for them. None where the name is not marked as a regular expression.
+pub(super) fn site_regex(name: &str) -> Option<Result<Regex, Fault>> {
+    name.strip_prefix('~').map(|text| regex(text, false))
+}
+
 /// Check a site's name. nginx: `server_name`.
 pub(super) fn check_site_name(name: &str) -> Result<(), Fault> {
-    if let Some(regex) = marked_regex(name) {
+    if let Some(regex) = site_regex(name) {
         return regex.map(|_| ());
     }
     if name.is_empty() {
         return Err(Fault::hinted("must not be empty", "for requests without Host, `default = true`"));
-    }
-    if name.starts_with('.') {
-        return Err(Fault::hinted(
-            format!("\"{name}\" begins with a dot"),
-            format!("write both \"{}\" and \"*{name}\"", name.trim_start_matches('.')),
-        ));
     }
     if name.contains("://") || name.contains('/') {
         return Err(Fault::hinted(format!("\"{name}\" is not a host name"), "the name alone, without scheme and path"));
@@ -98,7 +98,11 @@ pub(super) fn check_site_name(name: &str) -> Result<(), Fault> {
     if name.contains(':') && !ipv6 {
         return Err(Fault::hinted(format!("\"{name}\" has a port"), "the name alone: the port is the listener's"));
     }
-    let inner = name.strip_prefix("*.").or_else(|| name.strip_suffix(".*")).unwrap_or(name);
+    let inner =
+        name.strip_prefix("*.").or_else(|| name.strip_prefix('.')).or_else(|| name.strip_suffix(".*")).unwrap_or(name);
+    if inner.is_empty() && !name.contains('*') {
+        return Err(Fault::new(format!("\"{name}\" is not a host name")));
+    }
     if inner.contains('*') || inner.is_empty() {
         return Err(Fault::hinted(
             format!("\"{name}\" has its `*` in a wrong place"),
@@ -122,6 +126,8 @@ pub(super) fn variables(template: &str) -> Result<Vec<&str>, Fault> {
         }
         let (name, tail) = match after.strip_prefix('{') {
             Some(inner) => inner.split_once('}').ok_or_else(|| Fault::new("has a `${` without its `}`"))?,
+            // As in nginx: `$10` is the capture 1 and a zero.
+            None if after.starts_with(|c: char| c.is_ascii_digit()) => after.split_at(1),
             None => after.split_at(after.find(|c: char| !is_name(c)).unwrap_or(after.len())),
         };
         if name.is_empty() || !name.chars().all(is_name) {
@@ -150,17 +156,22 @@ mod tests {
         assert!(matches!(parse_match("/a b"), Ok(Match::Prefix("/a b"))));
         let Ok(Match::Regex(re)) = parse_match(r"~* ^/A(?<tail>.*)$") else { panic!("no regex") };
         assert!(re.is_match("/ab"));
-        for wrong in ["ws", "=/ws", "~/ws", "~*", "~ ", "@named", "", "= ws", "~ (", "~ (?=x)"] {
+        assert!(matches!(parse_match("=/ws"), Ok(Match::Exact("/ws"))));
+        assert!(matches!(parse_match("^~/ws"), Ok(Match::Prefix("/ws"))));
+        assert!(matches!(parse_match("~*\\.php$"), Ok(Match::Regex(_))));
+        for wrong in ["ws", "=ws", "^/ws", "~*", "~ ", "@named", "", "= ws", "~ (", "~ (?=x)"] {
             assert!(parse_match(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn site_names_have_three_forms_and_regular_expressions() {
-        for name in ["a.example.com", "*.example.com", "mail.*", "localhost", "_", "[::1]", "~^x\\d+\\.y$", "~*^X$"] {
+    fn site_names_have_four_forms_and_regular_expressions() {
+        for name in
+            ["a.example.com", "*.example.com", ".example.com", "mail.*", "localhost", "_", "[::1]", "~^x\\d+\\.y$"]
+        {
             assert!(check_site_name(name).is_ok(), "{name}");
         }
-        for name in ["", ".example.com", "a.*.com", "*", "*.", "x*.com", "a:80", "http://a", "a/b", "a b", "~("] {
+        for name in ["", ".", "a.*.com", "*", "*.", "x*.com", "a:80", "http://a", "a/b", "a b", "~(", "~*^x$"] {
             assert!(check_site_name(name).is_err(), "{name}");
         }
     }
@@ -168,6 +179,7 @@ mod tests {
     #[test]
     fn templates_name_their_variables() {
         assert_eq!(variables("a $b ${c}d $$e $f-g").ok(), Some(vec!["b", "c", "f"]));
+        assert_eq!(variables("$10${10}$a1").ok(), Some(vec!["1", "10", "a1"]));
         assert_eq!(variables("").ok(), Some(vec![]));
         for wrong in ["$", "a$ b", "${a", "${}", "${a-b}", "$-"] {
             assert!(variables(wrong).is_err(), "{wrong}");

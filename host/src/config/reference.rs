@@ -15,7 +15,8 @@ One TOML file, `tidegate.toml`. Every key is here; an unknown one is an error. `
 everything that is wrong at once, each with line, column and key.
 
 - Relative paths begin at the file's folder.
-- Durations are whole numbers with a unit, larger units first: `\"10ms\"`, `\"60s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`, `\"1m30s\"`.
+- Durations are whole numbers with a unit, larger units first: `\"10ms\"`, `\"60s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`,
+  `\"1m30s\"`.
 - Sizes are a number of bytes, or a whole number with a unit, each 1024 times the one before: `\"64k\"` or `\"64KiB\"`,
   `\"16m\"` or `\"16MiB\"`, `\"1g\"` or `\"1GiB\"`.
 - Regular expressions have the syntax of the Rust crate `regex-lite`: no look-around and no back-references, so that
@@ -54,7 +55,8 @@ pub fn reference() -> String {
             );
         }
     }
-    out.push_str("\n## Not supported yet\n\nThese keys are known, and an error that says so.\n\n| key | in | what |\n|---|---|---|\n");
+    out.push_str("\n## Not supported yet\n\nThese keys are known, and an error that says so.\n\n");
+    out.push_str("| key | in | what |\n|---|---|---|\n");
     for key in keys::ALL.iter().filter(|k| !k.supported()) {
         let places: Vec<String> = key.sections.iter().map(|s| format!("`{}`", s.heading())).collect();
         let _ = writeln!(out, "| `{}` | {} | {} |", key.name, places.join(", "), cell(key.doc));

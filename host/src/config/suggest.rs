@@ -1,13 +1,18 @@
 //! "Did you mean": the nearest of the words that would have been right.
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: at most
-/// one slip in three letters.
+/// one slip in three letters, or the word's first part alone.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
     let allowed = (word.chars().count() / 3).max(1);
+    let start = format!("{word}_");
     candidates
         .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(&word, &c.to_lowercase().replace('-', "_")), c))
+        .map(|c| {
+            let candidate = c.to_lowercase().replace('-', "_");
+            let distance = strsim::damerau_levenshtein(&word, &candidate);
+            (if candidate.starts_with(&start) { distance.min(allowed) } else { distance }, c)
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
@@ -33,6 +38,7 @@ mod tests {
         assert_eq!(nearest("Set-Headers", ["set_headers", "names"]), Some("set_headers"));
         assert_eq!(nearest("listner", ["listeners", "sites"]), Some("listeners"));
         assert_eq!(nearest("database", ["chat", "api"]), None);
+        assert_eq!(nearest("drain", ["workers", "drain_timeout"]), Some("drain_timeout"));
         assert_eq!(nearest("x", []), None);
     }
 

@@ -69,3 +69,28 @@ fn every_invalid_fixture_has_exactly_its_problems() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+/// Load a fixture of `valid`.
+fn valid(name: &str) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/valid").join(name);
+    load(&path).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Load a text that has sites but no listener.
+fn sites(text: &str) -> Config {
+    let text = format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{text}");
+    load_str(&text, Path::new("."), "test.toml").unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Name and configuration of a route's plugins, in the order of the chain.
+fn chain(config: &Config, route: usize) -> Vec<(&str, &str)> {
+    let plugins = config.routes[route].plugins.iter().map(|i| &config.plugins[*i]);
+    plugins.map(|p| (&*p.name, p.config.expose())).collect()
+}
+
+fn hook_names(plugin: &Plugin) -> Option<Vec<&'static str>> {
+    plugin.hooks.map(|hooks| hooks.iter().map(crate::hook::Hook::name).collect())
+}
+
+mod plugins;
+mod values;

@@ -95,8 +95,9 @@ pub struct ShownDuration(pub Duration);
 impl fmt::Display for ShownDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.as_millis();
-        if rest == 0 {
-            return f.write_str("0s");
+        // Timeouts up to two minutes are spoken of in seconds.
+        if rest < 120_000 && rest.is_multiple_of(1_000) {
+            return write!(f, "{}s", rest / 1_000);
         }
         for (unit, scale) in DURATIONS {
             let scale = u128::from(scale);
@@ -211,8 +212,15 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for (millis, shown) in [(0, "0s"), (10, "10ms"), (60_000, "1m"), (90_000, "1m30s"), (93_784_005, "1d2h3m4s5ms")]
-        {
+        for (millis, shown) in [
+            (0, "0s"),
+            (10, "10ms"),
+            (60_000, "60s"),
+            (75_000, "75s"),
+            (120_000, "2m"),
+            (150_000, "2m30s"),
+            (93_784_005, "1d2h3m4s5ms"),
+        ] {
             let duration = Duration::from_millis(millis);
             assert_eq!(ShownDuration(duration).to_string(), shown);
             assert_eq!(parse_duration(shown), Ok(duration));

@@ -3,37 +3,26 @@
 
 use super::suggest::nearest;
 
-/// Names of nginx and our own, without the `$`.
+/// Names of nginx and our own, without the `$`: those of `proxy/variables.rs`, and
+/// `remote_user`, which the stock plugin auth-basic sets.
 pub const BUILTIN: &[&str] = &[
     "args",
-    "binary_remote_addr",
-    "body_bytes_sent",
-    "bytes_sent",
-    "connection",
-    "connection_requests",
     "content_length",
     "content_type",
     "document_uri",
     "host",
-    "hostname",
-    "http_host",
     "https",
     "is_args",
     "msec",
-    "nginx_version",
     "pid",
     "proxy_add_x_forwarded_for",
-    "proxy_host",
-    "proxy_port",
     "query_string",
     "remote_addr",
     "remote_port",
     "remote_user",
     "request",
     "request_id",
-    "request_length",
     "request_method",
-    "request_time",
     "request_uri",
     "route",
     "scheme",
@@ -42,16 +31,13 @@ pub const BUILTIN: &[&str] = &[
     "server_port",
     "server_protocol",
     "site",
-    "status",
     "time_iso8601",
     "time_local",
-    "upstream_addr",
-    "upstream_status",
     "uri",
 ];
 
 /// What begins so is a family: `$http_NAME`.
-pub const BUILTIN_FAMILIES: &[&str] = &["arg_", "cookie_", "http_", "sent_http_", "upstream_http_"];
+pub const BUILTIN_FAMILIES: &[&str] = &["arg_", "cookie_", "http_"];
 
 /// The variables that a configuration can know.
 pub(super) struct Variables {
@@ -70,7 +56,10 @@ impl Variables {
         }
         let message = format!("no variable or map named `${name}`");
         if name.chars().all(|c| c.is_ascii_digit()) {
-            return Some((message, "give the capture a name: `(?<name>…)`, and write `$name`".to_owned()));
+            return Some((
+                message,
+                "only beside the expression that captures it; else name it `(?<name>…)` and write `$name`".to_owned(),
+            ));
         }
         let known = BUILTIN.iter().copied().chain(self.defined.iter().map(String::as_str));
         let hint = match nearest(name, known) {

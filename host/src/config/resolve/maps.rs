@@ -18,6 +18,39 @@ pub(super) struct Map<'a> {
     reads: Vec<&'a str>,
 }
 
+/// A template, and the captures that it may use like variables.
+type Template<'a> = (Text<'a>, Groups);
+
+/// The captures of the regular expression before a map's value.
+#[derive(Default)]
+struct Groups {
+    names: Vec<String>,
+    /// How many there are; none without a regular expression.
+    count: Option<usize>,
+}
+
+impl Groups {
+    fn of(key: &str) -> Self {
+        let Some(Ok(regex)) = pattern::marked_regex(key) else { return Self::default() };
+        let names = regex.capture_names().flatten().map(str::to_owned).collect();
+        Self { names, count: Some(regex.captures_len()) }
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        let number = || name.parse::<usize>().ok().zip(self.count).is_some_and(|(number, count)| number < count);
+        self.names.iter().any(|n| n == name) || number()
+    }
+}
+
+impl<'a> Map<'a> {
+    /// `from`, `default`, and the values.
+    fn templates(&self) -> Vec<Template<'a>> {
+        let single = [self.table.placed(&k::MAP_FROM), self.table.placed(&k::MAP_DEFAULT)];
+        let values = self.values.iter().map(|v| (v.value.clone(), Groups::of(v.name)));
+        single.into_iter().flatten().map(|text| (text, Groups::default())).chain(values).collect()
+    }
+}
+
 /// `[maps.*]`.
 pub(super) fn read<'a>(root: &Reader<'a>) -> Vec<Map<'a>> {
     root.named(&k::MAPS).into_iter().map(|named| map(root, named)).collect()
@@ -31,29 +64,30 @@ fn map<'a>(root: &Reader<'a>, named: Named<'a, Reader<'a>>) -> Map<'a> {
     } else if BUILTIN.contains(&name) {
         root.cx.problem(name_at, &table.path, format!("`${name}` is a built-in variable"));
     }
-    let values = table.own_map(&k::MAP_VALUES);
-    for value in &values {
+    let mut map = Map { name, values: table.own_map(&k::MAP_VALUES), table, reads: Vec::new() };
+    for value in &map.values {
         if let Some(Err(fault)) = pattern::marked_regex(value.name) {
             note(root.cx, value.name_at, &value.value.path, fault);
         }
     }
-    let single = [table.placed(&k::MAP_FROM), table.placed(&k::MAP_DEFAULT)];
-    let mut reads = Vec::new();
-    for text in single.iter().flatten().chain(values.iter().map(|v| &v.value)) {
+    let templates = map.templates();
+    for (text, groups) in &templates {
         match pattern::variables(text.text) {
-            Ok(names) => reads.extend(names),
+            Ok(names) => map.reads.extend(names.into_iter().filter(|n| !groups.contains(n))),
             Err(fault) => note(root.cx, text.at, &text.path, fault),
         }
     }
-    Map { name, table, values, reads }
+    map
 }
 
 /// Report maps that read themselves, and variables that nobody sets.
 pub(super) fn check(maps: &[Map<'_>], variables: &Variables) {
     for map in maps {
-        let single = [map.table.placed(&k::MAP_FROM), map.table.placed(&k::MAP_DEFAULT)];
-        for text in single.iter().flatten().chain(map.values.iter().map(|v| &v.value)) {
-            check_variables(&map.table, text, variables);
+        for (text, groups) in map.templates() {
+            let names = pattern::variables(text.text).unwrap_or_default();
+            for name in names.into_iter().filter(|n| !groups.contains(n)) {
+                check_variable(&map.table, &text, name, variables);
+            }
         }
         if reachable(maps, map.reads.iter().copied()).contains(&map.name) {
             map.table.cx.problem(map.table.at, &map.table.path, format!("`${}` is made from itself", map.name));
@@ -64,9 +98,13 @@ pub(super) fn check(maps: &[Map<'_>], variables: &Variables) {
 /// Report the variables of a template that nobody sets.
 pub(super) fn check_variables(reader: &Reader<'_>, text: &Text<'_>, variables: &Variables) {
     for name in pattern::variables(text.text).unwrap_or_default() {
-        if let Some((message, hint)) = variables.fault(name) {
-            reader.cx.hinted(text.at, &text.path, message, hint);
-        }
+        check_variable(reader, text, name, variables);
+    }
+}
+
+fn check_variable(reader: &Reader<'_>, text: &Text<'_>, name: &str, variables: &Variables) {
+    if let Some((message, hint)) = variables.fault(name) {
+        reader.cx.hinted(text.at, &text.path, message, hint);
     }
 }
 

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
+use super::suggest;
 use super::types::{Config, Route};
 use super::variables::Variables;
 use plugin::Plugins;
@@ -38,6 +39,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     defined.extend(maps.iter().map(|m| m.name.to_owned()));
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
+    let listeners = server::listeners(root);
     let mut build = Build {
         upstreams: Upstreams::read(root),
         plugins,
@@ -52,7 +54,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         server: server::settings(root),
         access_log: server::access_log(root),
         admin: server::admin(root),
-        listeners: server::listeners(root),
+        listeners,
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,
         routers,
@@ -68,7 +70,7 @@ fn routers(root: &Reader<'_>, build: &mut Build<'_>) -> Vec<usize> {
         let made = build.router.generate(root);
         return vec![build.plugins.stock(root.cx, "router", made)];
     };
-    if let Some(list) = root.own(&k::ROUTERS).filter(|l| l.node.items().is_empty()) {
+    if let Some(list) = root.own(&k::ROUTERS).filter(|l| l.node.is_empty_list()) {
         root.cx.hinted(
             list.at(),
             &list.path,
@@ -96,6 +98,8 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
         name => match build.plugins.custom(root.cx, name) {
             Ok(index) => index,
             Err((message, hint)) => {
+                let near = suggest::nearest(name, ["router", "stock:router"]);
+                let hint = near.map_or(hint, |near| format!("did you mean \"{near}\"?"));
                 root.cx.hinted(text.at, &text.path, message, hint);
                 None
             }
@@ -103,13 +107,14 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
     }
 }
 
-/// The named captures of all regular expressions: variables of the requests that match.
+/// The named captures of all sites' and routes' regular expressions: variables of the
+/// requests that match.
 fn captures(root: &Reader<'_>) -> Vec<String> {
     let mut found = Vec::new();
     let mut take = |regex: &regex_lite::Regex| found.extend(regex.capture_names().flatten().map(str::to_owned));
     for site in root.tables(&k::SITES) {
         for name in site.own_texts(&k::NAMES) {
-            if let Some(Ok(regex)) = pattern::marked_regex(name.text) {
+            if let Some(Ok(regex)) = pattern::site_regex(name.text) {
                 take(&regex);
             }
         }
@@ -117,11 +122,6 @@ fn captures(root: &Reader<'_>) -> Vec<String> {
             if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
                 take(&regex);
             }
-        }
-    }
-    for value in root.named(&k::MAPS).iter().flat_map(|m| m.value.own_map(&k::MAP_VALUES)) {
-        if let Some(Ok(regex)) = pattern::marked_regex(value.name) {
-            take(&regex);
         }
     }
     found

@@ -127,14 +127,25 @@ impl Plugins {
     /// The index of an equal plugin, or of this one, added. Where it stands does not make
     /// a difference.
     fn share(&mut self, plugin: Plugin) -> usize {
-        let equal = |p: &Plugin| Plugin { place: Place::default(), ..p.clone() };
-        let wanted = equal(&plugin);
-        if let Some(index) = self.list.iter().position(|p| p.name == wanted.name && equal(p) == wanted) {
+        if let Some(index) = self.list.iter().position(|p| equal(p, &plugin)) {
             return index;
         }
         self.list.push(plugin);
         self.list.len() - 1
     }
+}
+
+/// Whether two plugins differ in nothing but their place.
+fn equal(a: &Plugin, b: &Plugin) -> bool {
+    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, place: _ } = a;
+    name == &b.name
+        && source == &b.source
+        && config == &b.config
+        && on_failure == &b.on_failure
+        && deadline == &b.deadline
+        && memory == &b.memory
+        && hooks == &b.hooks
+        && instances == &b.instances
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {

@@ -129,11 +129,9 @@ fn check_rewrite(table: &Reader<'_>, regex: &regex_lite::Regex, rewrite: &crate:
     };
     let groups = regex.captures_len() - 1;
     for name in names {
-        // As nginx: `$12` is the first capture and a 2.
-        let digit = name.chars().next().and_then(|c| c.to_digit(10));
-        let known = match digit {
-            Some(n) => usize::try_from(n).is_ok_and(|n| n <= groups),
-            None => regex.capture_names().flatten().any(|n| n == name),
+        let known = match name.parse::<usize>() {
+            Ok(number) => number <= groups,
+            Err(_) => regex.capture_names().flatten().any(|n| n == name),
         };
         if !known {
             let message = format!("`match` has no capture `${name}`");

@@ -4,6 +4,7 @@ use serde_json::{Map as Object, Value as Json, json};
 
 use super::note;
 use super::plugin::Generated;
+use super::site::lower_case;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
@@ -20,7 +21,7 @@ pub(super) fn origin_check(table: &Reader<'_>) -> Option<Generated> {
         return None;
     };
     let origins = table.texts(&k::ORIGINS)?;
-    if list.node.items().is_empty() {
+    if list.node.is_empty_list() {
         let hint = "leave it out, or write [\"*\"] for every origin";
         cx.hinted(list.at(), &list.path, "an empty list would refuse every origin", hint);
     }
@@ -85,7 +86,7 @@ impl RouterTable {
         for (i, name) in names.iter().enumerate() {
             self.spots.push(site.cx.spot(format!("{pointer}/names/{i}"), &name.path, name.at));
         }
-        let names: Vec<&str> = names.iter().map(|n| n.text).collect();
+        let names: Vec<String> = names.iter().map(|n| lower_case(n.text)).collect();
         self.sites.push(json!({ "names": names, "default": site.flag(&k::DEFAULT_SITE), "routes": [] }));
     }
 

@@ -107,11 +107,11 @@ fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
             None => peers.extend(short_peer(table, item)),
         }
     }
+    let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
     // A peer that has been reported might have been live.
-    if peers.len() == items.len() && peers.iter().all(|p| p.down) && table.own(&k::PEERS).is_some() {
-        let at = table.own(&k::PEERS).map_or(table.at, |i| i.at());
+    if let Some(list) = list.filter(|_| peers.len() == items.len() && peers.iter().all(|p| p.down)) {
         let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
-        table.cx.hinted(at, &table.path_of(&k::PEERS), what, "an upstream needs at least one peer that is not down");
+        table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
     }
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
@@ -137,13 +137,13 @@ fn empty(name: &str) -> Upstream {
 
 /// `peers = ["127.0.0.1:9000"]`
 fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
-    let text = item.node.text()?;
+    let text = item.node.text().filter(|t| !t.is_empty())?;
     peer(table, text, &Text { text, path: item.path.clone(), at: item.at() })
 }
 
 /// `peers = [{ address = "127.0.0.1:9000" }]`
 fn full_peer(table: &Reader<'_>) -> Option<Peer> {
-    let address = table.placed(&k::PEER_ADDRESS)?;
+    let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
     let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
     Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address)? })
 }

@@ -1,0 +1,146 @@
+//! Values, defaults and what routes inherit.
+
+use std::time::Duration;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_minimal_file_has_nginxs_defaults() {
+    let config = valid("minimal.toml");
+    let server = &config.server;
+    assert_eq!(server.drain_timeout, Duration::from_secs(30));
+    assert_eq!((server.header_timeout, server.keepalive_timeout), (MINUTE, Duration::from_secs(75)));
+    assert_eq!((server.max_head, server.log_level.as_str(), &server.pid_file), (65_536, "info", &None));
+    assert!(server.workers >= 1);
+    assert_eq!(config.access_log, AccessLog { target: LogTarget::Off, format: LogFormat::Combined });
+    assert_eq!(config.admin, None);
+    assert_eq!(config.listeners, [Listener { address: "127.0.0.1:0".parse().unwrap(), backlog: 511 }]);
+    let upstream = &config.upstreams[0];
+    assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
+    let address = "127.0.0.1:9000".parse().unwrap();
+    assert_eq!(upstream.peers, [Peer { name: "127.0.0.1:9000".into(), address, weight: 1, down: false }]);
+    let route = &config.routes[0];
+    assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", 0));
+    assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });
+    assert_eq!((route.upgrade.as_slice(), route.half_close), (&["websocket".to_owned()][..], false));
+    assert_eq!(config.sites[0].routes, [0]);
+    assert!(!config.sites[0].default);
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = valid("every_key.toml");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/valid");
+    let server = &config.server;
+    assert_eq!((server.workers, server.max_head), (2, 32 << 10));
+    assert_eq!(server.pid_file.as_deref(), Some(folder.join("run/tidegate.pid").as_path()));
+    assert_eq!(server.cache_dir.as_deref(), Some(folder.join("cache").as_path()));
+    assert_eq!((server.header_timeout, server.keepalive_timeout), (Duration::from_secs(90), Duration::ZERO));
+    assert_eq!(server.log_level, "info,tidegate::plugin=debug");
+    assert_eq!(config.access_log.target, LogTarget::File(folder.join("access.log")));
+    assert_eq!(config.access_log.format, LogFormat::Upgrade);
+    assert_eq!(config.admin, Some("127.0.0.1:9901".parse().unwrap()));
+    assert_eq!(config.listeners.iter().map(|l| l.backlog).collect::<Vec<_>>(), [1024, 511]);
+    let chat = &config.upstreams[0];
+    assert_eq!((&*chat.name, chat.keepalive, chat.keepalive_timeout), ("chat", 64, 5 * MINUTE));
+    let peers: Vec<_> = chat.peers.iter().map(|p| (&*p.name, p.weight, p.down)).collect();
+    assert_eq!(peers, [("10.0.0.1:8080", 3, false), ("10.0.0.2:8080", 1, false), ("[::1]:8080", 1, true)]);
+    let site = &config.sites[0];
+    let names = ["ws.example.com", "*.example.com", "mail.*", r"~^(?<tenant>[a-z]+)\.example\.net$"];
+    assert_eq!(
+        (site.names.as_slice(), site.default, site.routes.as_slice()),
+        (&names.map(String::from)[..], true, &[0, 1, 2][..])
+    );
+    assert_eq!((config.sites[1].routes.as_slice(), config.sites[2].routes.as_slice()), (&[3, 4][..], &[][..]));
+}
+
+#[test]
+fn routes_inherit_from_their_site() {
+    let config = valid("every_key.toml");
+    let route = |i: usize| &config.routes[i];
+    let timeouts =
+        |i: usize| [route(i).timeouts.connect, route(i).timeouts.read, route(i).timeouts.send].map(|t| t.as_secs());
+    assert_eq!(timeouts(0), [5, 3600, 60]);
+    assert_eq!(timeouts(1), [5, 2, 3]);
+    assert_eq!((route(0).half_close, route(1).half_close), (true, false));
+    assert_eq!(route(0).upgrade, ["websocket", "tls/1.3"]);
+    assert!(route(1).upgrade.is_empty());
+    let names: Vec<&str> = config.routes.iter().map(|r| &*r.name).collect();
+    assert_eq!(
+        names,
+        [
+            "chat",
+            "ws.example.com ~ ^/api/(?<version>v[0-9])/(.*)$",
+            "ws.example.com ^~ /static/",
+            "bare.example.com = /",
+            "bare.example.com /responses"
+        ]
+    );
+    // The same address is the same upstream, however it is written.
+    let upstreams: Vec<&str> = config.routes.iter().map(|r| &*config.upstreams[r.upstream].name).collect();
+    assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
+    assert_eq!(config.upstreams.len(), 3);
+}
+
+#[test]
+fn peer_names_are_resolved_ipv4_first() {
+    let config = valid("every_key.toml");
+    let peer = &config.upstreams[2].peers[0];
+    assert_eq!((&*peer.name, peer.address), ("localhost:9000", "127.0.0.1:9000".parse().unwrap()));
+}
+
+#[test]
+fn made_names_of_routes_are_unique() {
+    let text = "[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"127.0.0.1:1\"\n";
+    let config = sites(&text.repeat(3));
+    let names: Vec<&str> = config.routes.iter().map(|r| &*r.name).collect();
+    assert_eq!(names, ["/", "/ (2)", "/ (3)"]);
+}
+
+#[test]
+fn a_cache_may_be_switched_off() {
+    let config = sites("[server]\ncache_dir = \"off\"\n[[sites]]\n");
+    assert_eq!(config.server.cache_dir, None);
+}
+
+#[test]
+fn problems_are_shown_with_file_line_column_key_and_hint() {
+    let text = "[[sites]]\n  [[sites.routes]]\n  match = \"/\"\n  upstream = \"chta\"\n[upstreams.chat]\npeers = [\"127.0.0.1:1\"]\n";
+    let problems = load_str(text, Path::new("."), "tidegate.toml").unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "tidegate.toml:1:1: listeners: no listeners (add [[listeners]] with address = \"127.0.0.1:8080\")\n\
+         tidegate.toml:4:14: sites[0].routes[0].upstream: no upstream named \"chta\" (did you mean \"chat\"?)"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_problem() {
+    let problems = load(Path::new("/no/such/tidegate.toml")).unwrap_err().to_string();
+    assert!(problems.starts_with("/no/such/tidegate.toml: cannot be read: "), "{problems}");
+}
+
+#[test]
+fn no_cut_or_missing_line_makes_the_reader_fail_otherwise_than_with_problems() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/valid/every_key.toml"));
+    // Without a name to resolve, so that only the reader's own work is done.
+    let text = text.unwrap().replace("localhost:9000", "127.0.0.1:9000");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config/valid");
+    let check = |text: &str| {
+        let Err(problems) = load_str(text, &folder, "cut.toml") else { return };
+        for problem in &problems {
+            let line = text.split('\n').nth(problem.line - 1).unwrap_or_else(|| panic!("{problem}"));
+            assert!((1..=line.chars().count() + 1).contains(&problem.column), "{problem}");
+        }
+    };
+    for end in (0..text.len()).filter(|i| text.is_char_boundary(*i)) {
+        check(&text[..end]);
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    for i in 0..lines.len() {
+        check(&[&lines[..i], &lines[i + 1..]].concat().join("\n"));
+    }
+}
