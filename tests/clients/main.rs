@@ -1,0 +1,29 @@
+//! Real clients: npm `ws`, Python `websockets`, curl as in the guides, and chromium. They
+//! run through nginx too, so that a client that cannot do its part is told from a proxy
+//! that cannot. `cargo xtask test` installs them; see [`tidegate_tests::tools`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod chromium;
+mod curl;
+mod node_ws;
+mod python_websockets;
+
+use std::path::Path;
+use std::process::Command;
+
+use tidegate_tests::tools::run;
+
+/// Run a client that must succeed; what it printed.
+#[track_caller]
+fn succeed(command: &mut Command, scratch: &Path) -> String {
+    let output = run(command, scratch);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
+    out.into_owned()
+}

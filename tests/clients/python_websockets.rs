@@ -1,0 +1,68 @@
+//! Python's `websockets`.
+
+use std::process::Command;
+
+use tidegate_tests::tools::python;
+use tidegate_tests::{Backend, Subject, TempDir, both};
+
+use crate::succeed;
+
+both!(client, refused_client);
+
+const CLIENT: &str = r#"
+import asyncio, os, sys
+from websockets.asyncio.client import connect
+
+async def main(url):
+    async with connect(url, subprotocols=["chat.v2"], compression=None, max_size=None,
+                       additional_headers={"X-Token": "secret"}) as ws:
+        assert ws.subprotocol == "chat.v2", ws.subprotocol
+        for text in ["hello", "", "gr\u00fc\u00dfe \U0001F30A", "x" * 100_000]:
+            await ws.send(text)
+            assert await ws.recv() == text
+        data = os.urandom(3 << 20)
+        sending = asyncio.create_task(ws.send(data))
+        assert await ws.recv() == data
+        await sending
+        await ws.send(["in ", "three ", "parts"])
+        assert await ws.recv() == "in three parts"
+        await (await ws.ping("are you there"))
+        for i in range(200):
+            await ws.send(str(i))
+        for i in range(200):
+            assert await ws.recv() == str(i)
+    print("closed", ws.close_code)
+
+asyncio.run(main(sys.argv[1]))
+"#;
+
+fn client(subject: Subject) {
+    let dir = TempDir::new();
+    let backend = Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\n");
+    let proxy = subject.before(backend.address());
+    let script = dir.write("client.py", CLIENT);
+    let url = format!("ws://{}/ws?room=blue", proxy.address());
+    assert_eq!(succeed(Command::new(python()).arg(script).arg(url), dir.path()), "closed 1000\n");
+    let seen = backend.only_head();
+    assert_eq!(seen.get("x-token"), Some("secret"));
+    assert_eq!(seen.target(), "/ws?room=blue");
+}
+
+const REFUSED: &str = r#"
+import sys
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+try:
+    connect(sys.argv[1])
+except InvalidStatus as error:
+    print(error.response.status_code, error.response.body.decode())
+"#;
+
+fn refused_client(subject: Subject) {
+    let dir = TempDir::new();
+    let backend = Backend::http(|_| tidegate_tests::Response::new(403).body("not you"));
+    let proxy = subject.before(backend.address());
+    let script = dir.write("refused.py", REFUSED);
+    let url = format!("ws://{}/ws", proxy.address());
+    assert_eq!(succeed(Command::new(python()).arg(script).arg(url), dir.path()), "403 not you\n");
+}

@@ -1,0 +1,30 @@
+//! One module per behaviour of the proxy, each test with its configuration inline and
+//! bytes asserted at both ends. Where nginx is the model, the case runs against both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod access_log;
+mod auth_basic;
+mod backpressure;
+mod balance;
+mod bulk;
+mod cli;
+mod drain;
+mod early_bytes;
+mod half_close;
+mod handshake_checks;
+mod headers;
+mod http;
+mod idle_timeout;
+mod origin;
+mod plugins;
+mod reload;
+mod resets;
+mod routing;
+mod timeouts;
+mod upgrade;

@@ -1,0 +1,22 @@
+//! nginx as the model: each case runs against nginx, with its configuration as the guides
+//! write it, and against Tidegate, with the configuration that replaces it, from one body.
+//! Modules are named after nginx's directives and after its own tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod auth_basic;
+mod location;
+mod map;
+mod proxy_fin;
+mod proxy_pass_uri;
+mod proxy_refused;
+mod proxy_set_header;
+mod proxy_timeout;
+mod proxy_upgrade;
+mod proxy_websocket;
+mod upstream;

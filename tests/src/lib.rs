@@ -1,0 +1,54 @@
+//! The harness of the tests that open sockets: subjects (Tidegate in this process, the
+//! real binary, nginx), backends of several tempers, and a client at the byte level.
+//!
+//! Everything blocks and runs on threads, so that a test reads from top to bottom in the
+//! order in which the bytes move. Every wait ends after [`patience`] at the latest, and
+//! then the test fails with what it waited for and what it saw.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a test harness stops at the first surprise"
+)]
+
+pub mod backend;
+pub mod eventually;
+pub mod guests;
+pub mod head;
+pub mod http;
+pub mod noise;
+pub mod subject;
+pub mod tempdir;
+pub mod tools;
+pub mod wire;
+pub mod ws;
+
+pub use backend::Backend;
+pub use eventually::{eventually, patience, wait_for};
+pub use head::Head;
+pub use http::{Request, Response};
+pub use noise::Noise;
+pub use subject::{Proxy, Setup, Subject, tidegate};
+pub use tempdir::TempDir;
+pub use wire::Wire;
+
+/// Expand one case, a function that takes a [`Subject`], into two tests: `nginx` and
+/// `tidegate`. What nginx does is the model, and the first variant proves the case.
+#[macro_export]
+macro_rules! both {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn nginx() {
+                super::$name($crate::Subject::Nginx);
+            }
+
+            #[test]
+            fn tidegate() {
+                super::$name($crate::Subject::Tidegate);
+            }
+        }
+    )+};
+}
