@@ -17,6 +17,10 @@ use crate::{repository, tidy, wasm_target};
 /// The suites that run against a Tidegate of their own choice.
 const SUITES: &[&str] = &["e2e", "nginx_compat", "clients"];
 
+/// Tells the harness where the program is that was built with the tests, for the cases that
+/// always run the program; the others stay in the test's process.
+const BUILT: &str = "TIDEGATE_TEST_PROGRAM";
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only these steps (comma between them)
@@ -142,12 +146,13 @@ fn plugins() -> Result<Outcome> {
 }
 
 fn test() -> Result<Outcome> {
-    done(&mut cargo(&["test", "--workspace"]))
+    let program = build_program()?;
+    done(cargo(&["test", "--workspace"]).env(BUILT, program))
 }
 
 fn binary() -> Result<Outcome> {
-    let program = build_program(&mut cargo(&[]))?;
-    done(suites(SUITES).env("TIDEGATE_BIN", program))
+    let program = build_program()?;
+    done(suites(SUITES).env(BUILT, &program).env("TIDEGATE_BIN", program))
 }
 
 fn doc() -> Result<Outcome> {
@@ -165,8 +170,9 @@ fn done(command: &mut Command) -> Result<Outcome> {
     repository::run(command).map(|()| Outcome::Done)
 }
 
-/// Build the program as the tests' build has it; where it is.
-fn build_program(cargo: &mut Command) -> Result<PathBuf> {
-    repository::run(cargo.args(["build", "--workspace", "--bin", "tidegate"]))?;
+/// Build the program; where it is. `--tests` with it, because dependencies of tests decide
+/// features of shared crates: the program alone would be another build of wasmtime.
+fn build_program() -> Result<PathBuf> {
+    repository::run(&mut cargo(&["build", "--workspace", "--bin", "tidegate", "--tests"]))?;
     Ok(repository::target()?.join(Path::new("debug/tidegate")))
 }

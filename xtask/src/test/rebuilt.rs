@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{Outcome, build_program, cargo, done, suites};
+use super::{BUILT, Outcome, build_program, cargo, done, suites};
 use crate::repository;
 
 pub(super) fn run() -> Result<Outcome> {
@@ -27,10 +27,18 @@ pub(super) fn run() -> Result<Outcome> {
         let name = file.file_name().unwrap_or_default();
         copy_file(file, &copy.join("plugins/dist").join(name))?;
     }
-    let outcome = done(suites(&["e2e"]).current_dir(&copy).env("CARGO_TARGET_DIR", &target));
+    let outcome = on_copy(&copy, &target);
     // The program in the target directory is the copy's now: put the repository's back.
-    build_program(&mut cargo(&[]))?;
+    build_program()?;
     outcome
+}
+
+fn on_copy(copy: &Path, target: &Path) -> Result<Outcome> {
+    let mut build = cargo(&["build", "--workspace", "--bin", "tidegate", "--tests"]);
+    repository::run(build.current_dir(copy).env("CARGO_TARGET_DIR", target))?;
+    let mut suite = suites(&["e2e"]);
+    suite.current_dir(copy).env("CARGO_TARGET_DIR", target).env(BUILT, target.join("debug/tidegate"));
+    done(&mut suite)
 }
 
 fn is_as_committed(file: &Path) -> bool {
