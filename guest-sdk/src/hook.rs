@@ -22,6 +22,32 @@ pub trait Plugin: Sized + 'static {
     fn configure(config: Self::Config) -> Result<Self, ConfigError>;
 }
 
+/// A plugin that is its own configuration, with nothing in it to check or prepare.
+///
+/// ```
+/// use tidegate_plugin::{ConfiguredAsIs, testing};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Hello {
+///     key: String,
+/// }
+///
+/// impl ConfiguredAsIs for Hello {}
+///
+/// let plugin: Hello = testing::configure(r#"{"key": "sesame"}"#)?;
+/// assert_eq!(plugin.key, "sesame");
+/// # Ok::<(), tidegate_plugin::ConfigError>(())
+/// ```
+pub trait ConfiguredAsIs: DeserializeOwned + 'static {}
+
+impl<P: ConfiguredAsIs> Plugin for P {
+    type Config = P;
+
+    fn configure(config: P) -> Result<P, ConfigError> {
+        Ok(config)
+    }
+}
+
 /// Hook `router`: which route a request takes. nginx: the choice of `server` and
 /// `location`.
 pub trait Router: Plugin {

@@ -70,6 +70,6 @@ pub use bindings::imports::tidegate::plugin::types::{
 };
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
-pub use hook::{AccessLog, Authorizer, Origin, Plugin, RequestHeaders, ResponseHeaders, Router};
+pub use hook::{AccessLog, Authorizer, ConfiguredAsIs, Origin, Plugin, RequestHeaders, ResponseHeaders, Router};
 #[doc(hidden)]
 pub use instance::Instance;

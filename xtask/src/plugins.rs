@@ -42,10 +42,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The root of this repository: the folder above this crate's.
+/// The root of this repository: the folder above this crate's. Cargo says at run time
+/// where that is; what it said at compile time may be another checkout's that shares
+/// the target folder.
 fn repository() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_path_buf()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    own.parent().unwrap_or(&own).to_path_buf()
 }
 
 /// All crates in a folder of the repository, each into `dist/NAME.wasm` there.

@@ -1,14 +1,13 @@
 //! Lets in whoever says the key: `/?key=…`.
 
-use tidegate_plugin::{Authorizer, ConfigError, Edit, Grant, Plugin, Reply, Verdict, request};
+use tidegate_plugin::{Authorizer, ConfiguredAsIs, Edit, Grant, Reply, Verdict, request};
 
 #[derive(serde::Deserialize)]
-struct Hello { key: String }
-
-impl Plugin for Hello {
-    type Config = Self;
-    fn configure(config: Self) -> Result<Self, ConfigError> { Ok(config) }
+struct Hello {
+    key: String,
 }
+
+impl ConfiguredAsIs for Hello {}
 
 impl Authorizer for Hello {
     fn authorize(&mut self) -> Verdict {
