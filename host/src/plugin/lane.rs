@@ -87,6 +87,11 @@ impl Turn {
         UpdateDeadline::Continue(more)
     }
 
+    /// How long the current call may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// The flag that says who paused the guest, for [`within`].
     pub(super) fn pauses(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.paused)
