@@ -146,6 +146,9 @@ fn configure_can_refuse_and_point_at_a_key() {
         }
         other => panic!("{other}"),
     }
+    let whole = refused(&spec(configure_says(": missing field `realm`")));
+    assert_eq!(whole.to_string(), "missing field `realm`");
+    assert!(matches!(whole, PluginError::Configure { pointer: Some(p), .. } if p.is_empty()));
     match refused(&spec(configure_says("not today: sorry"))) {
         PluginError::Configure { message, pointer } => assert_eq!((&*message, pointer), ("not today: sorry", None)),
         other => panic!("{other}"),
