@@ -100,7 +100,7 @@ pub enum PluginError {
     #[error("its configuration is not JSON: {0}")]
     Document(serde_json::Error),
     /// It refused its configuration.
-    #[error("{}{message}", pointer.as_deref().map(|p| format!("{p}: ")).unwrap_or_default())]
+    #[error("{}{message}", pointer.as_deref().filter(|p| !p.is_empty()).map(|p| format!("{p}: ")).unwrap_or_default())]
     Configure {
         /// What it said, without the pointer.
         message: String,
@@ -129,9 +129,9 @@ pub enum PluginError {
 
 impl PluginError {
     /// A refusal by `configure`: `/realm: must not be empty` names the key by its JSON
-    /// pointer, which is taken off the message.
+    /// pointer, which is taken off the message. The empty pointer is the whole document.
     pub(super) fn configure(said: String) -> Self {
-        if said.starts_with('/')
+        if (said.starts_with('/') || said.starts_with(": "))
             && let Some((pointer, message)) = said.split_once(": ")
         {
             return Self::Configure { message: message.to_owned(), pointer: Some(pointer.to_owned()) };

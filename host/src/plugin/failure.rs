@@ -82,7 +82,7 @@ impl Failure {
     pub(super) fn of(fault: &Fault, ctx: &Ctx) -> Self {
         match fault {
             Fault::Answer(detail) => Self::new(HookFailureKind::BadAnswer, detail),
-            Fault::Deadline => Self::new(HookFailureKind::Deadline, ""),
+            Fault::Deadline => Self::deadline(ctx),
             Fault::Configure(said) => {
                 Self { subject: Subject::Configuration, ..Self::new(HookFailureKind::Instantiate, said) }
             }
@@ -90,29 +90,32 @@ impl Failure {
                 let failure = Self::new(HookFailureKind::Instantiate, error.root_cause().to_string());
                 Self { subject: Subject::Shape(interface.clone()), ..failure }
             }
-            Fault::Engine(error) => Self::of_error(error, ctx.meter.refused),
+            Fault::Engine(error) => Self::of_error(error, ctx),
         }
     }
 
-    fn of_error(error: &wasmtime::Error, refused_memory: Option<usize>) -> Self {
+    fn deadline(ctx: &Ctx) -> Self {
+        Self::new(HookFailureKind::Deadline, format!("it took longer than {:?}", ctx.turn.limit()))
+    }
+
+    fn of_error(error: &wasmtime::Error, ctx: &Ctx) -> Self {
         let backtrace = error.downcast_ref::<WasmBacktrace>();
         let trap = error.downcast_ref::<Trap>();
         let detail = error.root_cause().to_string();
-        let exhausted = error.is::<PoolConcurrencyLimitError>();
-        let kind = match trap {
-            _ if exhausted => HookFailureKind::Instantiate,
-            Some(Trap::Interrupt) => HookFailureKind::Deadline,
-            _ if refused_memory.is_some() => HookFailureKind::Memory,
+        let failure = match trap {
+            _ if error.is::<PoolConcurrencyLimitError>() => Self::host(detail),
+            Some(Trap::Interrupt) => Self::deadline(ctx),
+            _ if let Some(wanted) = ctx.meter.refused => {
+                Self { subject: Subject::Memory(wanted), ..Self::new(HookFailureKind::Memory, detail) }
+            }
             // wasmtime's own type for this is private.
-            _ if detail.contains("fuel allocated for hostcalls") => HookFailureKind::BadAnswer,
+            _ if detail.contains("fuel allocated for hostcalls") => Self::new(HookFailureKind::BadAnswer, detail),
             // What is raised outside of the guest's code is about its answer: text that is
             // not UTF-8, a list beyond its memory.
-            None if backtrace.is_none() => HookFailureKind::BadAnswer,
-            _ => HookFailureKind::Trap,
+            None if backtrace.is_none() => Self::new(HookFailureKind::BadAnswer, detail),
+            _ => Self::new(HookFailureKind::Trap, detail),
         };
-        let backtrace = backtrace.map(ToString::to_string).unwrap_or_default();
-        let subject = refused_memory.map_or(Subject::Call, Subject::Memory);
-        Self { backtrace, blame: !exhausted, subject, ..Self::new(kind, detail) }
+        Self { backtrace: backtrace.map(ToString::to_string).unwrap_or_default(), ..failure }
     }
 }
 

@@ -50,6 +50,24 @@ pub(super) const WAIT: &str = r#"(import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $pp (eq $pl)))
     (export "subscribe-duration" (func (param "when" u64) (result (own $pp))))))"#;
 
+pub(super) const STDOUT: &str = r#"(import "wasi:io/error@0.2.0" (instance $ioerror (export "error" (type (sub resource)))))
+  (alias export $ioerror "error" (type $error))
+  (import "wasi:io/streams@0.2.0" (instance $streams
+    (alias outer 1 $error (type $e0)) (export "error" (type $e (eq $e0)))
+    (export "output-stream" (type $os (sub resource)))
+    (type $se0 (variant (case "last-operation-failed" (own $e)) (case "closed")))
+    (export "stream-error" (type $se (eq $se0)))
+    (export "[method]output-stream.blocking-write-and-flush" (func (param "self" (borrow $os))
+      (param "contents" (list u8)) (result (result (error $se)))))))
+  (alias export $streams "output-stream" (type $os))
+  (import "wasi:cli/stdout@0.2.0" (instance $stdout
+    (alias outer 1 $os (type $o0)) (export "output-stream" (type $o (eq $o0)))
+    (export "get-stdout" (func (result (own $o))))))"#;
+pub(super) const LOG: &str = r#"(import "tidegate:plugin/log@0.1.0" (instance $log
+    (type $l (enum "trace" "debug" "info" "warn" "error"))
+    (export "level" (type $level (eq $l)))
+    (export "write" (func (param "level" $level) (param "message" string)))))"#;
+
 /// A component in the making.
 pub(super) struct Guest<'a> {
     /// The hooks that it exports.

@@ -8,25 +8,25 @@ use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::abi::v0_1::hooks::Exports;
+use super::abi::v0_1::hooks::{Exports, version_of};
 use super::abi::v0_1::{PACKAGE, VERSION};
 use super::error::PluginError;
 use super::imports::SERVICES;
 use super::instance::Ctx;
 use super::lane::{self, Lane};
-use crate::hook::{HookSet, OnFailure};
+use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
 const LARGEST: u64 = 40 << 20;
 
 /// A plugin to load.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spec {
     /// Its name in the configuration: the tag of its log lines and metrics.
     pub name: Arc<str>,
     /// Where the component is.
     pub source: Source,
-    /// Its configuration: a JSON object.
+    /// Its configuration: a JSON object. May hold secrets: never logged.
     pub config: String,
     /// What its failures mean; the runtime only hands it on.
     pub on_failure: OnFailure,
@@ -57,6 +57,9 @@ pub struct Inspection {
     pub hooks: HookSet,
     /// Whether it wants its configuration through `lifecycle.configure`.
     pub configurable: bool,
+    /// Interfaces of ours that it exports and this version does not know: later hooks of the
+    /// same contract, which will not be called.
+    pub unknown_hooks: Vec<String>,
     /// What it imports from Tidegate: `tidegate:plugin/log@0.1.0`.
     pub services: Vec<String>,
     /// What it imports from WASI.
@@ -150,7 +153,7 @@ pub(super) fn link(linker: &Linker<Ctx>, component: &Component, size: usize) -> 
             detail: "it is neither ours nor WASI's".into(),
         });
     }
-    let known = |service: &&String| SERVICES.iter().any(|s| is_service(service, s));
+    let known = |service: &&String| SERVICES.iter().any(|s| is_ours(service, s));
     if let Some(import) = inspection.services.iter().find(|s| !known(s)) {
         let detail = format!("this version has {}", SERVICES.join(", "));
         return Err(PluginError::MissingImport { import: import.clone(), detail });
@@ -174,9 +177,9 @@ fn pre(linker: &Linker<Ctx>, component: &Component, inspection: &Inspection) -> 
     linker.instantiate_pre(component)
 }
 
-/// Whether `import` is our interface `service`, in a version that we have.
-fn is_service(import: &str, service: &str) -> bool {
-    let version = import.strip_prefix(PACKAGE).and_then(|i| i.strip_prefix('/')).and_then(|i| i.strip_prefix(service));
+/// Whether `name` is our interface `interface`, in a version that we have.
+fn is_ours(name: &str, interface: &str) -> bool {
+    let version = name.strip_prefix(PACKAGE).and_then(|n| n.strip_prefix('/')).and_then(|n| n.strip_prefix(interface));
     version.is_some_and(|v| v.starts_with("@0.1."))
 }
 
@@ -185,6 +188,7 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
     let mut found = Inspection {
         hooks: exports.set(),
         configurable: exports.configurable(),
+        unknown_hooks: Vec::new(),
         services: Vec::new(),
         wasi: Vec::new(),
         others: Vec::new(),
@@ -196,7 +200,7 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
         let list = match import {
             _ if import.starts_with("wasi:") => &mut found.wasi,
             // Names for types, nothing to call.
-            _ if is_service(import, "types") => continue,
+            _ if is_ours(import, "types") => continue,
             _ if import.starts_with(PACKAGE) => &mut found.services,
             _ => &mut found.others,
         };
@@ -205,9 +209,13 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
             found.lane = Lane::Fiber;
         }
     }
-    let ours = ty.exports(engine).find_map(|(name, _)| name.strip_prefix(PACKAGE)?.split_once('@'));
-    if let Some((_, version)) = ours {
+    for (export, _) in ty.exports(engine) {
+        let Some(version) = version_of(export) else { continue };
         found.contract = version.to_owned();
+        let known = Hook::ALL.iter().any(|hook| is_ours(export, hook.name())) || is_ours(export, "lifecycle");
+        if !known {
+            found.unknown_hooks.push(export.to_owned());
+        }
     }
     found
 }

@@ -69,7 +69,10 @@ impl Loaded {
         let _turn = self.turn(H::HOOK).await?;
         let mut live = match self.take(seat) {
             Some(live) => live,
-            None => Live::make_async(&self.compiled, &self.shared).await.map_err(|f| self.not_made(H::HOOK, f))?,
+            // Boxed, since it is rare and would make every call's future as large as itself.
+            None => {
+                Box::pin(Live::make_async(&self.compiled, &self.shared)).await.map_err(|f| self.not_made(H::HOOK, f))?
+            }
         };
         let answer = live.call_async::<H>(exchange, params).await;
         self.leave(H::HOOK, live, answer)

@@ -94,6 +94,13 @@ impl Runtime {
         }
         let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
         let compiled = self.compiled(&spec.source.read()?)?;
+        for unknown in &compiled.inspection.unknown_hooks {
+            tracing::warn!(
+                plugin = &*spec.name,
+                export = unknown,
+                "this version does not know the hook and never calls it"
+            );
+        }
         let hooks = chosen(compiled.exports.set(), spec.hooks)?;
         let lane = Lane::choose(compiled.waits(), spec.deadline);
         let shared = Arc::new(Shared {

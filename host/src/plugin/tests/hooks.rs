@@ -141,8 +141,7 @@ fn the_access_log_hook_gets_the_summary() {
 
 #[test]
 fn guests_keep_metrics_that_all_instances_share() {
-    let main = format!(
-        r#"(import "metrics" "counter" (func $counter (param i32 i32 i32 i32 i32 i32 i32)))
+    let main = r#"(import "metrics" "counter" (func $counter (param i32 i32 i32 i32 i32 i32 i32)))
   (import "metrics" "add" (func $add (param i32 i64)))
   (data (i32.const 16) "seen") (data (i32.const 32) "How many.")
   (func (export "configure") (param i32 i32) (result i32)
@@ -153,13 +152,12 @@ fn guests_keep_metrics_that_all_instances_share() {
   (func (export "check") (result i32)
     (call $add (i32.load (i32.const 104)) (i64.const 2))
     (call $add (i32.const 77) (i64.const 2))
-    (i32.const 512))"#
-    );
+    (i32.const 512))"#;
     let bytes = Guest {
         configure: true,
         imports: METRICS,
         uses: &[("metrics", "counter"), ("metrics", "add")],
-        main: &main,
+        main,
         ..Guest::default()
     }
     .bytes();

@@ -36,6 +36,25 @@ fn a_component_without_our_hooks_is_refused() {
     assert!(matches!(refused(&spec(only)), PluginError::NoHooks));
 }
 
+/// An interface with one function, exported beside the hook `origin`.
+fn beside(name: &str) -> &'static [u8] {
+    let more = format!(
+        r#"(core module $more (func (export "f"))) (core instance $more (instantiate $more))
+        (func $more (canon lift (core func $more "f"))) (instance $more (export "f" (func $more)))
+        (export "{name}" (instance $more))"#
+    );
+    Guest { imports: &more, main: ALLOW, ..Guest::default() }.bytes()
+}
+
+#[test]
+fn a_hook_that_would_go_uncalled_is_refused_or_shown() {
+    let error = refused(&spec(beside("tidegate:plugin/authorizer@0.2.0")));
+    assert!(matches!(error, PluginError::WrongVersion { .. }), "{error}");
+    let found = runtime().inspect(beside("tidegate:plugin/balancer@0.1.2")).unwrap();
+    assert_eq!(found.unknown_hooks, ["tidegate:plugin/balancer@0.1.2"]);
+    assert!(runtime().inspect(beside("acme:other/thing@0.2.0")).unwrap().unknown_hooks.is_empty());
+}
+
 #[test]
 fn a_later_version_of_the_same_contract_is_taken() {
     let bytes = Guest { version: "0.1.7", main: ALLOW, ..Guest::default() }.bytes();
@@ -127,6 +146,9 @@ fn configure_can_refuse_and_point_at_a_key() {
         }
         other => panic!("{other}"),
     }
+    let whole = refused(&spec(configure_says(": missing field `realm`")));
+    assert_eq!(whole.to_string(), "missing field `realm`");
+    assert!(matches!(whole, PluginError::Configure { pointer: Some(p), .. } if p.is_empty()));
     match refused(&spec(configure_says("not today: sorry"))) {
         PluginError::Configure { message, pointer } => assert_eq!((&*message, pointer), ("not today: sorry", None)),
         other => panic!("{other}"),
@@ -188,6 +210,7 @@ fn inspect_tells_what_a_component_is() {
         Inspection {
             hooks: HookSet::default().with(Hook::Origin),
             configurable: true,
+            unknown_hooks: vec![],
             services: vec!["tidegate:plugin/request@0.1.0".into(), "tidegate:plugin/metrics@0.1.0".into()],
             wasi: vec!["wasi:io/poll@0.2.0".into(), "wasi:clocks/monotonic-clock@0.2.0".into()],
             others: vec![],

@@ -4,6 +4,7 @@ mod failures;
 mod fiber;
 mod hooks;
 mod life;
+mod lines;
 mod loading;
 
 use std::sync::Arc;
@@ -59,7 +60,9 @@ fn view() -> Arc<View> {
     headers.append("x-many", HeaderValue::from_static("1"));
     headers.append("x-many", HeaderValue::from_bytes(b"\xff").unwrap());
     Arc::new(View {
+        serial: 1,
         method: Method::GET,
+        version: http::Version::HTTP_11,
         path_with_query: "/ws?a=1".into(),
         path: "/ws".into(),
         authority: "WS.example.com:8080".into(),

@@ -1,6 +1,7 @@
 //! Between the guest's values and the core's. What a guest answers is checked here, so that
 //! no later code meets a header that cannot be, or one that only the host may write.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::exports::tidegate::plugin as wit;
@@ -9,21 +10,26 @@ use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdi
 
 /// Headers of the connection and of framing: whoever writes them decides where a message
 /// ends, which is the host's to guarantee (RFC 9110 §7.6.1, RFC 9112 §6).
-const FRAMING: [&str; 9] = [
-    "connection",
-    "upgrade",
-    "transfer-encoding",
-    "content-length",
-    "keep-alive",
-    "te",
-    "trailer",
-    "proxy-connection",
-    "http2-settings",
-];
+fn is_framing(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "upgrade"
+            | "transfer-encoding"
+            | "content-length"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
 
 /// The WebSocket handshake, which the host checks on both sides (RFC 6455 §4). A plugin's
 /// own reply may carry them: a 426 names the version.
-const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
+fn is_handshake(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "sec-websocket-key" | "sec-websocket-version" | "sec-websocket-accept")
+}
 
 type Checked<T> = Result<T, String>;
 
@@ -31,40 +37,44 @@ fn name(text: &str) -> Checked<HeaderName> {
     HeaderName::from_bytes(text.as_bytes()).map_err(|error| format!("{text:?}: {error}"))
 }
 
-fn value(name: &HeaderName, bytes: &[u8]) -> Checked<HeaderValue> {
-    HeaderValue::from_bytes(bytes).map_err(|error| format!("the value of `{name}`: {error}"))
+fn value(name: &HeaderName, bytes: Vec<u8>) -> Checked<HeaderValue> {
+    // Takes the bytes over instead of copying them.
+    HeaderValue::from_maybe_shared(Bytes::from(bytes)).map_err(|error| format!("the value of `{name}`: {error}"))
 }
 
-fn edit(edit: &types::FieldEdit) -> Checked<FieldEdit> {
+fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
     let name = name(&edit.name)?;
-    if FRAMING.contains(&name.as_str()) || HANDSHAKE.contains(&name.as_str()) {
+    if is_framing(&name) || is_handshake(&name) {
         return Err(format!("`{name}` is the host's: a plugin cannot change it"));
     }
-    let value = |name: &HeaderName| value(name, &edit.value);
+    if edit.operation == types::EditOperation::Remove {
+        return Ok(FieldEdit::Remove(name));
+    }
+    let value = value(&name, edit.value)?;
     Ok(match edit.operation {
-        types::EditOperation::Set => FieldEdit::Set(name.clone(), value(&name)?),
-        types::EditOperation::Append => FieldEdit::Append(name.clone(), value(&name)?),
-        types::EditOperation::SetDefault => FieldEdit::SetDefault(name.clone(), value(&name)?),
+        types::EditOperation::Set => FieldEdit::Set(name, value),
+        types::EditOperation::Append => FieldEdit::Append(name, value),
+        types::EditOperation::SetDefault => FieldEdit::SetDefault(name, value),
         types::EditOperation::Remove => FieldEdit::Remove(name),
     })
 }
 
-fn edits(list: &[types::FieldEdit]) -> Checked<Vec<FieldEdit>> {
-    list.iter().map(edit).collect()
+fn edits(list: Vec<types::FieldEdit>) -> Checked<Vec<FieldEdit>> {
+    list.into_iter().map(edit).collect()
 }
 
 fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = StatusCode::from_u16(reply.status).ok().filter(|s| (200..600).contains(&s.as_u16()));
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
-    let field = |field: &types::Field| {
+    let field = |field: types::Field| {
         let name = name(&field.name)?;
-        if FRAMING.contains(&name.as_str()) {
+        if is_framing(&name) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
-        let value = value(&name, &field.value)?;
+        let value = value(&name, field.value)?;
         Ok((name, value))
     };
-    let fields = reply.fields.iter().map(field).collect::<Checked<_>>()?;
+    let fields = reply.fields.into_iter().map(field).collect::<Checked<_>>()?;
     Ok(LocalReply { status, fields, body: reply.body.into() })
 }
 
@@ -117,7 +127,7 @@ pub(in crate::plugin) fn verdict(raw: wit::authorizer::Verdict) -> Checked<Verdi
     match raw {
         wit::authorizer::Verdict::Next => Ok(Verdict::Next),
         wit::authorizer::Verdict::Grant(raw) => {
-            Ok(Verdict::Grant(Grant { variables: variables(raw.variables)?, edits: edits(&raw.edits)? }))
+            Ok(Verdict::Grant(Grant { variables: variables(raw.variables)?, edits: edits(raw.edits)? }))
         }
         wit::authorizer::Verdict::Deny(raw) => reply(raw).map(Verdict::Deny),
     }
@@ -128,7 +138,7 @@ pub(in crate::plugin) fn edits_or_reply(
     raw: Result<Vec<types::FieldEdit>, types::LocalReply>,
 ) -> Checked<Result<Vec<FieldEdit>, LocalReply>> {
     match raw {
-        Ok(raw) => edits(&raw).map(Ok),
+        Ok(raw) => edits(raw).map(Ok),
         Err(raw) => reply(raw).map(Err),
     }
 }
@@ -159,6 +169,19 @@ mod tests {
         types::LocalReply { status, fields: fields.iter().map(field).collect(), body: b"no".to_vec() }
     }
 
+    const FRAMING: [&str; 9] = [
+        "connection",
+        "upgrade",
+        "transfer-encoding",
+        "content-length",
+        "keep-alive",
+        "te",
+        "trailer",
+        "proxy-connection",
+        "http2-settings",
+    ];
+    const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
+
     #[test]
     fn edits_keep_their_order_and_lose_their_case() {
         use types::EditOperation::{Append, Remove, Set, SetDefault};
@@ -170,7 +193,7 @@ mod tests {
         ];
         let name = HeaderName::from_static;
         assert_eq!(
-            edits(&raw).unwrap(),
+            edits(raw.into()).unwrap(),
             [
                 FieldEdit::Set(name("x-a"), HeaderValue::from_static("1")),
                 FieldEdit::Append(name("x-b"), HeaderValue::from_bytes(b"\xff").unwrap()),
@@ -190,7 +213,7 @@ mod tests {
                 types::EditOperation::Remove,
             ] {
                 let upper = raw_edit(operation, &name.to_uppercase(), b"x");
-                assert!(edit(&upper).unwrap_err().contains("is the host's"), "{name}");
+                assert!(edit(upper).unwrap_err().contains("is the host's"), "{name}");
             }
         }
     }
@@ -199,10 +222,10 @@ mod tests {
     fn headers_that_cannot_be_are_refused() {
         use types::EditOperation::Set;
         for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
-            assert!(edit(&raw_edit(Set, name, b"x")).unwrap_err().contains("invalid HTTP header name"), "{name:?}");
+            assert!(edit(raw_edit(Set, name, b"x")).unwrap_err().contains("invalid HTTP header name"), "{name:?}");
         }
         for value in [&b"a\r\nb: c"[..], b"\0", b"\x7f", b"a\nb"] {
-            assert!(edit(&raw_edit(Set, "x", value)).unwrap_err().contains("value of `x`"), "{value:?}");
+            assert!(edit(raw_edit(Set, "x", value)).unwrap_err().contains("value of `x`"), "{value:?}");
         }
     }
 

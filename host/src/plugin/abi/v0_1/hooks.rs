@@ -57,15 +57,14 @@ impl Exports {
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
             *place = find(hook.name(), function_name(hook))?;
         }
-        if exports.set() != HookSet::default() {
-            return Ok(exports);
-        }
+        // One hook of another version would go uncalled in silence: refuse it, whatever
+        // else there is.
         let ty = component.component_type();
-        let other = ty.exports(engine).find(|(name, _)| name.starts_with(PACKAGE) && name.contains('@'));
-        match other {
-            Some((found, _)) if !found.contains("@0.1.") => Err(PluginError::WrongVersion { found: found.to_owned() }),
-            _ => Err(PluginError::NoHooks),
+        let other = ty.exports(engine).find(|(name, _)| version_of(name).is_some_and(|v| !v.starts_with("0.1.")));
+        if let Some((found, _)) = other {
+            return Err(PluginError::WrongVersion { found: found.to_owned() });
         }
+        if exports.set() == HookSet::default() { Err(PluginError::NoHooks) } else { Ok(exports) }
     }
 
     /// The hooks that there are.
@@ -133,6 +132,11 @@ where
 {
     let function = index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose();
     function.map_err(|error| Fault::Shape(interface(hook.name()), error))
+}
+
+/// The version in the name of an interface of ours.
+pub(in crate::plugin) fn version_of(name: &str) -> Option<&str> {
+    name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@').map(|(_, version)| version)
 }
 
 /// The full name of one of our interfaces.
