@@ -92,11 +92,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 done.push(format!("{} skipped ({why})", step.name));
             }
             Err(error) => {
-                return Err(error.context(format!(
-                    "step {} failed after {time}; passed: {}",
-                    step.name,
-                    done.join(", ")
-                )));
+                let before = if done.is_empty() { "nothing".to_owned() } else { done.join(", ") };
+                return Err(error.context(format!("step {} failed after {time}; passed before: {before}", step.name)));
             }
         }
     }
