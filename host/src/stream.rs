@@ -10,6 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+/// Header lines that a head may have, on either side. hyper allows 100 by itself; nginx has no
+/// limit but the head's size, and browsers with many cookies pass 100.
+pub const MAX_HEADERS: usize = 256;
+
 /// A TCP stream with a limit on how long a write may stall. nginx: `proxy_send_timeout`
 /// and `send_timeout`: between two writes, not for the whole.
 ///

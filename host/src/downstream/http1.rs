@@ -21,7 +21,7 @@ use crate::listener::Accepted;
 use crate::pace::Pace;
 use crate::proxy::{self, Connection, Proxy};
 use crate::snapshot::Downstream;
-use crate::stream::Stream;
+use crate::stream::{MAX_HEADERS, Stream};
 use crate::tunnel;
 
 /// How long a client may take to notice that its connection is over. nginx: `lingering_timeout`.
@@ -69,7 +69,7 @@ async fn http(
         Box::pin(async move { Ok::<_, Infallible>(proxy::handle(connection, request).await) })
     });
     let mut builder = Builder::new();
-    builder.preserve_header_case(true).max_header_size(settings.max_head).max_buf_size(settings.max_head.max(8192));
+    builder.max_headers(MAX_HEADERS).preserve_header_case(true).max_header_size(settings.max_head).max_buf_size(settings.max_head.max(8192));
     let mut http = builder.serve_connection(TokioIo::new(io), service);
     let mut drain = pin!(draining.wait_for(|draining| *draining));
     let mut drained = false;

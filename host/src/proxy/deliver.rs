@@ -1,6 +1,6 @@
 //! Phase 9: the answer goes to the client: a body that streams, or a tunnel that opens.
 
-use http::Response;
+use http::{Response, Version};
 
 use super::exchange::Exchange;
 use super::forward::Answer;
@@ -14,7 +14,9 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response<Body>
     let head = answer.head();
     let mut record = exchange.take_record(head.status, &head.headers);
     match answer {
-        Answer::Response { head, body, connection } => {
+        Answer::Response { mut head, body, connection } => {
+            // RFC 9110 §2.5: the version is that of the connection to the client.
+            head.version = Version::HTTP_11;
             let body = ResponseBody::new(body, idle, connection, record);
             Response::from_parts(*head, Body::Response(Box::new(body)))
         }

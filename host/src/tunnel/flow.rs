@@ -71,7 +71,9 @@ enum Failure {
 impl Flow {
     /// A flow that begins with bytes that were read with the handshake.
     pub(super) fn new(early: Bytes) -> Self {
-        Self { waiting: early, ..Self::default() }
+        // Empty bytes may still hold the 8 KiB that the head was read into.
+        let waiting = if early.is_empty() { Bytes::new() } else { early };
+        Self { waiting, ..Self::default() }
     }
 
     /// Move what can be moved now. Registers for whatever it then waits for.

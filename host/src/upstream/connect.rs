@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::Peer;
 use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::stream::Stream;
+use crate::stream::{MAX_HEADERS, Stream};
 
 /// The driving half of an HTTP/1.1 connection to a peer.
 pub type Connection = http1::Connection<TokioIo<Stream>, Body>;
@@ -42,6 +42,7 @@ pub async fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Error>
 /// None that is known of: hyper only sets up its state here.
 pub async fn speak(stream: TcpStream, send_timeout: Duration) -> Result<(Sender, Connection), Error> {
     http1::Builder::new()
+        .max_headers(MAX_HEADERS)
         .preserve_header_case(true)
         // Names that the proxy adds, beside the client's own: `X-Forwarded-For`.
         .title_case_headers(true)
