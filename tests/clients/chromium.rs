@@ -40,7 +40,9 @@ fn a_page_of_ours(subject: Subject) {
     let sockets = Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\n");
     let proxy = subject
         .setup()
-        .nginx("location / { proxy_pass http://%pages%; %guide% } location /ws { proxy_pass http://%sockets%; %guide% }")
+        .nginx(
+            "location / { proxy_pass http://%pages%; %guide% } location /ws { proxy_pass http://%sockets%; %guide% }",
+        )
         .tidegate(
             r#"
             [[sites]]

@@ -35,6 +35,15 @@ both!(
     a_kept_connection_that_ends_under_a_get_is_replaced,
     responses_of_broken_backends,
     a_status_line_without_reason,
+    many_header_lines_pass,
+    a_long_target_passes,
+    a_backend_of_http_1_0,
+    an_answer_before_the_body_was_sent,
+    a_get_with_a_body,
+    an_empty_chunked_body,
+    a_304_may_tell_a_length,
+    a_waiting_request_holds_up_nobody,
+    a_tunnel_after_requests_on_one_connection,
 );
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: ws.example.com\r\n\r\n";
@@ -501,6 +510,139 @@ fn a_status_line_without_reason(subject: Subject) {
     let proxy = subject.before(backend.address());
     let (head, body) = proxy.get("/");
     assert_eq!((head.status(), body.text().as_str()), (299, "ok"));
+}
+
+/// The limit of a head is its size, not how many lines it has.
+fn many_header_lines_pass(subject: Subject) {
+    let lines: String = (0..180).map(|i| format!("X-Line-{i}: {i}\r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{lines}\r\n");
+    let backend = Backend::http(move |_| Response::raw(&answer));
+    let proxy = subject.before(backend.address());
+    let (head, _) = proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n"));
+    assert_eq!(head.status(), 200);
+    let seen = backend.only_head();
+    for i in 0..180 {
+        let (name, value) = (format!("x-line-{i}"), i.to_string());
+        assert_eq!((seen.get(&name), head.get(&name)), (Some(value.as_str()), Some(value.as_str())), "{name}");
+    }
+}
+
+fn a_long_target_passes(subject: Subject) {
+    let backend = Backend::reflect();
+    let proxy = subject.before(backend.address());
+    let target = format!("/{}?{}", "a".repeat(3000), "b".repeat(4000));
+    assert_eq!(proxy.get(&target).1.text(), format!("GET {target} HTTP/1.1"));
+}
+
+fn a_backend_of_http_1_0(subject: Subject) {
+    let backend = Backend::script(|mut wire, number| {
+        wire.read_head();
+        wire.send(match number {
+            1 => "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            _ => "HTTP/1.0 200 OK\r\n\r\nuntil the end",
+        });
+    });
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    for wanted in ["ok", "until the end"] {
+        client.send(GET);
+        let (head, body) = client.read_response();
+        assert!(head.start.starts_with("HTTP/1.1 200"), "{}", head.start);
+        assert_eq!(body.text(), wanted);
+    }
+    backend.join();
+}
+
+/// The rest of the body is not taken for a request.
+fn an_answer_before_the_body_was_sent(subject: Subject) {
+    const LENGTH: usize = 2 << 20;
+    let backend = Backend::script(|mut wire, _| {
+        wire.read_head();
+        wire.send("HTTP/1.1 413 Too Large\r\nContent-Length: 8\r\nConnection: close\r\n\r\ntoo much");
+        // Takes the rest, so that no reset overtakes the answer.
+        while wire.try_read().is_ok_and(|piece| !piece.is_empty()) {}
+    });
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {LENGTH}\r\n\r\n"));
+    let (head, body) = client.read_response();
+    assert_eq!((head.status(), body.text().as_str()), (413, "too much"));
+    // The proxy may have hung up, or takes the body; what it must not do is to answer it.
+    let _ = client.try_send("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(LENGTH / 27 + 1));
+    client.finish();
+    let mut answers = 0;
+    while client.try_read_head().is_some() {
+        answers += 1;
+    }
+    assert!(answers <= 1, "{answers} answers to the rest of a body");
+    drop((client, proxy));
+    backend.join();
+}
+
+fn a_get_with_a_body(subject: Subject) {
+    let backend = Backend::http(|request| Response::text(&request.body.data));
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    for text in ["hello", "again"] {
+        client.send(format!("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{text}"));
+        assert_eq!(client.read_response().1.text(), text);
+    }
+}
+
+fn an_empty_chunked_body(subject: Subject) {
+    let backend = Backend::http(|request| Response::text(format!("{} bytes", request.body.data.len())));
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+        assert_eq!(client.read_response().1.text(), "0 bytes");
+    }
+}
+
+fn a_304_may_tell_a_length(subject: Subject) {
+    let backend =
+        Backend::http(|_| Response::raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\nETag: \"x\"\r\n\r\n"));
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    for _ in 0..2 {
+        client.send(GET);
+        let (head, _) = client.read_response();
+        assert_eq!((head.status(), head.get("etag")), (304, Some("\"x\"")));
+    }
+}
+
+fn a_waiting_request_holds_up_nobody(subject: Subject) {
+    let (go, told) = channel::<()>();
+    let told = Mutex::new(told);
+    let backend = Backend::http(move |request| {
+        if request.head.target() == "/slow" {
+            told.lock().recv().unwrap();
+        }
+        Response::text(request.head.target())
+    });
+    let proxy = subject.before(backend.address());
+    let mut slow = proxy.connect();
+    slow.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/fast").1.text(), "/fast");
+    }
+    go.send(()).unwrap();
+    assert_eq!(slow.read_response().1.text(), "/slow");
+}
+
+fn a_tunnel_after_requests_on_one_connection(subject: Subject) {
+    let backend = Backend::ws_echo();
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    for _ in 0..3 {
+        client.send(GET);
+        assert_eq!(client.read_response().1.text(), "plain");
+    }
+    client.upgrade("/ws");
+    client.echo(&tidegate_tests::ws::Frame::text("hello"));
+    // The tunnel's connection to the backend is nobody else's.
+    assert_eq!(proxy.get("/").1.text(), "plain");
+    client.echo(&tidegate_tests::ws::Frame::text("still mine"));
 }
 
 fn to_backend(backend: &Backend) -> Proxy {
