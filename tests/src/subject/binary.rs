@@ -108,6 +108,14 @@ impl Binary {
         self.child.id()
     }
 
+    /// Its resident memory, bytes.
+    #[track_caller]
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches("kB").trim().parse::<usize>().expect("a number") * 1024
+    }
+
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("signal tidegate");
