@@ -32,13 +32,12 @@ pub(crate) struct Arguments {
 /// No compiler, a crate that does not build or is no plugin, or with `--check` bytes
 /// that differ from the committed ones.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let toolchain = wasm_target::find()?;
     match &arguments.path {
-        Some(folder) => build_one(&toolchain, folder, arguments.output.as_deref()),
+        Some(folder) => build_one(&wasm_target::find(None)?, folder, arguments.output.as_deref()),
         None => {
             let root = repository();
-            stock(&toolchain, &root, "plugins", arguments.check)?;
-            stock(&toolchain, &root, "tests/guests", arguments.check)
+            stock(&root, "plugins", arguments.check)?;
+            stock(&root, "tests/guests", arguments.check)
         }
     }
 }
@@ -50,7 +49,7 @@ fn repository() -> PathBuf {
 }
 
 /// All crates in a folder of the repository, each into `dist/NAME.wasm` there.
-fn stock(toolchain: &Toolchain, root: &Path, folder: &str, check: bool) -> Result<()> {
+fn stock(root: &Path, folder: &str, check: bool) -> Result<()> {
     let folder = root.join(folder);
     let workspace = Workspace::of(root)?;
     let mut crates: Vec<PathBuf> = workspace.packages.iter().map(|package| package.folder().to_path_buf()).collect();
@@ -58,9 +57,10 @@ fn stock(toolchain: &Toolchain, root: &Path, folder: &str, check: bool) -> Resul
     if crates.is_empty() {
         return Ok(());
     }
-    let components = build(toolchain, &workspace, &crates)?;
-    let identity = toolchain.identity()?;
     let committed = folder.join("dist");
+    let noted = std::fs::read_to_string(committed.join(COMPILER)).unwrap_or_default();
+    let toolchain = wasm_target::find(Some(&noted))?;
+    let identity = toolchain.identity()?;
     let out = if check {
         workspace.target_directory.join("wasm/checked").join(folder.file_name().unwrap_or_default())
     } else {
@@ -68,34 +68,24 @@ fn stock(toolchain: &Toolchain, root: &Path, folder: &str, check: bool) -> Resul
     };
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut different = Vec::new();
-    for (path, component) in &components {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let file = format!("{name}.wasm");
-        write(&out.join(&file), component)?;
-        let same = std::fs::read(committed.join(&file)).is_ok_and(|bytes| bytes == *component);
-        eprintln!(
-            "{} {} bytes{}",
-            out.join(&file).display(),
-            component.len(),
-            if same { "" } else { ", not as committed" }
-        );
+    for (path, component) in build(&toolchain, &workspace, &crates)? {
+        let file = format!("{}.wasm", path.file_name().unwrap_or_default().to_string_lossy());
+        let same = std::fs::read(committed.join(&file)).is_ok_and(|bytes| bytes == component);
+        write(&out.join(&file), &component)?;
+        let note = if same { "as before" } else { "not as before" };
+        eprintln!("{} {} bytes, {note}", out.join(&file).display(), component.len());
         if !same {
             different.push(file);
         }
     }
-    if !check {
-        return write(&committed.join(COMPILER), identity.as_bytes());
-    }
-    let noted = std::fs::read_to_string(committed.join(COMPILER)).unwrap_or_default();
-    match (different.is_empty(), noted == identity) {
-        (true, _) => Ok(()),
-        (false, true) => {
+    match (check, different.is_empty(), noted == identity) {
+        (false, ..) => write(&committed.join(COMPILER), identity.as_bytes()),
+        (true, true, _) => Ok(()),
+        (true, false, true) => {
             bail!("{}: {} not as their sources: run `cargo xtask plugins`", committed.display(), different.join(", "))
         }
-        (false, false) => {
-            eprintln!(
-                "another compiler made the committed components, so their bytes may differ.\nthen:\n{noted}now:\n{identity}"
-            );
+        (true, false, false) => {
+            eprintln!("another compiler made what is committed, so bytes may differ.\nthen:\n{noted}now:\n{identity}");
             Ok(())
         }
     }

@@ -3,17 +3,21 @@
 //! In this order: the active toolchain, if it has a standard library for the target;
 //! the same after `rustup target add` (it changes the toolchain, so
 //! `TIDEGATE_NO_RUSTUP=1` forbids it); the active toolchain with its own `rust-src`;
-//! Debian's `rustc-web` with `rust-web-src`. The last two build the standard library
-//! from source, which a stable compiler does when `RUSTC_BOOTSTRAP=1` is set.
+//! Debian's `rustc-web` with `rust-web-src`, which root may have installed. Those with a
+//! source build the standard library from it, as a stable compiler does when
+//! `RUSTC_BOOTSTRAP=1` is set.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// The target of every plugin: no operating system, not even WASI's.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Where Debian's `rustc-web` puts its compiler.
+const DEBIAN: &str = "/usr/bin/rustc";
 
 /// A compiler that can build for [`TARGET`].
 #[derive(Debug)]
@@ -24,33 +28,55 @@ pub(crate) struct Toolchain {
     build_std: Option<PathBuf>,
 }
 
-/// Find a compiler, or install what is missing where that is allowed.
+/// Find a compiler, or install what is missing where that is allowed. Where several are
+/// there already, the one that `noted` is the identity of comes first, so that committed
+/// components are built by what built them before. `TIDEGATE_WASM_RUSTC` says which
+/// compiler to take, whatever else there is.
 ///
 /// # Errors
 /// There is none; the message says which commands would bring one.
-pub(crate) fn find() -> Result<Toolchain> {
+pub(crate) fn find(noted: Option<&str>) -> Result<Toolchain> {
+    if let Some(chosen) = std::env::var_os("TIDEGATE_WASM_RUSTC").filter(|value| !value.is_empty()) {
+        let chosen = PathBuf::from(chosen);
+        return candidate(&chosen)?.with_context(|| format!("{} cannot build for {TARGET}", chosen.display()));
+    }
     let active = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let sysroot = sysroot(&active).context("there is no rustc")?;
-    if has_std(&sysroot) || (rustup_allowed() && rustup_target_add() && has_std(&sysroot)) {
-        return Ok(Toolchain { rustc: active, sysroot, build_std: None });
+    let mut ready = Vec::new();
+    for rustc in [active.as_path(), Path::new(DEBIAN)] {
+        ready.extend(candidate(rustc)?);
     }
-    if has_source(&sysroot) {
-        return from_source(active, sysroot);
-    }
-    let fallback =
-        PathBuf::from(std::env::var_os("TIDEGATE_FALLBACK_RUSTC").unwrap_or_else(|| "/usr/bin/rustc".into()));
-    if let Some(toolchain) = with_source(&fallback)? {
-        return Ok(toolchain);
-    }
-    if apt_install()
-        && let Some(toolchain) = with_source(&fallback)?
+    if let Some(noted) = noted
+        && let Some(same) = ready.iter().position(|toolchain| toolchain.identity().is_ok_and(|own| own == noted))
     {
-        return Ok(toolchain);
+        return Ok(ready.swap_remove(same));
     }
-    bail!(
+    // Nothing is compiled twice where a standard library is there or can be had.
+    let has_prebuilt = ready.first().is_some_and(|toolchain| toolchain.build_std.is_none());
+    if !has_prebuilt && rustup_allowed() && rustup_target_add() {
+        ready.splice(..0, candidate(&active)?);
+    }
+    if ready.is_empty() && apt_install() {
+        ready.extend(candidate(Path::new(DEBIAN))?);
+    }
+    let hint = format!(
         "no compiler here builds for {TARGET}: run one of\n  rustup target add {TARGET}\n  rustup component add \
          rust-src\n  apt-get install rustc-web rust-web-src"
-    )
+    );
+    ready.into_iter().next().context(hint)
+}
+
+/// What this compiler can be used as: with its own standard library, or else with its
+/// source.
+fn candidate(rustc: &Path) -> Result<Option<Toolchain>> {
+    let Some(sysroot) = sysroot(rustc) else { return Ok(None) };
+    let build_std = if has_std(&sysroot) {
+        None
+    } else if has_source(&sysroot) {
+        Some(linker(&sysroot).context("no linker for wasm: apt-get install lld, or rustup's toolchain")?)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Toolchain { rustc: rustc.to_path_buf(), sysroot, build_std }))
 }
 
 impl Toolchain {
@@ -88,8 +114,9 @@ impl Toolchain {
         ] {
             command.arg("--config").arg(format!("profile.plugin.{setting}"));
         }
+        command.env("RUSTC", &self.rustc);
         if let Some(linker) = &self.build_std {
-            command.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
+            command.env("RUSTC_BOOTSTRAP", "1");
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
             command.arg("-Zbuild-std=std,panic_abort");
         }
@@ -160,18 +187,6 @@ fn has_std(sysroot: &Path) -> bool {
 
 fn has_source(sysroot: &Path) -> bool {
     sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
-}
-
-fn with_source(rustc: &Path) -> Result<Option<Toolchain>> {
-    match sysroot(rustc).filter(|sysroot| has_source(sysroot)) {
-        Some(sysroot) => from_source(rustc.to_path_buf(), sysroot).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn from_source(rustc: PathBuf, sysroot: PathBuf) -> Result<Toolchain> {
-    let linker = linker(&sysroot).context("no linker for wasm: apt-get install lld, or rustup's toolchain")?;
-    Ok(Toolchain { rustc, sysroot, build_std: Some(linker) })
 }
 
 /// `rust-lld` of the active toolchain or of this one, or the system's newest `wasm-ld`.

@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Deadline,
     /// `configure` refused the configuration.
     Configure(String),
+    /// The interface of this name has a function of another type.
+    Shape(String, wasmtime::Error),
 }
 
 impl From<wasmtime::Error> for Fault {
@@ -44,22 +46,26 @@ pub(super) struct Failure {
     pub(super) backtrace: String,
     /// Whether the plugin is to blame, so that it counts towards a rest.
     pub(super) blame: bool,
-    /// Whether it refused its configuration, with `detail`.
-    pub(super) refused_configuration: bool,
-    /// How much memory it would have had if it had not been refused more in this call.
-    pub(super) refused_memory: Option<usize>,
+    /// What a message about a plugin that does not start should be about.
+    pub(super) subject: Subject,
+}
+
+/// What a failure is about, where there is more to say than its kind.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// Nothing else.
+    Call,
+    /// It refused its configuration.
+    Configuration,
+    /// It was refused memory; with that it would have had this many bytes.
+    Memory(usize),
+    /// This interface is not as the contract has it.
+    Shape(String),
 }
 
 impl Failure {
     fn new(kind: HookFailureKind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            backtrace: String::new(),
-            blame: true,
-            refused_configuration: false,
-            refused_memory: None,
-        }
+        Self { kind, detail: detail.into(), backtrace: String::new(), blame: true, subject: Subject::Call }
     }
 
     /// Too many calls are under way.
@@ -78,7 +84,11 @@ impl Failure {
             Fault::Answer(detail) => Self::new(HookFailureKind::BadAnswer, detail),
             Fault::Deadline => Self::new(HookFailureKind::Deadline, ""),
             Fault::Configure(said) => {
-                Self { refused_configuration: true, ..Self::new(HookFailureKind::Instantiate, said) }
+                Self { subject: Subject::Configuration, ..Self::new(HookFailureKind::Instantiate, said) }
+            }
+            Fault::Shape(interface, error) => {
+                let failure = Self::new(HookFailureKind::Instantiate, error.root_cause().to_string());
+                Self { subject: Subject::Shape(interface.clone()), ..failure }
             }
             Fault::Engine(error) => Self::of_error(error, ctx.meter.refused),
         }
@@ -101,7 +111,8 @@ impl Failure {
             _ => HookFailureKind::Trap,
         };
         let backtrace = backtrace.map(ToString::to_string).unwrap_or_default();
-        Self { backtrace, blame: !exhausted, refused_memory, ..Self::new(kind, detail) }
+        let subject = refused_memory.map_or(Subject::Call, Subject::Memory);
+        Self { backtrace, blame: !exhausted, subject, ..Self::new(kind, detail) }
     }
 }
 

@@ -112,7 +112,7 @@ impl Live {
     }
 
     fn finish(compiled: &Compiled, mut store: Store<Ctx>, made: Result<Instance, Fault>) -> Result<Box<Self>, Failure> {
-        let functions = made.and_then(|instance| Ok(Functions::load(&compiled.exports, &mut store, &instance)?));
+        let functions = made.and_then(|instance| Functions::load(&compiled.exports, &mut store, &instance));
         let functions = functions.map_err(|fault| Failure::of(&fault, store.data()))?;
         let ctx = store.data();
         // Between what a fresh instance has and what it may have: an instance that only

@@ -20,6 +20,9 @@ use super::instance::Ctx;
 /// Deadlines above this put a plugin on a fiber: nothing may hold a worker for longer.
 const LONGEST_ON_WORKER: Duration = Duration::from_millis(20);
 
+/// Ticks that a call of the sync lane gets at once; well below what lets the ticker sleep.
+const LONGEST_GRANT: u64 = 10;
+
 /// WASI interfaces with functions that can wait.
 const WAITING: [&str; 4] = ["wasi:io/", "wasi:filesystem/", "wasi:sockets/", "wasi:http/"];
 
@@ -54,15 +57,15 @@ pub(super) struct Turn {
     limit: Duration,
     /// The thread's CPU time at the first tick of the call (sync lane).
     since: Option<Duration>,
-    /// How often the call was found to have more time.
-    extensions: u32,
+    /// Ticks that the call was given so far.
+    granted: u64,
     /// Whether the last pause was given by us, not asked for by the guest (fiber lane).
     paused: Arc<AtomicBool>,
 }
 
 impl Turn {
     pub(super) fn new() -> Self {
-        Self { limit: Duration::ZERO, since: None, extensions: 0, paused: Arc::default() }
+        Self { limit: Duration::ZERO, since: None, granted: 0, paused: Arc::default() }
     }
 
     /// One tick of the sync lane. A tick that comes after the deadline proves little: the
@@ -70,20 +73,18 @@ impl Turn {
     /// thread's CPU clock, which would be too dear for each call, and later ones compare.
     /// A guest is stopped after its deadline and at most two ticks.
     fn tick(&mut self) -> UpdateDeadline {
-        /// An end in any case: a hundred looks, each at least one tick.
-        const MOST_EXTENSIONS: u32 = 100;
         let now = cpu_time();
-        let Some(since) = self.since else {
-            self.since = Some(now);
-            return UpdateDeadline::Continue(ticks(self.limit));
-        };
-        let used = now.saturating_sub(since);
-        self.extensions += 1;
+        let used = now.saturating_sub(*self.since.get_or_insert(now));
+        // An end in any case, on a machine that hardly lets the thread run.
+        let most = ticks(self.limit).saturating_mul(20).saturating_add(100);
         // Ticks are not exact: half a one is within the deadline's tolerance.
-        if used + TICK / 2 >= self.limit || self.extensions >= MOST_EXTENSIONS {
+        if used + TICK / 2 >= self.limit || self.granted >= most {
             return UpdateDeadline::Interrupt;
         }
-        UpdateDeadline::Continue(ticks(self.limit.saturating_sub(used)))
+        // Not all at once: the ticker must hear before it goes to sleep that we still run.
+        let more = ticks(self.limit.saturating_sub(used)).min(LONGEST_GRANT);
+        self.granted += more;
+        UpdateDeadline::Continue(more)
     }
 
     /// The flag that says who paused the guest, for [`within`].
@@ -117,7 +118,7 @@ pub(super) fn begin(store: &mut Store<Ctx>, limit: Duration) {
     ctx.shared.ticker.touch();
     ctx.turn.limit = limit;
     ctx.turn.since = None;
-    ctx.turn.extensions = 0;
+    ctx.turn.granted = 0;
     ctx.meter.refused = None;
     store.set_epoch_deadline(1);
 }

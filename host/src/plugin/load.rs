@@ -195,6 +195,8 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
     for (import, _) in ty.imports(engine) {
         let list = match import {
             _ if import.starts_with("wasi:") => &mut found.wasi,
+            // Names for types, nothing to call.
+            _ if is_service(import, "types") => continue,
             _ if import.starts_with(PACKAGE) => &mut found.services,
             _ => &mut found.others,
         };

@@ -35,6 +35,11 @@ mod pool;
 mod runtime;
 mod ticker;
 
+#[cfg(test)]
+mod guests;
+#[cfg(test)]
+mod tests;
+
 pub use error::PluginError;
 pub use lane::Lane;
 pub use load::{Inspection, Source, Spec};

@@ -12,7 +12,7 @@ use wasmtime::component::Linker;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
-use super::failure::{Breaker, Failure};
+use super::failure::{Breaker, Failure, Subject};
 use super::instance::{Ctx, Live, Shared};
 use super::lane::Lane;
 use super::limits::Limits;
@@ -138,6 +138,12 @@ impl Runtime {
         &self.registry
     }
 
+    /// The thread that keeps deadlines.
+    #[cfg(test)]
+    pub(super) fn ticker(&self) -> &Ticker {
+        &self.ticker
+    }
+
     /// Compile a component, or find it compiled.
     fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
         let digest = cache::digest(bytes);
@@ -194,8 +200,9 @@ fn trial(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Live>, Failure
 fn start_error(failure: Failure, limits: &Limits) -> PluginError {
     let size = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
     match failure {
-        Failure { refused_configuration: true, detail, .. } => PluginError::configure(detail),
-        Failure { refused_memory: Some(needed), .. } => {
+        Failure { subject: Subject::Configuration, detail, .. } => PluginError::configure(detail),
+        Failure { subject: Subject::Shape(interface), detail, .. } => PluginError::WrongShape { interface, detail },
+        Failure { subject: Subject::Memory(needed), .. } => {
             PluginError::Memory { needed: size(needed), limit: size(limits.memory) }
         }
         Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },

@@ -12,7 +12,7 @@ use wasmtime::Engine;
 use super::engine::TICK;
 
 /// Ticks without a call after which the thread goes to sleep.
-const IDLE_TICKS: u32 = 200;
+const IDLE_TICKS: u32 = if cfg!(test) { 20 } else { 200 };
 
 /// The running ticker; stops when dropped.
 pub(super) struct Ticker {
@@ -45,6 +45,12 @@ impl Ticker {
         if !self.state.used.load(Ordering::Relaxed) {
             self.wake();
         }
+    }
+
+    /// Whether the thread sleeps.
+    #[cfg(test)]
+    pub(super) fn asleep(&self) -> bool {
+        self.state.asleep.load(Ordering::SeqCst)
     }
 
     #[cold]

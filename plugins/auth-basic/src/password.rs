@@ -40,21 +40,25 @@ impl Password {
             return Ok(Self::Apr1 { salt: salt.get(..8).unwrap_or(salt).into(), digest: digest.as_bytes().into() });
         }
         if let Some(encoded) = text.strip_prefix("{SHA}") {
-            return sha1(encoded)
-                .filter(|(_, salt)| salt.is_empty())
-                .map(sha1_password)
-                .ok_or_else(|| "`{SHA}` needs the base64 of 20 bytes".to_owned());
+            let password = Self::sha1(encoded).filter(|(_, has_salt)| !has_salt);
+            return password.map(|(sha1, _)| sha1).ok_or_else(|| "`{SHA}` needs the base64 of 20 bytes".to_owned());
         }
         if let Some(encoded) = text.strip_prefix("{SSHA}") {
-            return sha1(encoded)
-                .map(sha1_password)
-                .ok_or_else(|| "`{SSHA}` needs the base64 of 20 bytes and a salt".to_owned());
+            let password = Self::sha1(encoded).map(|(sha1, _)| sha1);
+            return password.ok_or_else(|| "`{SSHA}` needs the base64 of 20 bytes and a salt".to_owned());
         }
         if let Some(plain) = text.strip_prefix("{PLAIN}") {
             return Ok(Self::Plain(plain.as_bytes().into()));
         }
         Err("the password is in no known form (bcrypt, $apr1$, {SHA}, {SSHA}, {PLAIN}): make it with `htpasswd -B`"
             .to_owned())
+    }
+
+    /// The digest and what follows it, and whether anything does.
+    fn sha1(encoded: &str) -> Option<(Self, bool)> {
+        let bytes = STANDARD.decode(encoded).ok()?;
+        let (digest, salt) = bytes.split_at_checked(20)?;
+        Some((Self::Sha1 { digest: digest.into(), salt: salt.into() }, !salt.is_empty()))
     }
 
     /// Whether this is the password.
@@ -69,16 +73,6 @@ impl Password {
             Self::Plain(plain) => same(plain, password),
         }
     }
-}
-
-fn sha1(encoded: &str) -> Option<(Box<[u8]>, Box<[u8]>)> {
-    let bytes = STANDARD.decode(encoded).ok()?;
-    let (digest, salt) = bytes.split_at_checked(20)?;
-    Some((digest.into(), salt.into()))
-}
-
-fn sha1_password((digest, salt): (Box<[u8]>, Box<[u8]>)) -> Password {
-    Password::Sha1 { digest, salt }
 }
 
 /// Compare in a time that depends on the lengths alone.

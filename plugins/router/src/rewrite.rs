@@ -118,9 +118,9 @@ fn group_name(text: &str) -> Option<(&str, &str)> {
 /// Add a piece of the normalised path to a target. As in nginx it is escaped only if
 /// the client escaped something: else it stands as the client sent it.
 fn escape(text: &str, in_query: bool, raw_path: &str, out: &mut String) {
-    let is_plain = |byte: u8| !must_escape(byte) && !(in_query && matches!(byte, b'&' | b'+' | b';'));
+    let escapes = |byte: u8| must_escape(byte) || (in_query && matches!(byte, b'&' | b'+' | b';'));
     let was_escaped = raw_path.contains('%') || (in_query && raw_path.contains('+'));
-    if !was_escaped || text.bytes().all(is_plain) {
+    if !was_escaped || !text.bytes().any(escapes) {
         out.push_str(text);
         return;
     }
@@ -128,7 +128,7 @@ fn escape(text: &str, in_query: bool, raw_path: &str, out: &mut String) {
     // already, unless the client sent an escaped percent sign.
     let keeps_percent = !raw_path.contains("%25");
     for byte in text.bytes() {
-        if is_plain(byte) || (byte == b'%' && keeps_percent) {
+        if !escapes(byte) || (byte == b'%' && keeps_percent) {
             out.push(char::from(byte));
         } else {
             push_escaped(byte, out);

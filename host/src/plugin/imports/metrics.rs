@@ -24,7 +24,7 @@ impl Ctx {
             self.series.push(series);
             self.series.len() - 1
         });
-        Ok(u32::try_from(id).map_err(|_| MetricError::TooMany))
+        Ok(u32::try_from(id).or(Err(MetricError::TooMany)))
     }
 
     fn series(&self, id: u32) -> Option<&Series> {

@@ -13,8 +13,8 @@ use wasmtime::component::{HasSelf, Linker};
 use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
-/// The interfaces of ours that can be imported.
-pub(super) const SERVICES: [&str; 7] = ["types", "request", "response", "log", "config", "clock", "metrics"];
+/// The interfaces of ours that can be imported, besides `types`.
+pub(super) const SERVICES: [&str; 6] = ["request", "response", "log", "config", "clock", "metrics"];
 
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {

@@ -28,11 +28,11 @@ const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec
 type Checked<T> = Result<T, String>;
 
 fn name(text: &str) -> Checked<HeaderName> {
-    HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("{text:?} is not a header name"))
+    HeaderName::from_bytes(text.as_bytes()).map_err(|error| format!("{text:?}: {error}"))
 }
 
 fn value(name: &HeaderName, bytes: &[u8]) -> Checked<HeaderValue> {
-    HeaderValue::from_bytes(bytes).map_err(|_| format!("the value of `{name}` has bytes that no header may have"))
+    HeaderValue::from_bytes(bytes).map_err(|error| format!("the value of `{name}`: {error}"))
 }
 
 fn edit(edit: &types::FieldEdit) -> Checked<FieldEdit> {
@@ -199,7 +199,7 @@ mod tests {
     fn headers_that_cannot_be_are_refused() {
         use types::EditOperation::Set;
         for name in ["", "a b", "a:b", "ä", "a\r\nb"] {
-            assert!(edit(&raw_edit(Set, name, b"x")).unwrap_err().contains("not a header name"), "{name:?}");
+            assert!(edit(&raw_edit(Set, name, b"x")).unwrap_err().contains("invalid HTTP header name"), "{name:?}");
         }
         for value in [&b"a\r\nb: c"[..], b"\0", b"\x7f", b"a\nb"] {
             assert!(edit(&raw_edit(Set, "x", value)).unwrap_err().contains("value of `x`"), "{value:?}");

@@ -8,6 +8,7 @@ use super::bindings::tidegate::plugin::types;
 use super::{PACKAGE, VERSION, convert};
 use crate::hook::{self, Hook, HookSet};
 use crate::plugin::error::PluginError;
+use crate::plugin::failure::Fault;
 
 /// A function that takes nothing.
 type Ask<R> = TypedFunc<(), (R,)>;
@@ -41,8 +42,8 @@ impl Exports {
     /// # Errors
     /// [`PluginError::WrongShape`], [`PluginError::WrongVersion`], [`PluginError::NoHooks`].
     pub(in crate::plugin) fn of(engine: &Engine, component: &Component) -> Result<Self, PluginError> {
-        let find = |interface: &str, function: &str| {
-            let name = format!("{PACKAGE}/{interface}@{VERSION}");
+        let find = |name: &str, function: &str| {
+            let name = interface(name);
             // Semver-aware: never compare these names as strings.
             let Some(instance) = component.get_export_index(None, &*name) else { return Ok(None) };
             match component.get_export_index(Some(&instance), function) {
@@ -98,34 +99,45 @@ pub(in crate::plugin) struct Functions {
 }
 
 impl Functions {
+    /// Look the functions up in an instance.
+    ///
+    /// # Errors
+    /// [`Fault::Shape`] where one has another type than the contract says.
     pub(in crate::plugin) fn load(
         exports: &Exports,
         mut store: impl AsContextMut,
         instance: &Instance,
-    ) -> wasmtime::Result<Self> {
+    ) -> Result<Self, Fault> {
         let [route, check, authorize, on_request, on_response, on_end] = &exports.hooks;
         let store = &mut store;
         Ok(Self {
-            route: typed(route, store, instance)?,
-            check: typed(check, store, instance)?,
-            authorize: typed(authorize, store, instance)?,
-            on_request: typed(on_request, store, instance)?,
-            on_response: typed(on_response, store, instance)?,
-            on_end: typed(on_end, store, instance)?,
+            route: typed(Hook::Router, route, store, instance)?,
+            check: typed(Hook::Origin, check, store, instance)?,
+            authorize: typed(Hook::Authorizer, authorize, store, instance)?,
+            on_request: typed(Hook::RequestHeaders, on_request, store, instance)?,
+            on_response: typed(Hook::ResponseHeaders, on_response, store, instance)?,
+            on_end: typed(Hook::AccessLog, on_end, store, instance)?,
         })
     }
 }
 
 fn typed<P, R>(
+    hook: Hook,
     index: &Option<ComponentExportIndex>,
     store: &mut impl AsContextMut,
     instance: &Instance,
-) -> wasmtime::Result<Option<TypedFunc<P, R>>>
+) -> Result<Option<TypedFunc<P, R>>, Fault>
 where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
-    index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose()
+    let function = index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose();
+    function.map_err(|error| Fault::Shape(interface(hook.name()), error))
+}
+
+/// The full name of one of our interfaces.
+fn interface(name: &str) -> String {
+    format!("{PACKAGE}/{name}@{VERSION}")
 }
 
 /// A hook as a function: its types, and how its answer becomes the core's.

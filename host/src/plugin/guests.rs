@@ -1,0 +1,193 @@
+//! Test components, assembled from core WebAssembly text: a guest of any behaviour in a few
+//! lines, without a toolchain.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::hook::Hook;
+
+/// The types of `wit/v0.1`, in an order in which each uses only earlier ones.
+const TYPES: [(&str, &str); 10] = [
+    ("field", r#"(record (field "name" string) (field "value" (list u8)))"#),
+    ("local-reply", r#"(record (field "status" u16) (field "fields" (list $field)) (field "body" (list u8)))"#),
+    ("edit-operation", r#"(enum "set" "append" "set-default" "remove")"#),
+    ("field-edit", r#"(record (field "operation" $edit-operation) (field "name" string) (field "value" (list u8)))"#),
+    ("variable", r#"(record (field "name" string) (field "value" string))"#),
+    ("decision", r#"(variant (case "next") (case "allow") (case "deny" $local-reply))"#),
+    (
+        "target",
+        r#"(record (field "route" string) (field "upstream" (option string))
+             (field "path-with-query" (option string)) (field "variables" (list $variable)))"#,
+    ),
+    ("grant", r#"(record (field "variables" (list $variable)) (field "edits" (list $field-edit)))"#),
+    ("verdict", r#"(variant (case "next") (case "grant" $grant) (case "deny" $local-reply))"#),
+    (
+        "summary",
+        r#"(record (field "status" u16) (field "upstream" (option string)) (field "tunnel" bool) (field "cause" string)
+             (field "duration-us" u64) (field "bytes-in" u64) (field "bytes-out" u64))"#,
+    ),
+];
+
+/// Text that declares imports: interfaces of ours with the functions that tests use.
+pub(super) const REQUEST: &str = r#"(import "tidegate:plugin/request@0.1.0" (instance $request
+    (export "method" (func (result string)))
+    (export "get" (func (param "name" string) (result (option (list u8)))))
+    (export "variable" (func (param "name" string) (result (option string))))))"#;
+pub(super) const RESPONSE: &str = r#"(import "tidegate:plugin/response@0.1.0" (instance $response
+    (export "status" (func (result u16)))))"#;
+pub(super) const METRICS: &str = r#"(import "tidegate:plugin/metrics@0.1.0" (instance $metrics
+    (type $e (enum "bad-name" "too-many" "type-mismatch"))
+    (export "metric-error" (type $error (eq $e)))
+    (export "counter" (func (param "name" string) (param "help" string)
+      (param "labels" (list (tuple string string))) (result (result u32 (error $error)))))
+    (export "add" (func (param "id" u32) (param "n" u64)))))"#;
+pub(super) const WAIT: &str = r#"(import "wasi:io/poll@0.2.0" (instance $poll
+    (export "pollable" (type $p (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $mono
+    (alias outer 1 $pollable (type $pl))
+    (export "pollable" (type $pp (eq $pl)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $pp))))))"#;
+
+/// A component in the making.
+pub(super) struct Guest<'a> {
+    /// The hooks that it exports.
+    pub(super) hooks: &'a [Hook],
+    /// Whether it exports `lifecycle`.
+    pub(super) configure: bool,
+    /// Import declarations: one of the constants above, say.
+    pub(super) imports: &'a str,
+    /// Which functions of which imported instances the core module gets.
+    pub(super) uses: &'a [(&'a str, &'a str)],
+    /// Pages of memory that it starts with.
+    pub(super) pages: u32,
+    /// The version of the contract in its exports' names.
+    pub(super) version: &'a str,
+    /// The body of the core module: its imports first, then a function for each hook with
+    /// the hook's function name. Memory below 1024 is its own.
+    pub(super) main: &'a str,
+}
+
+impl Default for Guest<'_> {
+    fn default() -> Self {
+        Self { hooks: &[Hook::Origin], configure: false, imports: "", uses: &[], pages: 1, version: "0.1.0", main: "" }
+    }
+}
+
+impl Guest<'_> {
+    /// The component's bytes, for the length of the test process.
+    pub(super) fn bytes(&self) -> &'static [u8] {
+        let text = self.text();
+        wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}")).leak()
+    }
+
+    fn text(&self) -> String {
+        let Self { imports, pages, main, .. } = self;
+        // Types of exports must have names, which this import gives them.
+        let mut types = String::from(r#"(import "tidegate:plugin/types@0.1.0" (instance $types"#);
+        for (name, definition) in TYPES {
+            let _ = writeln!(types, r#"(type ${name}0 {definition}) (export "{name}" (type ${name} (eq ${name}0)))"#);
+        }
+        types.push_str("))\n");
+        for (name, _) in TYPES {
+            let _ = writeln!(types, r#"(alias export $types "{name}" (type ${name}))"#);
+        }
+        let mut text = format!(
+            r#"(component {imports} {types}
+  (core module $libc
+    (memory (export "memory") {pages})
+    (global $heap (mut i32) (i32.const 1024))
+    (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32) (local $p i32)
+      (local.set $p (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+      (global.set $heap (i32.add (local.get $p) (local.get $size)))
+      (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536)))
+        (then (if (i32.eq (memory.grow (i32.add (i32.shr_u (local.get $size) (i32.const 16)) (i32.const 1))) (i32.const -1))
+          (then unreachable))))
+      (local.get $p))
+    (func (export "reset") (param i32) (global.set $heap (i32.const 1024)))
+    (func (export "reset-none") (global.set $heap (i32.const 1024))))
+  (core instance $libc (instantiate $libc))
+"#
+        );
+        let mut modules: BTreeMap<&str, String> = BTreeMap::new();
+        for (n, (instance, function)) in self.uses.iter().enumerate() {
+            let _ = writeln!(
+                text,
+                r#"(core func $f{n} (canon lower (func ${instance} "{function}")
+                     (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))"#
+            );
+            let _ = write!(modules.entry(instance).or_default(), r#"(export "{function}" (func $f{n}))"#);
+        }
+        let _ = writeln!(text, r#"(core module $main (import "libc" "memory" (memory 1)) {main})"#);
+        let _ = write!(text, r#"(core instance $main (instantiate $main (with "libc" (instance $libc))"#);
+        for (module, exports) in modules {
+            let _ = write!(text, r#"(with "{module}" (instance {exports}))"#);
+        }
+        text.push_str("))\n");
+        if self.configure {
+            self.export(
+                &mut text,
+                "lifecycle",
+                "configure",
+                r#"(param "document" string) (result (result (error string)))"#,
+            );
+        }
+        for hook in self.hooks {
+            let (function, signature) = match hook {
+                Hook::Router => ("route", "(result (result (option $target) (error $local-reply)))"),
+                Hook::Origin => ("check", "(result $decision)"),
+                Hook::Authorizer => ("authorize", "(result $verdict)"),
+                Hook::RequestHeaders => ("on-request", "(result (result (list $field-edit) (error $local-reply)))"),
+                Hook::ResponseHeaders => ("on-response", "(result (result (list $field-edit) (error $local-reply)))"),
+                Hook::AccessLog => ("on-end", r#"(param "summary" $summary)"#),
+            };
+            self.export(&mut text, hook.name(), function, signature);
+        }
+        text.push(')');
+        text
+    }
+
+    /// Lift a function and export it in an interface. An exported function may only use
+    /// types with names, so it goes through a component that gives them names.
+    fn export(&self, text: &mut String, interface: &str, function: &str, signature: &str) {
+        let reset = if signature.contains("(result ") { "reset" } else { "reset-none" };
+        let _ = writeln!(
+            text,
+            r#"(func ${interface}-f {signature} (canon lift (core func $main "{function}") (memory (core memory $libc "memory"))
+                 (realloc (core func $libc "realloc")) (post-return (core func $libc "{reset}"))))
+  (component ${interface}-c"#
+        );
+        for (name, definition) in TYPES {
+            let _ = writeln!(text, r#"(type ${name}0 {definition}) (import "{name}" (type ${name} (eq ${name}0)))"#);
+        }
+        let _ = writeln!(text, r#"(import "f" (func $f {signature}))"#);
+        let mut named = signature.to_owned();
+        for (name, _) in TYPES {
+            let _ = writeln!(text, r#"(export ${name}2 "{name}" (type ${name}))"#);
+            named = named.replace(&format!("${name})"), &format!("${name}2)"));
+        }
+        let _ = writeln!(text, r#"(export "{function}" (func $f) (func {named})))"#);
+        let _ =
+            write!(text, r#"(instance ${interface}-i (instantiate ${interface}-c (with "f" (func ${interface}-f))"#);
+        for (name, _) in TYPES {
+            let _ = write!(text, r#"(with "{name}" (type ${name}))"#);
+        }
+        let version = self.version;
+        let _ = writeln!(text, r#")) (export "tidegate:plugin/{interface}@{version}" (instance ${interface}-i))"#);
+    }
+}
+
+/// A core function that answers `origin` with `allow`.
+pub(super) const ALLOW: &str = r#"(data (i32.const 512) "\01") (func (export "check") (result i32) (i32.const 512))"#;
+
+/// An origin check that allows everything.
+pub(super) fn allow() -> &'static [u8] {
+    Guest { main: ALLOW, ..Guest::default() }.bytes()
+}
+
+/// An origin check with this body, which leaves the address of its answer.
+pub(super) fn origin(body: &str) -> &'static [u8] {
+    let main = format!(r#"(data (i32.const 512) "\01") (func (export "check") (result i32) {body})"#);
+    Guest { main: &main, ..Guest::default() }.bytes()
+}

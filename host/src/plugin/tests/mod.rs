@@ -1,0 +1,104 @@
+//! The runtime with real components.
+
+mod failures;
+mod fiber;
+mod hooks;
+mod life;
+mod loading;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::*;
+use crate::hook::{self, Builtins, Call, Decision, HookFailure, OnFailure, ResponseView, View};
+
+/// A runtime that is small enough to have one in each test.
+fn runtime() -> Arc<Runtime> {
+    Runtime::new(&RuntimeSettings { workers: 1, cache_dir: None, instances: 8 }).unwrap()
+}
+
+fn spec(bytes: &'static [u8]) -> Spec {
+    Spec {
+        name: "test".into(),
+        source: Source::Bytes(bytes),
+        config: "{}".into(),
+        on_failure: OnFailure::Closed,
+        deadline: Duration::from_millis(10),
+        memory: 4 << 20,
+        hooks: None,
+        per_call: false,
+    }
+}
+
+fn load(runtime: &Runtime, bytes: &'static [u8]) -> Arc<dyn hook::Plugin> {
+    runtime.load(&spec(bytes)).unwrap()
+}
+
+fn refused(spec: &Spec) -> PluginError {
+    runtime().load(spec).err().expect("the plugin is refused")
+}
+
+#[derive(Debug)]
+struct NoBuiltins;
+
+impl Builtins for NoBuiltins {
+    fn resolve(&self, view: &View, name: &str, out: &mut Vec<u8>) -> bool {
+        let known = name == "host";
+        if known {
+            out.extend_from_slice(view.host.as_bytes());
+        }
+        known
+    }
+}
+
+fn view() -> Arc<View> {
+    let mut headers = HeaderMap::new();
+    headers.insert("origin", HeaderValue::from_static("https://app.example.com"));
+    headers.append("x-many", HeaderValue::from_static("1"));
+    headers.append("x-many", HeaderValue::from_bytes(b"\xff").unwrap());
+    Arc::new(View {
+        method: Method::GET,
+        path_with_query: "/ws?a=1".into(),
+        path: "/ws".into(),
+        authority: "WS.example.com:8080".into(),
+        host: "ws.example.com".into(),
+        scheme: "http",
+        is_websocket: true,
+        headers,
+        client: "192.0.2.1:4711".parse().unwrap(),
+        local: "[2001:db8::1]:8080".parse().unwrap(),
+        variables: vec![("user".into(), "ann".into())],
+        route: "".into(),
+        site: "".into(),
+        builtins: &NoBuiltins,
+    })
+}
+
+fn response() -> Arc<ResponseView> {
+    Arc::new(ResponseView { status: StatusCode::SWITCHING_PROTOCOLS, headers: HeaderMap::new() })
+}
+
+/// The answer of a call in the sync lane.
+fn now<T>(call: Call<T>) -> Result<T, HookFailure> {
+    match call {
+        Call::Ready(answer) => answer,
+        Call::Later(_) => panic!("the plugin is in the fiber lane"),
+    }
+}
+
+fn check(plugin: &Arc<dyn hook::Plugin>) -> Result<Decision, HookFailure> {
+    now(plugin.check_origin(&view()))
+}
+
+/// Instances of the plugins named `test`.
+fn live(runtime: &Runtime) -> i64 {
+    runtime.metrics().plugin(&"test".into()).live()
+}
+
+fn metrics(runtime: &Runtime) -> String {
+    let mut text = String::new();
+    runtime.metrics().render(&mut text);
+    text
+}

@@ -1,0 +1,82 @@
+//! What the tests need besides Rust: servers and real clients, by package name. Nothing is
+//! installed that is there already.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::repository::{self, find};
+
+/// Programs and the Debian packages that have them.
+const PACKAGES: &[(&str, &str)] = &[
+    ("nginx", "nginx-light"),
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3"),
+];
+
+/// Install what is missing.
+///
+/// # Errors
+/// A package manager fails, or may not be used.
+pub(super) fn install() -> Result<()> {
+    let mut missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
+    if !has_venv() {
+        missing.push("python3-venv");
+    }
+    if !missing.is_empty() {
+        apt(&missing)?;
+    }
+    let folder = repository::target()?.join("test-tools");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if !folder.join("node_modules/ws").is_dir() {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).arg("ws@8");
+        repository::run(&mut npm)?;
+    }
+    websockets(&folder.join("venv"))
+}
+
+/// Python's client, in an environment of its own.
+fn websockets(folder: &Path) -> Result<()> {
+    let python = folder.join("bin/python");
+    let has =
+        |module: &str| repository::output(Command::new(&python).args(["-c", &format!("import {module}")])).is_ok();
+    if has("websockets") {
+        return Ok(());
+    }
+    if !has("pip") {
+        repository::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets"];
+    repository::run(Command::new(&python).args(install))
+}
+
+/// Debian ships Python without what makes an environment.
+fn has_venv() -> bool {
+    repository::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok()
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    let by_hand = format!("apt-get install {}", packages.join(" "));
+    if find("apt-get").is_none() {
+        bail!("the tests need programs that are not here; on Debian: {by_hand}");
+    }
+    let root = repository::output(Command::new("id").arg("-u"))?.trim() == "0";
+    let apt_get = |arguments: &[&str]| {
+        let mut command = if root { Command::new("env") } else { Command::new("sudo") };
+        if !root {
+            // Never ask: in CI nobody answers.
+            command.args(["-n", "env"]);
+        }
+        repository::run(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(arguments))
+    };
+    let install: Vec<&str> = ["install", "-y", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    apt_get(&install)
+        .or_else(|_stale_lists| apt_get(&["update"]).and_then(|()| apt_get(&install)))
+        .with_context(|| format!("the tests need these packages; by hand: {by_hand}"))
+}
