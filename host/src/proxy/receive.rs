@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::exchange::Exchange;
 use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
-use super::{Connection, path};
+use super::{Connection, headers, path};
 use crate::error::{Error, Kind};
 use crate::hook::View;
 use crate::observe::{LogFacts, Record};
@@ -74,6 +74,7 @@ pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
         return Err(Error::new(Kind::BadRequest, "the Host header is not a host"));
     }
     check_transfer_coding(&view.headers)?;
+    headers::remove_nominated(&mut view.headers);
     let raw = view.path_with_query.split(['?', '#']).next().unwrap_or("/");
     view.path = path::normalize(raw).ok_or_else(|| Error::new(Kind::BadRequest, "the path leaves the root"))?;
     let upgrade = handshake::wish(view)?;

@@ -106,5 +106,11 @@ fn spec(plugin: &config::Plugin) -> Spec {
 }
 
 fn problem(plugin: &config::Plugin, error: &PluginError) -> Problem {
-    Problem::at_plugin(plugin, &error.to_string())
+    match (error, &plugin.source) {
+        // It is about the component, so it says which.
+        (PluginError::Configure { .. } | PluginError::Io { .. }, _) | (_, PluginSource::Stock(_)) => {
+            Problem::at_plugin(plugin, &error.to_string())
+        }
+        (_, PluginSource::File(path)) => Problem::at_plugin(plugin, &format!("{}: {error}", path.display())),
+    }
 }

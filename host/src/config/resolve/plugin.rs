@@ -149,6 +149,12 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
+    // Somebody's own component with a configuration of its own is given that alone: what is
+    // made for the stock one would be unknown keys to it.
+    if matches!(definition.source, PluginSource::File(_)) && !definition.config.is_empty() {
+        let place = Place { file: Arc::clone(&cx.file), ..definition.place.clone() };
+        return plugin(name, definition, definition.config.clone(), place, definition.hooks);
+    }
     let mut config = made.config;
     let mut spots = definition.place.pointers.clone();
     config.extend(definition.config.clone());

@@ -19,9 +19,12 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut request: Request<Body>) -> Re
     // A kept connection may have been closed by the peer just now. hyper then gives the
     // request back unsent, and the next one is taken; a fresh one ends the loop.
     while let Some(kept) = upstream::checkout(attempt.peer, &attempt.target.upstream) {
-        match exchange(attempt, kept, request).await {
-            Err(Failed { unsent: Some(whole), .. }) => request = *whole,
-            answer => return answer,
+        let spare = spare(&request);
+        match (exchange(attempt, kept, request).await, spare) {
+            (Err(Failed { unsent: Some(whole), .. }), _) => request = *whole,
+            // It ended before a byte of an answer: the peer had closed it when the request came.
+            (Err(Failed { error, .. }), Some(spare)) if error.kind == Kind::Closed => request = spare,
+            (answer, _) => return answer,
         }
     }
     let fresh = match open(attempt).await {
@@ -29,6 +32,20 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut request: Request<Body>) -> Re
         Err(error) => return Err(Failed::unsent(error, request)),
     };
     exchange(attempt, fresh, request).await
+}
+
+/// A copy of a request that may be sent twice: one without a body whose method does nothing
+/// by being repeated (RFC 9110 §9.2.2).
+fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+    let may_repeat = request.method().is_idempotent() && matches!(request.body(), Body::Empty(_));
+    may_repeat.then(|| {
+        let mut spare = Request::new(Body::empty());
+        *spare.method_mut() = request.method().clone();
+        *spare.uri_mut() = request.uri().clone();
+        *spare.headers_mut() = request.headers().clone();
+        *spare.extensions_mut() = request.extensions().clone();
+        spare
+    })
 }
 
 /// A new connection, driven by a task of its own.
