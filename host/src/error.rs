@@ -41,8 +41,6 @@ pub enum Kind {
     Handshake,
     /// A WebSocket version other than 13 (RFC 6455 §4.4).
     HandshakeVersion,
-    /// The client went away before the answer.
-    ClientGone,
     /// The client's body broke off or could not be parsed.
     ClientBody,
     /// No router knew a route.
@@ -80,7 +78,6 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::Handshake
             | Self::HandshakeVersion
-            | Self::ClientGone
             | Self::ClientBody => Side::Downstream,
             Self::NoPeer
             | Self::Connect
@@ -113,7 +110,6 @@ impl Kind {
             Self::MethodNotAllowed => "downstream.method",
             Self::Handshake => "downstream.handshake",
             Self::HandshakeVersion => "downstream.handshake_version",
-            Self::ClientGone => "downstream.gone",
             Self::ClientBody => "downstream.body",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",

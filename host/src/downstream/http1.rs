@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Serve one connection.
 pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { stream, client, local, alive } = accepted;
+    let Accepted { stream, client, local, visit } = accepted;
     let settings = proxy.snapshot.load().downstream;
     let pace = Pace::new();
     let connection = Arc::new(Connection {
@@ -49,7 +49,7 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
             // A task of its own: that of the HTTP connection is ten times as large.
             tokio::spawn(async move {
                 tunnel::run(stream, early, opening, entry).await;
-                drop(alive);
+                drop(visit);
             });
         }
         None => linger(stream).await,

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 pub use socket::bind;
 
 use crate::downstream;
+use crate::observe::Metrics;
 use crate::proxy::Proxy;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -28,8 +29,28 @@ pub struct Accepted {
     pub client: SocketAddr,
     /// The proxy's end.
     pub local: SocketAddr,
-    /// What a drain waits for.
-    pub alive: Alive,
+    /// Kept to the end of the connection, or of the tunnel that it becomes.
+    pub visit: Visit,
+}
+
+/// A client's connection, counted and waited for until this is dropped.
+pub struct Visit {
+    metrics: Arc<Metrics>,
+    _alive: Alive,
+}
+
+impl Visit {
+    fn new(metrics: &Arc<Metrics>, alive: &Alive) -> Self {
+        metrics.connections.add(1);
+        metrics.connections_open.add(1);
+        Self { metrics: Arc::clone(metrics), _alive: alive.clone() }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.metrics.connections_open.sub(1);
+    }
 }
 
 /// Accept connections until told to close, or the teller is gone.
@@ -40,6 +61,15 @@ pub async fn accept(
     alive: Alive,
     mut close: oneshot::Receiver<()>,
 ) {
+    // Only behind a wildcard does each connection have to be asked where it arrived.
+    let local = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
+    let arrive = |stream: TcpStream, client: SocketAddr| {
+        // Fails where the client has gone already.
+        let Some(local) = local.or_else(|| stream.local_addr().ok()) else { return };
+        let visit = Visit::new(&proxy.metrics, &alive);
+        let accepted = Accepted { stream, client, local, visit };
+        tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
+    };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -47,7 +77,7 @@ pub async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => start(stream, client, &proxy, &draining, &alive),
+            Ok((stream, client)) => arrive(stream, client),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept");
                 tokio::time::sleep(BACK_OFF).await;
@@ -59,16 +89,7 @@ pub async fn accept(
     while let Ok((stream, client)) = listener.accept() {
         let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
         if let Ok(stream) = stream {
-            start(stream, client, &proxy, &draining, &alive);
+            arrive(stream, client);
         }
     }
-}
-
-fn start(stream: TcpStream, client: SocketAddr, proxy: &Arc<Proxy>, draining: &watch::Receiver<bool>, alive: &Alive) {
-    // Fails where the client has gone already.
-    let Ok(local) = stream.local_addr() else { return };
-    let accepted = Accepted { stream, client, local, alive: alive.clone() };
-    proxy.metrics.connections.add(1);
-    let (proxy, draining) = (Arc::clone(proxy), draining.clone());
-    tokio::spawn(downstream::serve(accepted, proxy, draining));
 }

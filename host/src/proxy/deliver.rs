@@ -1,21 +1,18 @@
 //! Phase 9: the answer goes to the client: a body that streams, or a tunnel that opens.
 
-use std::sync::Arc;
-
 use http::Response;
 
 use super::exchange::Exchange;
 use super::forward::Answer;
 use crate::body::{Body, ResponseBody};
-use crate::hook::ResponseView;
-use crate::observe::{After, Record};
 use crate::tunnel::{Opening, Terms};
 
 /// Hand the peer's answer to the client's connection, with the record of the exchange on it.
 pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response<Body> {
     let timeouts = exchange.target.as_ref().map(|target| (target.route.timeouts, target.route.half_close));
     let (idle, half_close) = timeouts.map(|(t, half_close)| (t.read, half_close)).unwrap_or_default();
-    let mut record = take_record(exchange, &answer);
+    let head = answer.head();
+    let mut record = exchange.take_record(head.status, &head.headers);
     match answer {
         Answer::Response { head, body, connection } => {
             let body = ResponseBody::new(body, idle, connection, record);
@@ -31,19 +28,4 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response<Body>
             Response::from_parts(*head, Body::empty())
         }
     }
-}
-
-/// The record, with what is known now: it outlives the exchange.
-fn take_record(exchange: &mut Exchange, answer: &Answer) -> Option<Box<Record>> {
-    let mut record = exchange.record.take()?;
-    let head = answer.head();
-    record.status = head.status.as_u16();
-    if let Some(target) = exchange.target.as_ref().filter(|t| !t.route.chains.access_log.is_empty()) {
-        record.after = Some(After {
-            plugins: target.route.chains.access_log.to_vec(),
-            view: Arc::clone(&exchange.view),
-            response: Arc::new(ResponseView { status: head.status, headers: head.headers.clone() }),
-        });
-    }
-    Some(record)
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, Uri};
+use http::{Extensions, HeaderMap, StatusCode, Uri};
 
 use super::Connection;
 use super::handshake::Upgrade;
-use crate::hook::View;
-use crate::observe::Record;
+use crate::hook::{ResponseView, View};
+use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::Upstream;
 
@@ -45,6 +45,20 @@ impl Exchange {
     /// what it saw and the change is made on a copy.
     pub(super) fn view_mut(&mut self) -> &mut View {
         Arc::make_mut(&mut self.view)
+    }
+
+    /// The record, with what is known once the head of an answer is: it outlives the exchange.
+    pub(super) fn take_record(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Box<Record>> {
+        let mut record = self.record.take()?;
+        record.status = status.as_u16();
+        if let Some(target) = self.target.as_ref().filter(|t| !t.route.chains.access_log.is_empty()) {
+            record.after = Some(After {
+                plugins: target.route.chains.access_log.to_vec(),
+                view: Arc::clone(&self.view),
+                response: Arc::new(ResponseView { status, headers: headers.clone() }),
+            });
+        }
+        Some(record)
     }
 
     /// Put variables on the exchange; a later value of a name replaces an earlier one.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::exchange::Exchange;
 use crate::body::Body;
@@ -12,7 +12,7 @@ use crate::hook::LocalReply;
 /// The status of an error.
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
-        Kind::BadRequest | Kind::Handshake | Kind::ClientBody | Kind::ClientGone => StatusCode::BAD_REQUEST,
+        Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
@@ -39,33 +39,33 @@ fn from_error(exchange: &mut Exchange, error: &Error) -> Response<Body> {
     if let Some(record) = &mut exchange.record {
         record.cause = Some(error.kind.code());
     }
-    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-    let mut response = own(exchange, status, text.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     if error.kind == Kind::HandshakeVersion {
         // RFC 6455 §4.4: say which version is spoken.
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
-    response
+    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    own(exchange, status, headers, text.into())
 }
 
 fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response<Body> {
-    let mut response = own(exchange, reply.status, reply.body);
+    let mut headers = HeaderMap::with_capacity(reply.fields.len());
     for (name, value) in reply.fields {
-        response.headers_mut().append(name, value);
+        headers.append(name, value);
     }
-    response
+    own(exchange, reply.status, headers, reply.body)
 }
 
-fn own(exchange: &mut Exchange, status: StatusCode, body: Bytes) -> Response<Body> {
-    let mut record = exchange.record.take();
+fn own(exchange: &mut Exchange, status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let mut record = exchange.take_record(status, &headers);
     if let Some(record) = &mut record {
-        record.status = status.as_u16();
         record.bytes_out = body.len() as u64;
     }
     let body = if body.is_empty() { Body::Empty(record) } else { Body::Full(Some(body), record) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }
 
