@@ -33,6 +33,8 @@ both!(
     a_client_that_leaves_ends_the_request,
     a_kept_connection_that_ended_is_not_used,
     a_kept_connection_that_ends_under_a_get_is_replaced,
+    a_post_is_not_repeated,
+    a_kept_connection_that_ends_under_a_handshake_is_replaced,
     responses_of_broken_backends,
     a_status_line_without_reason,
     many_header_lines_pass,
@@ -506,6 +508,49 @@ fn a_kept_connection_that_ends_under_a_get_is_replaced(subject: Subject) {
     backend.join();
 }
 
+/// Its backend may have acted on it before it closed.
+fn a_post_is_not_repeated(subject: Subject) {
+    let backend = Backend::script(|mut wire, number| {
+        assert_eq!(number, 1, "the POST came again");
+        wire.read_head();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let head = wire.read_head();
+        assert_eq!(head.method(), "POST");
+        read_body(&mut wire, &head, false);
+    });
+    let proxy = subject.before(backend.address());
+    let mut client = proxy.connect();
+    client.send(GET);
+    assert_eq!(client.read_response().1.text(), "ok");
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(client.read_response().0.status(), 502);
+    drop((client, proxy));
+    backend.join();
+}
+
+fn a_kept_connection_that_ends_under_a_handshake_is_replaced(subject: Subject) {
+    let backend = Backend::script(|mut wire, number| {
+        wire.read_head();
+        if number == 1 {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            // Tidegate opens a connection for each handshake; nginx takes this one first.
+            wire.try_read_head();
+            return;
+        }
+        wire.send(tidegate_tests::ws::switching(tidegate_tests::ws::KEY, ""));
+        wire.expect("hello");
+        wire.send("hello");
+    });
+    let proxy = subject.before(backend.address());
+    assert_eq!(proxy.get("/").1.text(), "ok");
+    let mut client = proxy.open("/ws");
+    client.send("hello");
+    client.expect("hello");
+    client.expect_close();
+    drop(proxy);
+    backend.join();
+}
+
 fn responses_of_broken_backends(subject: Subject) {
     let resetting = Backend::resetting();
     let proxy = subject.before(resetting.address());
@@ -665,6 +710,40 @@ fn a_tunnel_after_requests_on_one_connection(subject: Subject) {
 
 fn to_backend(backend: &Backend) -> Proxy {
     Subject::Tidegate.before(backend.address())
+}
+
+/// A body that has gone out cannot go out again; one that is kept may. Never a part of it.
+#[test]
+fn a_body_is_sent_whole_or_not_again() {
+    let backend = Backend::script(|mut wire, number| {
+        if number == 1 {
+            wire.read_head();
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+        let head = wire.read_head();
+        assert_eq!(head.method(), "PUT");
+        if number == 1 {
+            wire.expect("hel");
+            return;
+        }
+        assert_eq!(read_body(&mut wire, &head, false).text(), "hello");
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nput");
+        wire.expect_end();
+    });
+    let proxy = to_backend(&backend);
+    let mut client = proxy.connect();
+    client.send(GET);
+    assert_eq!(client.read_response().1.text(), "ok");
+    client.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel");
+    // The backend goes when it has the first part; the answer may come before the rest went.
+    let _ = client.try_send("lo");
+    let (head, body) = client.read_response();
+    match head.status() {
+        200 => assert_eq!(body.text(), "put"),
+        status => assert_eq!(status, 502),
+    }
+    drop((client, proxy));
+    backend.join();
 }
 
 /// nginx takes an answer that is not HTTP for HTTP/0.9; Tidegate does not.
