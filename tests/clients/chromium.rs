@@ -1,26 +1,102 @@
 //! chromium without a window: a page that it fetches through the proxy talks to a WebSocket
 //! through the same proxy, and the result stands in the page.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use tidegate_tests::subject::Binary;
 use tidegate_tests::tools::system;
-use tidegate_tests::{Backend, Response, Subject, TempDir, both};
-
-use crate::succeed;
+use tidegate_tests::ws::{Frame, handshake};
+use tidegate_tests::{Backend, Response, Subject, TempDir, Wire, both, wait_for};
 
 both!(a_page_of_ours);
 
-/// The page's DOM after its scripts have run for a while of virtual time.
-fn dump_dom(url: &str) -> String {
-    let dir = TempDir::new();
-    let mut command = Command::new(system("chromium", "chromium"));
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    command.arg(format!("--user-data-dir={}", dir.path().join("profile").display()));
-    // Virtual time stands still while something is under way on the network.
-    command.args(["--virtual-time-budget=5000", "--dump-dom", url]);
-    succeed(&mut command, dir.path())
+/// A chromium that shows one page, asked about it through its debugging port.
+struct Browser {
+    child: Child,
+    page: Wire,
+    _profile: TempDir,
+}
+
+impl Browser {
+    fn open(url: &str) -> Self {
+        let profile = TempDir::new();
+        let log = std::fs::File::create(profile.path().join("chromium.log")).expect("a file for chromium's log");
+        let child = Command::new(system("chromium", "chromium"))
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
+            .arg(url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("run chromium");
+        let mut child = Kill(Some(child));
+        let port: u16 = wait_for("chromium's debugging port", || {
+            profile.read("profile/DevToolsActivePort").split_once('\n')?.0.parse().ok()
+        });
+        let address = ([127, 0, 0, 1], port).into();
+        let path = wait_for("chromium's page", || {
+            let mut wire = Wire::connect(address);
+            wire.send(format!("GET /json/list HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+            page_of(&wire.read_response().1.text(), url)
+        });
+        let mut page = Wire::connect(address);
+        page.send(handshake(&path, "").replace("ws.example.com", &address.to_string()));
+        assert_eq!(page.read_head().status(), 101);
+        Self { child: child.0.take().expect("chromium"), page, _profile: profile }
+    }
+
+    /// The page as it is now.
+    fn dom(&mut self) -> String {
+        let ask =
+            r#"{"id":1,"method":"Runtime.evaluate","params":{"expression":"document.documentElement.outerHTML"}}"#;
+        self.page.send(Frame::text(ask).masked());
+        let answer = self.page.read_frame();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON from chromium");
+        answer["result"]["result"]["value"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Wait until the page has all of these.
+    #[track_caller]
+    fn shows(&mut self, wanted: &[String]) {
+        let mut dom = String::new();
+        let deadline = std::time::Instant::now() + tidegate_tests::patience();
+        let done = wait_for("the page, or the end of patience", || {
+            dom = self.dom();
+            let all = wanted.iter().all(|text| dom.contains(text));
+            (all || std::time::Instant::now() + std::time::Duration::from_secs(1) > deadline).then_some(all)
+        });
+        assert!(done, "the page does not come to show {wanted:?}:\n{dom}");
+    }
+}
+
+/// Where to ask about the page at `url`, out of chromium's list of pages.
+fn page_of(list: &str, url: &str) -> Option<String> {
+    let list: serde_json::Value = serde_json::from_str(list).ok()?;
+    let page = list.as_array()?.iter().find(|page| page["type"] == "page" && page["url"] == url)?;
+    let (_, path) = page["webSocketDebuggerUrl"].as_str()?.strip_prefix("ws://")?.split_once('/')?;
+    Some(format!("/{path}"))
+}
+
+/// Ends a process that a failed start would leave.
+struct Kill(Option<Child>);
+
+impl Drop for Kill {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 const PAGE: &str = r#"<!doctype html><html><body><ol id="log"></ol><script>
@@ -40,7 +116,9 @@ fn a_page_of_ours(subject: Subject) {
     let sockets = Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\n");
     let proxy = subject
         .setup()
-        .nginx("location / { proxy_pass http://%pages%; %guide% } location /ws { proxy_pass http://%sockets%; %guide% }")
+        .nginx(
+            "location / { proxy_pass http://%pages%; %guide% } location /ws { proxy_pass http://%sockets%; %guide% }",
+        )
         .tidegate(
             r#"
             [[sites]]
@@ -55,19 +133,16 @@ fn a_page_of_ours(subject: Subject) {
         .var("pages", pages.address())
         .var("sockets", sockets.address())
         .start();
-    let dom = dump_dom(&format!("http://{}/", proxy.address()));
-    for line in ["open chat.v2", "text hello", "bytes 70000", "closed 1000 true"] {
-        assert!(dom.contains(&format!("<li>{line}</li>")), "{line} is missing:\n{dom}");
-    }
+    let mut browser = Browser::open(&format!("http://{}/", proxy.address()));
+    let lines = ["open chat.v2", "text hello", "bytes 70000", "closed 1000 true"];
+    browser.shows(&lines.map(|line| format!("<li>{line}</li>")));
 }
 
 /// The README's first command, and what a stranger then sees in a browser.
 #[test]
 fn the_demo_page() {
     let demo = Binary::start(Binary::command().args(["demo", "--listen", "127.0.0.1:0"]), None, 1).unwrap();
-    let dom = dump_dom(&format!("http://{}/", demo.addresses()[0]));
-    assert!(dom.contains("data-state=\"open\""), "the tunnel is not open:\n{dom}");
-    for line in ["sent: hello from the page", "received: hello from the page"] {
-        assert!(dom.contains(line), "{line} is missing:\n{dom}");
-    }
+    let mut browser = Browser::open(&format!("http://{}/", demo.addresses()[0]));
+    let texts = ["data-state=\"open\"", "sent: hello from the page", "received: hello from the page"];
+    browser.shows(&texts.map(str::to_owned));
 }

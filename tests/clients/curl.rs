@@ -25,7 +25,13 @@ fn the_handshake_of_the_proxying_guide(subject: Subject) {
     assert!(said.contains("< http/1.1 101 switching protocols"), "{said}");
     assert!(said.contains("< upgrade: websocket"), "{said}");
     assert!(said.contains("< connection: upgrade"), "{said}");
-    assert!(said.contains(&format!("< sec-websocket-accept: {}", tidegate_tests::ws::accept("SGVsbG8sIHdvcmxkIQ==").to_lowercase())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "< sec-websocket-accept: {}",
+            tidegate_tests::ws::accept("SGVsbG8sIHdvcmxkIQ==").to_lowercase()
+        )),
+        "{said}"
+    );
     assert_eq!(backend.only_head().target(), "/ws/");
 }
 
@@ -49,7 +55,15 @@ fn plain_requests(subject: Subject) {
     let proxy = subject.before(backend.address());
     let large = dir.write("large", tidegate_tests::Noise::new(61).take(3 << 20));
     let mut command = curl();
-    command.args(["--no-progress-meter", "--fail", "--max-time", "30", "-H", "Transfer-Encoding: chunked", "--data-binary"]);
+    command.args([
+        "--no-progress-meter",
+        "--fail",
+        "--max-time",
+        "30",
+        "-H",
+        "Transfer-Encoding: chunked",
+        "--data-binary",
+    ]);
     command.arg(format!("@{}", large.display())).arg(format!("http://{}/", proxy.address()));
     let output = run(&mut command, dir.path());
     assert!(output.status.success(), "{output:?}");

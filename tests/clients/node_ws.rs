@@ -103,8 +103,9 @@ fn client_and_server_with_compression(subject: Subject) {
     let dir = TempDir::new();
     let port_file = dir.path().join("port");
     let _server = Server(node(&dir, "server.js", SERVER).arg(&port_file).spawn().expect("run node"));
-    let port: u16 =
-        tidegate_tests::wait_for("the server's port", || dir.read("port").strip_suffix('\n').and_then(|port| port.parse().ok()));
+    let port: u16 = tidegate_tests::wait_for("the server's port", || {
+        dir.read("port").strip_suffix('\n').and_then(|port| port.parse().ok())
+    });
     let proxy = subject.before(([127, 0, 0, 1], port).into());
     talk(&dir, &proxy, "deflate");
 }

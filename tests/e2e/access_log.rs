@@ -47,14 +47,11 @@ fn check(line: &str, before: &str, after: &str) {
 fn combined(subject: Subject) {
     let backend = Backend::named("hello");
     let proxy = logging(subject, &backend);
-    proxy.ask("GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\nUser-Agent: a \"test\"\r\nReferer: https://x.example.com/\r\n\r\n");
+    proxy
+        .ask("GET /a%20b?c=d HTTP/1.1\r\nHost: x\r\nUser-Agent: a \"test\"\r\nReferer: https://x.example.com/\r\n\r\n");
     proxy.ask("POST /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     let lines = lines(&proxy, 2);
-    check(
-        &lines[0],
-        "127.0.0.1 - -",
-        r#""GET /a%20b?c=d HTTP/1.1" 200 5 "https://x.example.com/" "a \x22test\x22""#,
-    );
+    check(&lines[0], "127.0.0.1 - -", r#""GET /a%20b?c=d HTTP/1.1" 200 5 "https://x.example.com/" "a \x22test\x22""#);
     check(&lines[1], "127.0.0.1 - -", r#""POST /next HTTP/1.1" 200 5 "-" "-""#);
     assert_eq!(lines.len(), 2);
 }

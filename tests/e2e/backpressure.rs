@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_tests::ws;
-use tidegate_tests::{Backend, Noise, Subject, Wire, both};
+use tidegate_tests::{Backend, Noise, Subject, Wire, both, tidegate};
 
 both!(a_slow_client_stalls_the_server, a_slow_server_stalls_the_client);
 
@@ -58,5 +58,45 @@ fn a_slow_server_stalls_the_client(subject: Subject) {
     client.send(noise.take(AFTER));
     client.expect("all of it");
     client.expect_close();
+    backend.join();
+}
+
+/// What is under way lies in the sockets: the process itself holds next to nothing of it.
+#[test]
+fn the_process_does_not_grow() {
+    const ROOM: usize = 4 << 20;
+    let ((go, told), (stalled, at)) = (channel::<()>(), channel::<()>());
+    let (told, stalled) = (Mutex::new(told), Mutex::new(stalled));
+    let backend = Backend::script(move |mut wire, number| {
+        wire.read_head();
+        wire.send(ws::switching(ws::KEY, ""));
+        wire.expect("ready");
+        wire.send("ready");
+        if number == 2 {
+            wire.send_until_stalled(&mut Noise::new(13), MOST, QUIET);
+            stalled.lock().send(()).unwrap();
+        }
+        told.lock().recv().unwrap();
+    });
+    let mut proxy = tidegate("[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"")
+        .var("backend", backend.address())
+        .binary()
+        .start();
+    let (mut down, mut up) = (Wire::connect_narrow(proxy.address()), proxy.connect());
+    up.upgrade("/warm");
+    up.send("ready");
+    up.expect("ready");
+    let before = proxy.process().memory();
+    down.upgrade("/ws");
+    down.send("ready");
+    down.expect("ready");
+    let sent = up.send_until_stalled(&mut Noise::new(14), MOST, QUIET);
+    assert!(sent > 0);
+    let () = at.recv().expect("the backend stalls");
+    let after = proxy.process().memory();
+    assert!(after < before + ROOM, "from {before} to {after} bytes");
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    drop((down, up, proxy));
     backend.join();
 }

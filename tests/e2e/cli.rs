@@ -170,9 +170,12 @@ fn dist(name: &str) -> String {
 
 #[test]
 fn plugin_inspect_describes_the_stock_ones() {
-    for (name, hook) in
-        [("router", "router"), ("header-map", "request-headers"), ("origin-check", "origin"), ("auth-basic", "authorizer")]
-    {
+    for (name, hook) in [
+        ("router", "router"),
+        ("header-map", "request-headers"),
+        ("origin-check", "origin"),
+        ("auth-basic", "authorizer"),
+    ] {
         let path = dist(&format!("{name}.wasm"));
         let output = Binary::output(&["plugin", "inspect", &path]);
         assert!(output.status.success(), "{output:?}");

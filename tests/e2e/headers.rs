@@ -61,10 +61,25 @@ fn request_headers_are_set_and_removed(subject: Subject) {
 fn variables_fill_in(subject: Subject) {
     let backend = Backend::named("ok");
     let names = [
-        "host", "http_host", "scheme", "server_name", "request_uri", "uri", "args", "query_string", "is_args", "arg_room",
-        "cookie_session", "http_user_agent", "request_method", "remote_addr", "server_protocol", "server_addr",
+        "host",
+        "http_host",
+        "scheme",
+        "server_name",
+        "request_uri",
+        "uri",
+        "args",
+        "query_string",
+        "is_args",
+        "arg_room",
+        "cookie_session",
+        "http_user_agent",
+        "request_method",
+        "remote_addr",
+        "server_protocol",
+        "server_addr",
     ];
-    let nginx: String = names.iter().map(|n| format!("proxy_set_header X-{} \"<${n}>\";\n", n.replace('_', "-"))).collect();
+    let nginx: String =
+        names.iter().map(|n| format!("proxy_set_header X-{} \"<${n}>\";\n", n.replace('_', "-"))).collect();
     let toml: String = names.iter().map(|n| format!("X-{} = \"<${{{n}}}>\"\n", n.replace('_', "-"))).collect();
     let proxy = subject
         .setup()
@@ -150,7 +165,8 @@ fn maps_choose(subject: Subject) {
 
 fn response_headers_are_added_and_hidden(subject: Subject) {
     let backend = Backend::http(|request| {
-        let response = if request.head.target() == "/404" { Response::new(404).body("no") } else { Response::text("ok") };
+        let response =
+            if request.head.target() == "/404" { Response::new(404).body("no") } else { Response::text("ok") };
         response.header("X-Powered-By", "secrets").header("X-Kept", "1")
     });
     let proxy = subject
@@ -241,9 +257,10 @@ fn set_append_and_remove() {
 #[test]
 fn no_defaults_where_switched_off() {
     let backend = Backend::ws_echo();
-    let proxy = tidegate("[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\ndefault_headers = false")
-        .var("backend", backend.address())
-        .start();
+    let proxy =
+        tidegate("[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\ndefault_headers = false")
+            .var("backend", backend.address())
+            .start();
     proxy.ask(ws::handshake("/ws", ""));
     let seen = backend.only_head();
     for name in ["x-real-ip", "x-forwarded-for", "x-forwarded-proto"] {

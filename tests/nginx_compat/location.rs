@@ -6,12 +6,17 @@ both!(precedence, regexes_in_order, normalised_paths, a_prefix_with_a_slash_redi
 
 /// Every location passes on its number; what the backend was told for each path.
 fn located(subject: Subject, locations: &[&str]) -> (Proxy, Backend) {
-    let backend = Backend::http(|request| tidegate_tests::Response::text(request.head.get("x-location").unwrap_or("none")));
+    let backend =
+        Backend::http(|request| tidegate_tests::Response::text(request.head.get("x-location").unwrap_or("none")));
     let (mut nginx, mut toml) = (String::new(), "[[sites]]\nupstream = \"%backend%\"\n".to_owned());
     for location in locations {
-        let (modifier, pattern) = location.split_once(' ').filter(|(m, _)| !m.starts_with('/')).unwrap_or(("", location));
+        let (modifier, pattern) =
+            location.split_once(' ').filter(|(m, _)| !m.starts_with('/')).unwrap_or(("", location));
         nginx.push_str(&format!("location {modifier} \"{pattern}\" {{ proxy_pass http://%backend%; proxy_set_header X-Location '{location}'; }}\n"));
-        toml.push_str(&format!("[[sites.routes]]\nmatch = '{location}'\nset_headers = {{ X-Location = '{}' }}\n", location.replace('$', "$$")));
+        toml.push_str(&format!(
+            "[[sites.routes]]\nmatch = '{location}'\nset_headers = {{ X-Location = '{}' }}\n",
+            location.replace('$', "$$")
+        ));
     }
     // `$` cannot be written in nginx's header values, so these locations have none.
     let proxy = subject.setup().nginx(&nginx).tidegate(&toml).var("backend", backend.address()).start();
@@ -94,7 +99,10 @@ fn precedence(subject: Subject) {
 
 fn regexes_in_order(subject: Subject) {
     let (proxy, backend) = located(subject, &["~ bb", "~ ab", "~* AB", "/ab", "~ ^/c.*d", "~ ^/cd"]);
-    check(&proxy, &[("/abb", "~ bb"), ("/ab", "~ ab"), ("/xAb", "~* AB"), ("/aB", "~* AB"), ("/cd", "~ ^/c.*d"), ("/c", "404")]);
+    check(
+        &proxy,
+        &[("/abb", "~ bb"), ("/ab", "~ ab"), ("/xAb", "~* AB"), ("/aB", "~* AB"), ("/cd", "~ ^/c.*d"), ("/c", "404")],
+    );
     drop(proxy);
     backend.join();
 }

@@ -44,10 +44,10 @@ fn connection_upgrade(subject: Subject) {
     let _tunnel = proxy.open("/ws");
     proxy.get("/");
     proxy.ask(ws::handshake("/ws", ""));
-    let seen: Vec<_> =
-        backend.heads().iter().map(|h| [h.get("x-connection").unwrap().to_owned(), h.get("x-kind").unwrap().to_owned()]).collect();
-    assert_eq!(
-        seen,
-        [["upgrade", "kind: tunnel"], ["close", "kind: plain GET"], ["upgrade", "kind: tunnel"]]
-    );
+    let seen: Vec<_> = backend
+        .heads()
+        .iter()
+        .map(|h| [h.get("x-connection").unwrap().to_owned(), h.get("x-kind").unwrap().to_owned()])
+        .collect();
+    assert_eq!(seen, [["upgrade", "kind: tunnel"], ["close", "kind: plain GET"], ["upgrade", "kind: tunnel"]]);
 }

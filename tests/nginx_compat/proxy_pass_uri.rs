@@ -98,7 +98,9 @@ fn the_prefix_is_replaced(subject: Subject) {
 fn without_a_uri_the_target_is_left_alone(subject: Subject) {
     let backend = Backend::reflect();
     let proxy = subject.before(backend.address());
-    for path in ["/a%20b", "/a%2Fb", "/caf%c3%a9", "/a//b/./c/../d", "/x?y=%2F&&z", "/%7euser", "/a;b=c", "/?", "/a?b?c"] {
+    for path in
+        ["/a%20b", "/a%2Fb", "/caf%c3%a9", "/a//b/./c/../d", "/x?y=%2F&&z", "/%7euser", "/a;b=c", "/?", "/a?b?c"]
+    {
         assert_eq!(asked(&proxy, path), path);
     }
 }

@@ -48,7 +48,10 @@ fn essential_headers(subject: Subject) {
         .var("backend", backend.address())
         .start();
     let mut client = proxy.connect();
-    client.send(ws::handshake("/ws", "X-Forwarded-For: 203.0.113.7, 198.51.100.2\r\nX-Forwarded-Host: evil\r\nX-Own: kept\r\n"));
+    client.send(ws::handshake(
+        "/ws",
+        "X-Forwarded-For: 203.0.113.7, 198.51.100.2\r\nX-Forwarded-Host: evil\r\nX-Own: kept\r\n",
+    ));
     assert_eq!(client.read_head().status(), 101);
     let seen = backend.only_head();
     let port = proxy.address().port().to_string();

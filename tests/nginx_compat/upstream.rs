@@ -15,7 +15,9 @@ fn order(subject: Subject, weights: &[u32], requests: usize) -> String {
     let proxy = subject
         .setup()
         .nginx(&format!("upstream u {{ {nginx} }} server {{ listen %listen%; location / {{ proxy_pass http://u; }} }}"))
-        .tidegate(&format!("[upstreams.u]\npeers = [{toml}]\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"u\"\n"))
+        .tidegate(&format!(
+            "[upstreams.u]\npeers = [{toml}]\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"u\"\n"
+        ))
         .start();
     (0..requests).map(|_| proxy.get("/").1.text()).collect()
 }
@@ -45,6 +47,8 @@ fn handshakes_and_requests_share_the_order(subject: Subject) {
     let _first = proxy.open("/ws");
     proxy.get("/");
     let _third = proxy.open("/ws");
-    let asked = |i: usize| -> Vec<bool> { backends[i].heads().iter().map(|h| h.get("sec-websocket-key") == Some(ws::KEY)).collect() };
+    let asked = |i: usize| -> Vec<bool> {
+        backends[i].heads().iter().map(|h| h.get("sec-websocket-key") == Some(ws::KEY)).collect()
+    };
     assert_eq!((asked(0), asked(1)), (vec![true, true], vec![false]));
 }

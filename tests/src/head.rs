@@ -50,7 +50,8 @@ impl Head {
     /// The status code of a response.
     #[track_caller]
     pub fn status(&self) -> u16 {
-        let code = self.start.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
+        let code =
+            self.start.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
         code.unwrap_or_else(|| panic!("no status line: {:?}", self.start))
     }
 

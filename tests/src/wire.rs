@@ -346,7 +346,6 @@ impl Wire {
     }
 }
 
-
 fn stalled(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

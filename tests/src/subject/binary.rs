@@ -14,12 +14,13 @@ use super::cache_dir;
 use crate::eventually::wait_for;
 use crate::tools::target_dir;
 
-/// Where the binary is: `TIDEGATE_BIN`, or the one that cargo builds beside the tests
-/// (built here first, once, which does nothing where it is fresh).
+/// Where the binary is: `TIDEGATE_BIN`; or `TIDEGATE_TEST_PROGRAM`, which `cargo xtask test`
+/// sets to the one that it has built; or the one that cargo builds beside the tests (built
+/// here first, once, which does nothing where it is fresh).
 pub fn binary_path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
-        if let Some(path) = std::env::var_os("TIDEGATE_BIN") {
+        if let Some(path) = ["TIDEGATE_BIN", "TIDEGATE_TEST_PROGRAM"].iter().find_map(std::env::var_os) {
             return path.into();
         }
         let release = cfg!(not(debug_assertions));
@@ -106,6 +107,14 @@ impl Binary {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its resident memory, bytes.
+    #[track_caller]
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process's status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches("kB").trim().parse::<usize>().expect("a number") * 1024
     }
 
     /// Send it a signal.

@@ -28,7 +28,14 @@ pub enum Subject {
 impl Subject {
     /// Begin a set-up for this subject.
     pub fn setup(self) -> Setup {
-        Setup { subject: self, nginx: String::new(), tidegate: String::new(), vars: Vec::new(), files: Vec::new(), form: None }
+        Setup {
+            subject: self,
+            nginx: String::new(),
+            tidegate: String::new(),
+            vars: Vec::new(),
+            files: Vec::new(),
+            form: None,
+        }
     }
 
     /// A subject that sends everything to one backend: nginx with the guides' recommended

@@ -49,19 +49,30 @@ impl Nginx {
     pub(super) fn start(http: &str, dir: &TempDir) -> Self {
         let port = HeldPort::new();
         let address = port.address();
-        let http = if http.contains("server {") { http.to_owned() } else { format!("server {{ listen %listen%;\n{http}\n}}") };
+        let http =
+            if http.contains("server {") { http.to_owned() } else { format!("server {{ listen %listen%;\n{http}\n}}") };
         // A socket's options are given once; further servers share it by its address.
-        let http = http.replacen("%listen%", &format!("{address} reuseport"), 1).replace("%listen%", &address.to_string());
+        let http =
+            http.replacen("%listen%", &format!("{address} reuseport"), 1).replace("%listen%", &address.to_string());
         let conf = dir.write("nginx.conf", whole(&http.replace("%guide%", GUIDE), dir.path()));
         let log = dir.path().join("error.log");
         let output = std::fs::File::create(dir.path().join("nginx.out")).expect("a file for nginx's output");
         let child = Command::new(program())
-            .args(["-p", &dir.path().display().to_string(), "-e", &log.display().to_string(), "-c", &conf.display().to_string()])
+            .args([
+                "-p",
+                &dir.path().display().to_string(),
+                "-e",
+                &log.display().to_string(),
+                "-c",
+                &conf.display().to_string(),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
-            .unwrap_or_else(|error| panic!("run {}: {error}; install nginx-light, or set TIDEGATE_TEST_NGINX", program()));
+            .unwrap_or_else(|error| {
+                panic!("run {}: {error}; install nginx-light, or set TIDEGATE_TEST_NGINX", program())
+            });
         let mut this = Self { child, address, log, _port: port };
         wait_for("nginx to listen", || {
             if let Ok(Some(status)) = this.child.try_wait() {
