@@ -14,8 +14,10 @@ use super::pipe::Pipe;
 /// One buffer per worker, used within one step only. Large enough that a bulk flow needs
 /// few calls: nginx's 4 KiB make bulk four times as dear.
 const SCRATCH: usize = 64 << 10;
-/// A splice that brings less than this is not worth its second system call.
+/// A splice that brings less than this would have been cheaper as a copy.
 const SPLICE_WORTH: usize = 16 << 10;
+/// How many such splices in a row end splicing: the tail of a large message is small.
+const SPLICE_PATIENCE: u8 = 4;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
@@ -26,8 +28,8 @@ thread_local! {
 pub(super) struct Flow {
     /// Read and not yet written. Empty unless the sink is slow.
     waiting: Bytes,
-    /// Whether the last read brought enough for `splice` to be worth it.
-    large: bool,
+    /// Above 0 while the flow is spliced: how many more small splices it takes to end that.
+    large: u8,
     /// Lent while bytes are in it.
     pipe: Option<Pipe>,
     /// Bytes written to the sink.
@@ -99,7 +101,7 @@ impl Flow {
         if !self.waiting.is_empty() {
             return self.write_waiting(cx, to);
         }
-        if self.large || self.pipe.is_some() { self.splice(cx, from, to) } else { self.copy(cx, from, to) }
+        if self.large > 0 || self.pipe.is_some() { self.splice(cx, from, to) } else { self.copy(cx, from, to) }
     }
 
     fn write_waiting(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Result<Poll<()>, Failure> {
@@ -142,7 +144,7 @@ impl Flow {
             if let Some(rest) = read.get(written..).filter(|rest| !rest.is_empty()) {
                 self.waiting = Bytes::copy_from_slice(rest);
             }
-            self.large = full;
+            self.large = if full { SPLICE_PATIENCE } else { 0 };
             Ok(Poll::Ready(()))
         })
     }
@@ -151,7 +153,7 @@ impl Flow {
     fn splice(&mut self, cx: &mut Context<'_>, from: &TcpStream, to: &TcpStream) -> Result<Poll<()>, Failure> {
         let Some(mut pipe) = self.pipe.take().or_else(|| Pipe::take().ok()) else {
             // Out of descriptors: copying goes on.
-            self.large = false;
+            self.large = 0;
             return Ok(Poll::Ready(()));
         };
         // Only an empty pipe is filled: a full one would look like a dry source.
@@ -197,7 +199,7 @@ impl Flow {
                     return Ok(false);
                 }
                 Ok(n) => {
-                    self.large = n >= SPLICE_WORTH;
+                    self.large = if n >= SPLICE_WORTH { SPLICE_PATIENCE } else { self.large.saturating_sub(1) };
                     return Ok(true);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}

@@ -1,7 +1,7 @@
 //! The tunnels that are open: counted, and told to end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -16,13 +16,24 @@ pub struct Registry {
 /// How a tunnel is told something from outside.
 #[derive(Debug, Default)]
 pub struct Control {
-    end: Notify,
+    end: AtomicBool,
+    wake: Notify,
 }
 
 impl Control {
-    /// Waits until the tunnel is told to end.
-    pub async fn told_to_end(&self) {
-        self.end.notified().await;
+    /// Wakes the tunnel when it is told something. To be polled once: it keeps the waker.
+    pub async fn told(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Whether the tunnel is told to end: a look, without a lock.
+    pub fn is_told_to_end(&self) -> bool {
+        self.end.load(Ordering::Acquire)
+    }
+
+    fn tell_to_end(&self) {
+        self.end.store(true, Ordering::Release);
+        self.wake.notify_one();
     }
 }
 
@@ -57,7 +68,7 @@ impl Registry {
     /// Tell every tunnel to end. Those that enter later are not told.
     pub fn end_all(&self) {
         for entry in &self.open {
-            entry.end.notify_one();
+            entry.tell_to_end();
         }
     }
 }

@@ -47,12 +47,16 @@ pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry
 }
 
 async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry) -> End {
-    let mut told = pin!(entry.control.told_to_end());
+    let mut told = pin!(entry.control.told());
+    let mut listens = false;
     let mut active = Instant::now();
     let mut timer = pin!(sleep_until(active + terms.idle));
     let mut moved = 0;
     poll_fn(|cx| {
-        if told.as_mut().poll(cx).is_ready() {
+        // The task's waker is the same all its life, so the two that wait for something rare are
+        // polled once, and from then on only looked at.
+        let first = !std::mem::replace(&mut listens, true);
+        if first && told.as_mut().poll(cx).is_ready() || entry.control.is_told_to_end() {
             return Poll::Ready(End::Drain);
         }
         if let Some(end) = tunnel.step(cx) {
@@ -63,12 +67,14 @@ async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry) -> End {
             active = Instant::now();
         }
         // The timer is moved only when it fires, not at each message.
-        while timer.as_mut().poll(cx).is_ready() {
-            let deadline = active + terms.idle;
-            if deadline <= Instant::now() {
-                return Poll::Ready(End::Idle);
+        if first || timer.is_elapsed() {
+            while timer.as_mut().poll(cx).is_ready() {
+                let deadline = active + terms.idle;
+                if deadline <= Instant::now() {
+                    return Poll::Ready(End::Idle);
+                }
+                timer.as_mut().reset(deadline);
             }
-            timer.as_mut().reset(deadline);
         }
         Poll::Pending
     })
