@@ -69,7 +69,11 @@ async fn http(
         Box::pin(async move { Ok::<_, Infallible>(proxy::handle(connection, request).await) })
     });
     let mut builder = Builder::new();
-    builder.max_headers(MAX_HEADERS).preserve_header_case(true).max_header_size(settings.max_head).max_buf_size(settings.max_head.max(8192));
+    builder
+        .max_headers(MAX_HEADERS)
+        .preserve_header_case(true)
+        .max_header_size(settings.max_head)
+        .max_buf_size(settings.max_head.max(8192));
     let mut http = builder.serve_connection(TokioIo::new(io), service);
     let mut drain = pin!(draining.wait_for(|draining| *draining));
     let mut drained = false;
