@@ -84,8 +84,9 @@ impl Section {
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Plugin => {
                 "A Wasm component. One named `router`, `header-map`, `origin-check` or `auth-basic` takes the place \
-                 of that stock plugin everywhere: it gets the configuration that Tidegate makes for the stock one, \
-                 and the keys of its `config` on top."
+                 of that stock plugin everywhere. A file without `config` gets the configuration that Tidegate makes \
+                 for the stock one; a file with `config` gets that alone; for a stock component the keys of `config` \
+                 go on top of what is made."
             }
             Self::Map => "A variable `$NAME` for header values, made from others. nginx: `map`.",
             Self::Site => {
