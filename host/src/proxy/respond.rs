@@ -1,8 +1,8 @@
 //! Answers that the proxy gives itself: the one table from error to status.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::exchange::Exchange;
 use crate::body::Body;
@@ -57,12 +57,17 @@ fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response<Body> {
     own(exchange, reply.status, headers, reply.body)
 }
 
-fn own(exchange: &mut Exchange, status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
+fn own(exchange: &mut Exchange, status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Body> {
     let mut record = exchange.take_record(status, &headers);
-    if let Some(record) = &mut record {
+    let is_sent = !body.is_empty() && exchange.view.method != Method::HEAD;
+    if let Some(record) = record.as_mut().filter(|_| is_sent) {
         record.bytes_out = body.len() as u64;
     }
-    let body = if body.is_empty() { Body::Empty(record) } else { Body::Full(Some(body), record) };
+    if !is_sent && !body.is_empty() {
+        // RFC 9110 §8.6: what a GET would have had.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    let body = if is_sent { Body::Full(Some(body), record) } else { Body::Empty(record) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::forward::Answer;
@@ -16,7 +18,9 @@ use crate::hook::ResponseView;
 pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), Stop> {
     let switching = answer.is_switch();
     let head = answer.head_mut();
-    headers::for_downstream(&mut head.headers, switching);
+    // RFC 9110 §15.5.22: a 426 must say what to upgrade to, and that goes for this hop too.
+    let keeps_upgrade = switching || head.status == StatusCode::UPGRADE_REQUIRED;
+    headers::for_downstream(&mut head.headers, keeps_upgrade);
     let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
     if route.chains.response_headers.is_empty() {
         return Ok(());
