@@ -123,16 +123,11 @@ fn secrets_are_not_in_debug_output() {
 }
 
 #[test]
-fn a_replaced_stock_plugin_is_told_what_the_stock_one_is_and_its_own() {
+fn what_takes_a_stock_plugins_place_is_told() {
     let config = valid("own_plugins.toml");
     let router = &config.plugins[config.routers[0]];
     assert!(matches!(router.source, PluginSource::File(_)), "{:?}", router.source);
-    assert!(
-        router.config.expose().starts_with(r#"{"sites":[{"names":[".example.com"],"#),
-        "{:?}",
-        router.config.expose()
-    );
-    assert!(router.config.expose().ends_with(r#","extra":1}"#), "{:?}", router.config.expose());
+    assert_eq!(router.config.expose(), r#"{"extra":1}"#, "a file with a configuration of its own gets that alone");
     let names: Vec<_> = chain(&config, 0).iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["auth-basic", "header-map", "second-lock"]);
     let plugin = |i: usize| &config.plugins[config.routes[0].plugins[i]];
