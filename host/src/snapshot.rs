@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Timeouts;
+use crate::config::{RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains};
+use crate::limit::{Limits, Zones};
 use crate::observe::AccessLog;
 use crate::upstream::Upstream;
 
@@ -22,6 +23,10 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Where the access log goes.
     pub access_log: Option<Arc<AccessLog>>,
+    /// What is counted by, by name: what a reload takes over.
+    pub zones: Zones,
+    /// Who is believed about the client's address; none where nobody is.
+    pub real_ip: Option<RealIp>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -37,6 +42,10 @@ pub struct Downstream {
     pub max_head: usize,
     /// How long a client may take no bytes of an answer.
     pub send_timeout: Duration,
+    /// Connections that one worker keeps open; none for no limit.
+    pub max_connections: Option<u32>,
+    /// Connections that one client address keeps open; none for no limit.
+    pub max_client_connections: Option<u32>,
 }
 
 /// One route made ready.
@@ -55,4 +64,8 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// Whether one direction of a tunnel may outlive the other.
     pub half_close: bool,
+    /// Its limits.
+    pub limits: Limits,
+    /// How the answers of several authorizers become one.
+    pub satisfy: Satisfy,
 }

@@ -56,6 +56,19 @@ pub const SEND_TIMEOUT: Duration = seconds(60);
 /// `sites.upgrade`.
 pub const UPGRADE: &[&str] = &["websocket"];
 
+/// `real_ip.header`: nginx's.
+pub const REAL_IP_HEADER: &str = "X-Real-IP";
+/// `limits.NAME.size`, bytes: as in nginx's examples, which has no default.
+pub const ZONE_SIZE: u64 = 10 << 20;
+/// `limits.max_body`, bytes: nginx's.
+pub const MAX_BODY: u64 = 1 << 20;
+/// `limits.rate_status` and `limits.concurrent_status`: nginx's.
+pub const REFUSAL_STATUS: u64 = 503;
+/// `limits.rate_log_level` and `limits.concurrent_log_level`: nginx's.
+pub const REFUSAL_LEVEL: &str = "error";
+/// `cors.methods`: those that the Fetch standard needs no preflight for.
+pub const CORS_METHODS: &[&str] = &["GET", "HEAD", "POST"];
+
 /// The shortest time that a deadline or timeout may be.
 pub const LEAST_TIME: Duration = Duration::from_millis(1);
 /// The longest time that may be waited for anything; more is surely a slip.
@@ -78,3 +91,11 @@ pub const MOST_BACKLOG: u64 = 65_535;
 pub const MOST_KEEPALIVE: u64 = 65_536;
 /// The largest weight of a peer.
 pub const MOST_WEIGHT: u64 = 65_535;
+/// The least memory of a zone: nginx's.
+pub const LEAST_ZONE: u64 = 32 << 10;
+/// The most memory of a zone.
+pub const MOST_ZONE: u64 = 1 << 40;
+/// The largest limit of a body.
+pub const MOST_BODY: u64 = i64::MAX as u64;
+/// The largest number of requests or connections in a limit.
+pub const MOST_REQUESTS: u64 = 1_000_000_000;

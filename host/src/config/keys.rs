@@ -8,7 +8,8 @@ use super::key::Kind::{
     Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, Listener, Log, Map, Peer, Plugin, Route, Server, Site, Timeouts, Top, Upstream,
+    AccessLog, Admin, AuthBasic, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Route,
+    Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -27,6 +28,10 @@ macro_rules! keys {
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
+const STATUS: Kind = Count { least: 400, most: 599 };
+const REFUSALS: Kind = Count { least: 0, most: d::MOST_REQUESTS };
+const CAP: Kind = Count { least: 1, most: d::MOST_REQUESTS };
+const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
@@ -38,6 +43,10 @@ keys! {
     LISTENERS = "listeners" in [Top]: Tables(Listener), Other("required"), "listen", "Where clients connect.";
     UPSTREAMS = "upstreams" in [Top]: Named(Upstream), Other("none"), "upstream", "Groups of backends.";
     PLUGINS = "plugins" in [Top]: Named(Plugin), Other("the stock ones"), "", "Wasm components.";
+    REAL_IP = "real_ip" in [Top]: Table(RealIp), Other("none"), "",
+        "Which proxies in front are believed when they say who the client is.";
+    ZONES = "limits" in [Top]: Named(Zone), Other("none"), "limit_req_zone, limit_conn_zone",
+        "What rates and numbers are counted by; sites and routes name them in their own `limits`.";
     MAPS = "maps" in [Top]: Named(Map), Other("none"), "map", "Variables made from others.";
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
         "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
@@ -60,6 +69,12 @@ keys! {
     MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD),
         "large_client_header_buffers",
         "The largest head of a request; a larger one is answered with 431.";
+    MAX_CONNECTIONS = "max_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+        "worker_connections",
+        "Client connections, tunnels among them, that one worker keeps open; one more is closed at once. 0: no limit.";
+    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+        "",
+        "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
 
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
@@ -188,10 +203,17 @@ keys! {
     HALF_CLOSE = "half_close" in [Site, Route]: Flag, B(false), "proxy_half_close",
         "When one side of a tunnel ends, keeps the other direction open.";
     SITE_TLS = "tls" in [Site]: Later, Other("off"), "ssl_certificate, ssl_certificate_key", "Certificates by site.";
-    LIMITS = "limits" in [Site, Route]: Later, Other("none"), "limit_req, limit_conn, client_max_body_size",
-        "Limits of rate, number and size.";
-    ACCESS = "access" in [Site, Route]: Later, Other("none"), "allow, deny", "Access by address.";
-    CORS = "cors" in [Site, Route]: Later, Other("off"), "", "Cross-origin resource sharing.";
+    LIMITS = "limits" in [Site, Route]: Table(Limits), Other("all defaults"), "",
+        "Limits of rate, number and size; each key that is absent on a route is the site's.";
+    ACCESS = "access" in [Site, Route]: Texts, Other("not checked"), "allow, deny",
+        "Who may come by address: `allow` or `deny` and an address, a range such as `10.0.0.0/8`, or `all`; the first \
+         that fits decides, and where none does the request passes. Others are answered with 403 (stock plugin \
+         access-list). A route's list takes the place of the site's.";
+    SATISFY = "satisfy" in [Site, Route]: Choice { now: &["all", "any"], later: &[] },
+        Other("every one must accept, but one that grants ends the asking"), "satisfy",
+        "Whether all of `access`, `auth_basic` and plugins that authorize must accept, or one is enough.";
+    CORS = "cors" in [Site, Route]: TableOrFalse(Cors), Other("`false`"), "",
+        "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
     ROOT = "root" in [Site, Route]: Later, Other("none"), "root, alias", "Files from a folder.";
     RESPOND = "respond" in [Route]: Later, Other("none"), "return", "A fixed answer.";
@@ -202,6 +224,69 @@ keys! {
         "Between two reads from a peer; in a tunnel, between two reads from either side.";
     SEND_TIMEOUT = "send" in [Timeouts]: WAIT, T(d::SEND_TIMEOUT), "proxy_send_timeout",
         "Between two writes to a peer.";
+
+    TRUSTED = "trusted" in [RealIp]: Texts, Required, "set_real_ip_from",
+        "Addresses and ranges of the proxies that are believed.";
+    REAL_IP_HEADER = "header" in [RealIp]: Text, S(d::REAL_IP_HEADER), "real_ip_header",
+        "The header that they say it in; of several lines and addresses of `X-Forwarded-For` the last, of another \
+         header the first line.";
+    RECURSIVE = "recursive" in [RealIp]: Flag, B(false), "real_ip_recursive",
+        "Takes the last address of `header` that is not a trusted one itself.";
+
+    ZONE_KEY = "key" in [Zone]: Text, Required, "",
+        "What is counted by, with variables in it, such as `$remote_addr`; a request whose key is empty is not counted.";
+    ZONE_RATE = "rate" in [Zone]: Text, Other("none"), "",
+        "Requests a second or a minute for `rate` of a route: `\"10/s\"`, `\"30/m\"`.";
+    ZONE_SIZE = "size" in [Zone]: Size { least: d::LEAST_ZONE, most: d::MOST_ZONE }, Z(d::ZONE_SIZE), "",
+        "The most memory, at 128 bytes and the key's length for each; of a rate the keys used least lately are \
+         forgotten for new ones, and where what is open fills it, requests with new keys are refused.";
+
+    MAX_BODY = "max_body" in [Limits]: Size { least: 0, most: d::MOST_BODY }, Z(d::MAX_BODY), "client_max_body_size",
+        "The largest body of a request; a larger one is answered with 413. 0: no limit.";
+    RATE = "rate" in [Limits]: TextsOrTables(RateRule), Other("none"), "limit_req",
+        "Zones whose rate holds, all of them at once; a string is a zone's name alone. `[]` switches the site's off.";
+    RATE_STATUS = "rate_status" in [Limits]: STATUS, N(d::REFUSAL_STATUS), "limit_req_status",
+        "What a request beyond a rate is answered with.";
+    RATE_DRY_RUN = "rate_dry_run" in [Limits]: Flag, B(false), "limit_req_dry_run",
+        "Counts and logs only, and lets every request pass at once.";
+    RATE_LOG = "rate_log_level" in [Limits]: LEVELS, S(d::REFUSAL_LEVEL), "limit_req_log_level",
+        "The level of the line about a refused request; that about one that waits is a level lower.";
+    CONCURRENT = "concurrent" in [Limits]: TextsOrTables(OpenRule), Other("none"), "limit_conn",
+        "Zones whose numbers of open requests and tunnels hold, all of them at once. `[]` switches the site's off.";
+    CONCURRENT_STATUS = "concurrent_status" in [Limits]: STATUS, N(d::REFUSAL_STATUS), "limit_conn_status",
+        "What a request beyond a number is answered with.";
+    CONCURRENT_DRY_RUN = "concurrent_dry_run" in [Limits]: Flag, B(false), "limit_conn_dry_run",
+        "Logs only, and lets the request pass.";
+    CONCURRENT_LOG = "concurrent_log_level" in [Limits]: LEVELS, S(d::REFUSAL_LEVEL), "limit_conn_log_level",
+        "The level of the line about a refused request.";
+
+    RATE_ZONE = "zone" in [RateRule]: Text, Required, "", "A zone of `[limits]` that has a rate.";
+    BURST = "burst" in [RateRule]: REFUSALS, N(0), "",
+        "How many requests may come beyond the rate; they wait so that the rate holds.";
+    DELAY = "delay" in [RateRule]: REFUSALS, N(0), "",
+        "How many of the burst do not wait.";
+    NODELAY = "nodelay" in [RateRule]: Flag, B(false), "", "None of the burst waits.";
+
+    OPEN_ZONE = "zone" in [OpenRule]: Text, Required, "", "A zone of `[limits]`.";
+    TOTAL = "total" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many requests and tunnels of one key may be open at once.";
+    OPEN_REQUESTS = "requests" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many requests that do not ask for a tunnel.";
+    OPEN_TUNNELS = "tunnels" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many tunnels, each from its handshake to its end.";
+
+    CORS_ORIGINS = "origins" in [Cors]: Texts, Required, "",
+        "The origins whose pages may read: as in `origins` of a route.";
+    CORS_METHODS = "methods" in [Cors]: Texts, L(d::CORS_METHODS), "",
+        "The methods that they may use; `\"*\"` for all.";
+    CORS_HEADERS = "headers" in [Cors]: Texts, Other("`[]`"), "",
+        "The request headers that they may set; `\"*\"` for all.";
+    CORS_EXPOSE = "expose" in [Cors]: Texts, Other("`[]`"), "",
+        "The response headers that they may read; `\"*\"` for all, not with `credentials`.";
+    CORS_MAX_AGE = "max_age" in [Cors]: WAIT_OR_NOT, Other("the browser's own, 5s"), "",
+        "How long a browser may keep the answer to a preflight.";
+    CORS_CREDENTIALS = "credentials" in [Cors]: Flag, B(false), "",
+        "Whether they may use cookies and passwords; not with `*` or `null` among `origins`.";
 
     REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
     USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",

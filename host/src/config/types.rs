@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod limits;
+
+pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+
 use super::secret::Secret;
 use crate::hook::{HookSet, OnFailure};
 
@@ -19,6 +23,10 @@ pub struct Config {
     pub access_log: AccessLog,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<SocketAddr>,
+    /// `[real_ip]`; none where the table is absent.
+    pub real_ip: Option<RealIp>,
+    /// `[limits.*]`, in order; routes refer to them by name.
+    pub zones: Vec<Zone>,
     /// `[[listeners]]`, in order, at least one.
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, in order; routes refer to them by index.
@@ -53,6 +61,10 @@ pub struct ServerSettings {
     pub keepalive_timeout: Duration,
     /// Largest request head, bytes. nginx: `large_client_header_buffers`.
     pub max_head: usize,
+    /// Client connections that one worker keeps open; none for no limit. nginx: `worker_connections`.
+    pub max_connections: Option<u32>,
+    /// Connections that one client address keeps open; none for no limit.
+    pub max_client_connections: Option<u32>,
 }
 
 /// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
@@ -231,6 +243,10 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.
     pub half_close: bool,
+    /// `limits`, with what it inherits.
+    pub limits: Limits,
+    /// `satisfy`
+    pub satisfy: Satisfy,
 }
 
 /// `timeouts = { … }` of a route.

@@ -29,8 +29,11 @@ pub struct View {
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
     pub headers: HeaderMap,
-    /// The client's end.
+    /// The client's end: what a proxy in front says where that is believed (`real_ip`), with
+    /// port 0 where it names none; else the connection's.
     pub client: SocketAddr,
+    /// The connection's other end: the client's, or that of a proxy in front.
+    pub peer: SocketAddr,
     /// The proxy's end.
     pub local: SocketAddr,
     /// Variables that hooks set.
@@ -39,6 +42,11 @@ pub struct View {
     pub route: Arc<str>,
     /// The site's first name once it is known; empty before.
     pub site: Arc<str>,
+    /// What the rates said, in nginx's words (`PASSED`, `DELAYED`, `REJECTED` …); empty where
+    /// none counted it.
+    pub limit_req_status: &'static str,
+    /// The same of the numbers of what is open.
+    pub limit_conn_status: &'static str,
     /// Resolves nginx's variable names.
     pub builtins: &'static dyn Builtins,
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{AccessLog, LogFacts, Metrics};
 use crate::body::Meter;
 use crate::hook::{Plugin, ResponseView, Summary, View};
+use crate::limit::Slot;
 use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
@@ -37,6 +38,8 @@ pub struct Record {
     pub after: Option<After>,
     /// Keeps the client's connection from counting as idle.
     pub busy: Option<Busy>,
+    /// Its places among what is open at once; free when this is dropped.
+    pub slots: Vec<Slot>,
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
@@ -67,6 +70,7 @@ impl Record {
             log: None,
             after: None,
             busy: None,
+            slots: Vec::new(),
             started: Instant::now(),
             metrics,
             finished: false,

@@ -25,6 +25,9 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// Whether and how the client wants to leave HTTP.
     pub(super) upgrade: Upgrade,
+    /// The most bytes that its body may have; none for no limit. Set by the limit phase, which
+    /// has judged what the head declares.
+    pub(super) max_body: Option<u64>,
     /// Where it goes: set by the route phase.
     pub(super) target: Option<Target>,
     /// What will be logged; taken by whatever outlives the exchange.

@@ -2,7 +2,7 @@
 //! after it.
 //!
 //! nginx's words for the phases: POST_READ (receive), SERVER_REWRITE and FIND_CONFIG
-//! (route), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
+//! (route), PREACCESS (limit), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
 //! upstream request (forward), header filters (response_headers), body filters (deliver),
 //! LOG (the record that `deliver` hands on).
 
@@ -13,7 +13,9 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod limit;
 mod path;
+mod real_ip;
 mod receive;
 mod request_headers;
 mod respond;
@@ -80,6 +82,8 @@ async fn run(exchange: &mut Exchange, body: Incoming) -> Result<Response<Body>, 
     receive::check(exchange)?;
     // Everything below depends on the route.
     route::find(exchange).await?;
+    // Before plugins are asked for access: what is too much costs no more than this.
+    limit::check(exchange).await?;
     // Before headers are mapped: what an authorizer sets can be used there.
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::exchange::Exchange;
 use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
-use super::{Connection, headers, path};
+use super::{Connection, headers, path, real_ip};
 use crate::error::{Error, Kind};
 use crate::hook::View;
 use crate::observe::{LogFacts, Record};
@@ -22,6 +22,12 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
     let (head, body) = request.into_parts();
     let snapshot = connection.proxy.snapshot.load_full();
     let authority = authority(&head.uri, &head.headers);
+    let peer = canonical(connection.client);
+    // Before anything reads it: limits, access lists, logs and plugins see the real one.
+    let client = match &snapshot.real_ip {
+        Some(config) => real_ip::client(config, peer, &head.headers),
+        None => peer,
+    };
     let view = View {
         serial: next_serial(),
         method: head.method,
@@ -33,11 +39,14 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         scheme: connection.scheme,
         is_websocket: false,
         headers: head.headers,
-        client: canonical(connection.client),
+        client,
+        peer,
         local: canonical(connection.local),
         variables: Vec::new(),
         route: Arc::default(),
         site: Arc::default(),
+        limit_req_status: "",
+        limit_conn_status: "",
         builtins: &Nginx,
     };
     let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
@@ -50,6 +59,7 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         extensions: head.extensions,
         uri: head.uri,
         upgrade: Upgrade::None,
+        max_body: None,
         target: None,
         record: Some(record),
     };

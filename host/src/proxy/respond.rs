@@ -16,6 +16,9 @@ fn status_of(kind: Kind) -> StatusCode {
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        // The route's limits say which.
+        Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
         Kind::NoRoute => StatusCode::NOT_FOUND,
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer | Kind::Connect | Kind::Closed | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Plugin, chain_of};
+use crate::limit::{Limits, Zone, Zones};
 use crate::observe::AccessLog;
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
@@ -15,16 +16,29 @@ use crate::upstream::Upstream;
 /// How long a client may take no bytes of an answer. nginx: `send_timeout`.
 const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Make a configuration ready. Nothing that runs is touched.
+/// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
+/// what is counted by those that stay the same goes on.
 ///
 /// # Errors
 /// Every plugin that is refused, or the access log that cannot be opened.
-pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapshot, StartError> {
+pub(super) fn snapshot(
+    config: &Config,
+    runtime: &Arc<Runtime>,
+    before: Option<&Zones>,
+) -> Result<Snapshot, StartError> {
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
     let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
+    let zones: Zones = config
+        .zones
+        .iter()
+        .map(|zone| {
+            let before = before.and_then(|zones| zones.get(&zone.name));
+            (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
+        })
+        .collect();
     let route = |route: &config::Route| {
         Some(Arc::new(Route {
             name: Arc::clone(&route.name),
@@ -34,6 +48,8 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
+            limits: Limits::new(&route.limits, &zones),
+            satisfy: route.satisfy,
         }))
     };
     let routes: HashMap<Arc<str>, Arc<Route>> =
@@ -43,11 +59,15 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        real_ip: config.real_ip.clone(),
+        zones,
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
             max_head: config.server.max_head,
             send_timeout: SEND_TIMEOUT,
+            max_connections: config.server.max_connections,
+            max_client_connections: config.server.max_client_connections,
         },
     })
 }

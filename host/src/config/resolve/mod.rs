@@ -1,7 +1,9 @@
 //! The second pass: from tables to the resolved types. Every part reports what it finds
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
+mod access;
 mod headers;
+mod limits;
 mod maps;
 mod plugin;
 mod route;
@@ -15,7 +17,7 @@ use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
 use super::suggest;
-use super::types::{Config, Route};
+use super::types::{Config, Route, Zone};
 use super::variables::Variables;
 use plugin::Plugins;
 use stock::RouterTable;
@@ -27,6 +29,7 @@ struct Build<'a> {
     plugins: Plugins,
     maps: Vec<maps::Map<'a>>,
     variables: Variables,
+    zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
 }
@@ -40,11 +43,13 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
     let listeners = server::listeners(root);
+    let zones = limits::zones(root, &variables);
     let mut build = Build {
         upstreams: Upstreams::read(root),
         plugins,
         maps,
         variables,
+        zones,
         router: RouterTable::default(),
         routes: Vec::new(),
     };
@@ -54,6 +59,8 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         server: server::settings(root),
         access_log: server::access_log(root),
         admin: server::admin(root),
+        real_ip: access::real_ip(root),
+        zones: build.zones,
         listeners,
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,

@@ -13,7 +13,7 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 4] = ["router", "header-map", "origin-check", "auth-basic"];
+pub(super) const STOCK: [&str; 6] = ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic"];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -93,6 +93,8 @@ impl Plugins {
         let stock = name.strip_prefix("stock:").unwrap_or(name);
         let keys = match stock {
             "origin-check" => "the key `origins` asks for it",
+            "cors" => "the key `cors` asks for it",
+            "access-list" => "the key `access` asks for it",
             "auth-basic" => "the key `auth_basic` asks for it",
             "header-map" => "it is in every chain that needs it",
             "router" => "`routers` asks for it",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, note, stock};
+use super::{Build, access, limits, note, stock};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -39,6 +39,8 @@ pub(super) fn route<'a>(
         timeouts: timeouts(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
+        limits: limits::limits(table, build),
+        satisfy: access::satisfy(table),
     })
 }
 
@@ -74,6 +76,9 @@ fn chain<'a>(table: &Reader<'a>, site: &Inherited<'a>, build: &mut Build<'a>) ->
     let rules = Rules::read(table, &build.variables).under(&site.rules);
     let stock = [
         ("origin-check", stock::origin_check(table)),
+        ("cors", access::cors(table)),
+        // nginx asks its modules in this order.
+        ("access-list", access::access_list(table)),
         ("auth-basic", stock::auth_basic(table)),
         ("header-map", rules.generate(table, &build.maps)),
     ];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, note, route, stock};
+use super::{Build, access, limits, note, route, stock};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -60,6 +60,9 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> Sit
     // What no route inherits is checked all the same.
     stock::origin_check(table);
     stock::auth_basic(table);
+    access::access_list(table);
+    access::cors(table);
+    limits::limits(table, build);
     if let Some(wanted) = table.placed(&k::UPSTREAM) {
         build.upstreams.find(table, &wanted);
     }

@@ -40,7 +40,7 @@ pub(super) fn origin_check(table: &Reader<'_>) -> Option<Generated> {
 }
 
 /// The plugin judges the rest.
-fn check_origin(table: &Reader<'_>, origin: &Text<'_>) {
+pub(super) fn check_origin(table: &Reader<'_>, origin: &Text<'_>) {
     match pattern::marked_regex(origin.text) {
         Some(Err(fault)) => note(table.cx, origin.at, &origin.path, fault),
         Some(Ok(_)) => {}
