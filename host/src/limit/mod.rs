@@ -4,6 +4,7 @@
 //! counted is shared by all workers and outlives a reload. nginx: `limit_req`, `limit_conn`.
 
 mod bucket;
+mod clients;
 mod lru;
 mod open;
 mod rate;
@@ -13,6 +14,7 @@ mod zone;
 use std::sync::LazyLock;
 use std::time::Instant;
 
+pub use clients::Clients;
 pub use open::{Caps, Class, Slot};
 pub use rules::{Full, Limits, OpenRule, RateRule, Rated, Refusal};
 pub use zone::{Zone, Zones};

@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 
 use crate::body::Body;
 use crate::error::Stop;
+use crate::limit::Clients;
 use crate::observe::Metrics;
 use crate::pace::Pace;
 use crate::snapshot::Snapshot;
@@ -48,6 +49,8 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// The tunnels that are open.
     pub tunnels: Arc<Registry>,
+    /// The open connections of each client, where they are limited.
+    pub clients: Arc<Clients>,
 }
 
 /// One client connection, as its requests see it.

@@ -1,7 +1,7 @@
 //! Answers that the proxy gives itself: the one table from error to status.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::exchange::Exchange;
@@ -44,6 +44,10 @@ fn from_error(exchange: &mut Exchange, error: &Error) -> Response<Body> {
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if error.kind == Kind::BodyTooLarge {
+        // As nginx: what the client sends next would be the body that nobody reads.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if error.kind == Kind::HandshakeVersion {
         // RFC 6455 §4.4: say which version is spoken.
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -81,6 +81,7 @@ impl Server {
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics: Arc::new(Metrics::default()),
             tunnels: Arc::new(Registry::default()),
+            clients: Arc::default(),
         });
         let (alive, all_gone) = mpsc::channel();
         let workers = (0..config.server.workers)

@@ -36,7 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("admin", &["listener", "plugin", "proxy", "server"]),
     ("snapshot", &["hook", "limit", "upstream"]),
-    ("listener", &["downstream", "proxy"]),
+    ("listener", &["downstream", "limit", "proxy", "snapshot"]),
     ("downstream", &["listener", "pace", "proxy", "snapshot", "stream", "tunnel"]),
     ("proxy", &["body", "hook", "limit", "pace", "snapshot", "tunnel", "upstream"]),
     ("limit", &["hook"]),
