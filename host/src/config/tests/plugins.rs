@@ -13,7 +13,7 @@ fn chains_are_stock_plugins_then_the_sites_then_the_routes() {
     assert_eq!(names(1), ["origin-check", "header-map", "mine"]);
     assert_eq!(names(2), ["origin-check", "auth-basic", "header-map", "mine"]);
     assert_eq!(names(3), Vec::<&str>::new());
-    assert_eq!(names(4), ["header-map"]);
+    assert_eq!(names(4), ["cors", "access-list", "header-map"]);
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn equal_plugins_are_one() {
     assert_eq!(config.routes[1].plugins[2], first[3]);
     // The router `mine` is the plugin `mine` of the chains.
     assert_eq!(config.routers[0], first[3]);
-    assert_eq!(config.plugins.len(), 9);
+    assert_eq!(config.plugins.len(), 11);
 }
 
 #[test]

@@ -85,6 +85,48 @@ fn routes_inherit_from_their_site() {
 }
 
 #[test]
+fn limits_are_nginxs_where_nothing_is_said() {
+    let config = valid("minimal.toml");
+    let limits = &config.routes[0].limits;
+    let refusal = Refusal { status: 503, dry_run: false, level: Level::Error };
+    assert_eq!(
+        *limits,
+        Limits {
+            max_body: Some(1 << 20),
+            rates: vec![],
+            rate_refusal: refusal.clone(),
+            open: vec![],
+            open_refusal: refusal
+        }
+    );
+    assert_eq!((config.real_ip, config.zones.len(), config.routes[0].satisfy), (None, 0, Satisfy::First));
+    assert_eq!((config.server.max_connections, config.server.max_client_connections), (None, None));
+}
+
+#[test]
+fn limits_are_read_and_inherited_key_by_key() {
+    let config = valid("every_key.toml");
+    let zone = |name: &str, key: &str, rate, size| Zone { name: name.into(), key: key.into(), rate, size };
+    assert_eq!(
+        config.zones,
+        [zone("per_client", "$remote_addr", Some(10_000), 1 << 20), zone("whole", "all", None, 10 << 20)]
+    );
+    let (site, route) = (&config.routes[3].limits, &config.routes[4].limits);
+    assert_eq!((site.max_body, route.max_body), (Some(10 << 20), None));
+    assert_eq!(site.rates, [RateLimit { zone: "per_client".into(), burst: 0, delay: Some(0) }]);
+    assert_eq!(route.rates, [RateLimit { zone: "per_client".into(), burst: 20, delay: Some(5) }]);
+    assert_eq!(route.rate_refusal, Refusal { status: 429, dry_run: true, level: Level::Warn });
+    assert_eq!(route.open_refusal, Refusal { status: 429, dry_run: false, level: Level::Info });
+    assert_eq!(site.open, route.open);
+    let per_client = OpenLimit { zone: "per_client".into(), total: Some(20), requests: Some(10), tunnels: Some(15) };
+    assert_eq!(site.open[0], per_client);
+    assert_eq!((config.server.max_connections, config.server.max_client_connections), (Some(10_000), Some(100)));
+    let real_ip = config.real_ip.unwrap();
+    assert_eq!((real_ip.trusted.len(), real_ip.header.as_str(), real_ip.recursive), (3, "x-forwarded-for", true));
+    assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::First, Satisfy::Any]);
+}
+
+#[test]
 fn peer_names_are_resolved_ipv4_first() {
     let config = valid("every_key.toml");
     let peer = &config.upstreams[2].peers[0];
