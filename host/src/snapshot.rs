@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{RealIp, Satisfy, Timeouts};
-use crate::hook::{Chain, Chains};
+use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
 use crate::observe::AccessLog;
 use crate::upstream::Upstream;
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams by name.
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Variables made of others.
+    pub maps: Arc<Maps>,
     /// Where the access log goes.
     pub access_log: Option<Arc<AccessLog>>,
     /// What is counted by, by name: what a reload takes over.

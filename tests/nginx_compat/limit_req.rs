@@ -8,6 +8,7 @@ use tidegate_tests::{Backend, Proxy, Subject, both, wait_for};
 both!(
     burst_and_status,
     keys,
+    a_key_by_map,
     several_zones,
     a_burst_waits,
     some_of_a_burst_do_not_wait,
@@ -18,7 +19,9 @@ both!(
 
 const ZONES: &str = "limit_req_zone $arg_k zone=slow:1m rate=1r/m;
     limit_req_zone $arg_l zone=other:1m rate=1r/m;
-    limit_req_zone $server_port zone=all:1m rate=2r/s;";
+    limit_req_zone $server_port zone=all:1m rate=2r/s;
+    map $arg_vip $counted { default $remote_addr; yes ''; }
+    limit_req_zone $counted zone=mapped:1m rate=1r/m;";
 
 const TIDEGATE_ZONES: &str = "
     [limits.slow]
@@ -31,6 +34,13 @@ const TIDEGATE_ZONES: &str = "
     [limits.all]
     key = \"$server_port\"
     rate = \"2/s\"
+    [maps.counted]
+    from = \"$arg_vip\"
+    default = \"$remote_addr\"
+    values = { yes = \"\" }
+    [limits.mapped]
+    key = \"$counted\"
+    rate = \"1/m\"
 ";
 
 /// The zones above, `nginx` in the server and `limits` on the site; the backend sees the
@@ -92,6 +102,14 @@ fn keys(subject: Subject) {
     let found = statuses(&proxy, &["/?k=1", "/?k=1", "/?k=2", "/?k=2", "/", "/", "/?k=", "/?k="]);
     assert_eq!(found, [200, 503, 200, 503, 200, 200, 200, 200]);
     assert_eq!(told(&backend), ["PASSED", "PASSED", "-", "-", "-", "-"]);
+}
+
+/// The usual way to except some: a map that makes their key empty.
+fn a_key_by_map(subject: Subject) {
+    let backend = Backend::named("hello");
+    let proxy = limited(subject, &backend, "limit_req zone=mapped;", "{ rate = [\"mapped\"] }");
+    let found = statuses(&proxy, &["/", "/", "/?vip=yes", "/?vip=yes", "/?vip=no"]);
+    assert_eq!(found, [200, 503, 200, 200, 503]);
 }
 
 fn several_zones(subject: Subject) {

@@ -12,7 +12,7 @@ mod limits;
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 
 use super::secret::Secret;
-use crate::hook::{HookSet, OnFailure};
+use crate::hook::{HookSet, Maps, OnFailure};
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Every route of every site; sites refer to them by index.
     pub routes: Vec<Route>,
+    /// `[maps.*]`
+    pub maps: Arc<Maps>,
 }
 
 /// `[server]`: what concerns the process.

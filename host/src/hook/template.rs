@@ -55,30 +55,33 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            literal.push_str(before);
-            if let Some(tail) = after.strip_prefix('$') {
-                literal.push('$');
-                rest = tail;
-                continue;
+        scan(text, |piece| match piece {
+            Piece::Text(text) => literal.push_str(text),
+            Piece::Variable(name) => {
+                if !literal.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut literal).into()));
+                }
+                parts.push(Part::Variable(name.into()));
             }
-            let (name, tail) = name(after).map_err(|(message, hint)| TemplateError {
-                at: text.len() - after.len() - 1,
-                message: message.to_owned(),
-                hint,
-            })?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal).into()));
-            }
-            parts.push(Part::Variable(name.into()));
-            rest = tail;
-        }
-        literal.push_str(rest);
+        })?;
         if !literal.is_empty() {
             parts.push(Part::Text(literal.into()));
         }
         Ok(Self { parts: parts.into() })
+    }
+
+    /// The names of the variables of a text, without taking it apart for good.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn names(text: &str) -> Result<Vec<&str>, TemplateError> {
+        let mut names = Vec::new();
+        scan(text, |piece| {
+            if let Piece::Variable(name) = piece {
+                names.push(name);
+            }
+        })?;
+        Ok(names)
     }
 
     /// The names of its variables, without `$`, in order; one that stands twice comes twice.
@@ -141,6 +144,26 @@ pub enum Piece<'a> {
     Text(&'a str),
     /// A variable's name, without `$`.
     Variable(&'a str),
+}
+
+/// Meet the pieces of a text in order; a text may come in several.
+fn scan<'t>(text: &'t str, mut meet: impl FnMut(Piece<'t>)) -> Result<(), TemplateError> {
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        meet(Piece::Text(before));
+        if let Some(tail) = after.strip_prefix('$') {
+            meet(Piece::Text("$"));
+            rest = tail;
+            continue;
+        }
+        let at = text.len() - after.len() - 1;
+        let (name, tail) =
+            name(after).map_err(|(message, hint)| TemplateError { at, message: message.to_owned(), hint })?;
+        meet(Piece::Variable(name));
+        rest = tail;
+    }
+    meet(Piece::Text(rest));
+    Ok(())
 }
 
 const NO_NAME: (&str, &str) = ("has a `$` without a variable's name", "a dollar sign is `$$`");

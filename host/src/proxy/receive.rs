@@ -13,7 +13,7 @@ use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
 use super::{Connection, headers, path, real_ip};
 use crate::error::{Error, Kind};
-use crate::hook::View;
+use crate::hook::{Kept, View};
 use crate::observe::{LogFacts, Record};
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
@@ -47,6 +47,8 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         site: Arc::default(),
         limit_req_status: "",
         limit_conn_status: "",
+        maps: Arc::clone(&snapshot.maps),
+        kept: Kept::default(),
         builtins: &Nginx,
     };
     let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));

@@ -58,6 +58,7 @@ pub(super) fn snapshot(
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        maps: Arc::clone(&config.maps),
         access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
         real_ip: config.real_ip.clone(),
         zones,

@@ -80,7 +80,7 @@ fn chain<'a>(table: &Reader<'a>, site: &Inherited<'a>, build: &mut Build<'a>) ->
         // nginx asks its modules in this order.
         ("access-list", access::access_list(table)),
         ("auth-basic", stock::auth_basic(table)),
-        ("header-map", rules.generate(table, &build.maps)),
+        ("header-map", rules.generate(table)),
     ];
     let mut chain = Vec::new();
     for (name, made) in stock {

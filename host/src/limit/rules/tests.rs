@@ -32,6 +32,8 @@ fn view(variables: &[(&str, &str)]) -> View {
         variables: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         route: "".into(),
         site: "".into(),
+        maps: Arc::default(),
+        kept: Default::default(),
         limit_req_status: "",
         limit_conn_status: "",
         builtins: &NoBuiltins,
