@@ -154,6 +154,8 @@ fn view() -> Arc<View> {
         variables: Vec::new(),
         route: "".into(),
         site: "".into(),
+        maps: std::sync::Arc::default(),
+        kept: tidegate::hook::Kept::default(),
         builtins: &Variables,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Timeouts;
-use crate::hook::{Chain, Chains};
+use crate::hook::{Chain, Chains, Maps};
 use crate::observe::AccessLog;
 use crate::upstream::Upstream;
 
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams by name.
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Variables made of others.
+    pub maps: Arc<Maps>,
     /// Where the access log goes.
     pub access_log: Option<Arc<AccessLog>>,
     /// What listeners need to read requests.

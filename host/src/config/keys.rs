@@ -132,7 +132,11 @@ keys! {
         "The variable's value where nothing matches, with variables in it.";
     MAP_VALUES = "values" in [Map]: TextMap, Other("`{}`"), "",
         "Value looked up = the variable's value; `~re` and `~*re` are regular expressions, the second without regard \
-         to case.";
+         to case, and their captures (`$1`, `$name`) can be used in the value.";
+    MAP_HOSTNAMES = "hostnames" in [Map]: Flag, B(false), "hostnames",
+        "Whether values looked up are host names, and entries may be `*.x`, `x.*` or `.x` (the name and all below it).";
+    MAP_VOLATILE = "volatile" in [Map]: Flag, B(false), "volatile",
+        "Whether the value is worked out at each use, and not once a request.";
 
     NAMES = "names" in [Site]: Texts, Other("`[]`"), "server_name",
         "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order, and \

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::Secret;
-use crate::hook::{HookSet, OnFailure};
+use crate::hook::{HookSet, Maps, OnFailure};
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Every route of every site; sites refer to them by index.
     pub routes: Vec<Route>,
+    /// `[maps.*]`
+    pub maps: Arc<Maps>,
 }
 
 /// `[server]`: what concerns the process.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::maps::{Kept, Maps};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
@@ -39,6 +40,10 @@ pub struct View {
     pub route: Arc<str>,
     /// The site's first name once it is known; empty before.
     pub site: Arc<str>,
+    /// The configuration's maps.
+    pub maps: Arc<Maps>,
+    /// Their values, as far as the request has asked for them.
+    pub kept: Kept,
     /// Resolves nginx's variable names.
     pub builtins: &'static dyn Builtins,
 }
@@ -52,10 +57,14 @@ pub trait Builtins: Send + Sync + std::fmt::Debug {
 }
 
 impl View {
-    /// The variable `name` (without `$`): one that a hook set, or a built-in one.
+    /// The variable `name` (without `$`): a built-in one, a map, or one that a hook set.
     /// Appends its value to `out`; false where there is none.
     pub fn variable(&self, name: &str, out: &mut Vec<u8>) -> bool {
         if self.builtins.resolve(self, name, out) {
+            return true;
+        }
+        if let Some(number) = self.maps.find(name) {
+            self.maps.put_kept(number, self, &self.kept, out);
             return true;
         }
         match self.variables.iter().find(|(n, _)| n == name) {

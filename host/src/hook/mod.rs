@@ -6,9 +6,13 @@
 
 mod chain;
 mod exchange;
+mod maps;
+mod template;
 
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Builtins, ResponseView, Summary, View};
+pub use maps::{Kept, Map, Maps, Twice};
+pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;
 use std::pin::Pin;

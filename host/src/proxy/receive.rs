@@ -13,7 +13,7 @@ use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
 use super::{Connection, headers, path};
 use crate::error::{Error, Kind};
-use crate::hook::View;
+use crate::hook::{Kept, View};
 use crate::observe::{LogFacts, Record};
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
@@ -38,6 +38,8 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         variables: Vec::new(),
         route: Arc::default(),
         site: Arc::default(),
+        maps: Arc::clone(&snapshot.maps),
+        kept: Kept::default(),
         builtins: &Nginx,
     };
     let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));

@@ -147,6 +147,7 @@ mod tests {
     use http::{HeaderValue, Method};
 
     use super::*;
+    use crate::hook::Kept;
 
     fn view() -> View {
         let mut headers = HeaderMap::new();
@@ -176,6 +177,8 @@ mod tests {
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),
             site: Arc::from("s"),
+            maps: Arc::default(),
+            kept: Kept::default(),
             builtins: &Nginx,
         }
     }

@@ -42,6 +42,7 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        maps: Arc::clone(&config.maps),
         access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,

@@ -1,8 +1,7 @@
 //! What upstreams and clients see: the stock plugin behind `set_headers` and its
-//! relatives, `default_headers` and `[maps]`. README.md has the keys and how they
+//! relatives, and `default_headers`. README.md has the keys and how they
 //! compare with nginx.
 
-mod maps;
 pub mod policy;
 mod template;
 

@@ -1,13 +1,9 @@
 //! Which headers are set, appended and removed: pure logic.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 use tidegate_plugin::{ConfigError, Edit, EditOperation};
 
-pub use crate::maps::MapConfig;
-use crate::maps::{self, Maps};
-use crate::template::{Source, Template};
+use crate::template::Template;
 
 /// The configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -19,9 +15,6 @@ pub struct Config {
     /// For the client; `defaults` means nothing here.
     #[serde(default)]
     pub response: HeadConfig,
-    /// Variables of our own.
-    #[serde(default)]
-    pub maps: Vec<MapConfig>,
 }
 
 /// The changes of one head.
@@ -71,7 +64,6 @@ const OWNED_BY_HOST: [&str; 12] = [
 pub struct Policy {
     request: Vec<Change>,
     response: Vec<Change>,
-    maps: Maps,
 }
 
 /// One change of a head.
@@ -88,42 +80,35 @@ impl Policy {
     /// # Errors
     /// The first key that is wrong.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let names = maps::names(&config.maps)?;
-        let maps = Maps::new(&config.maps, &names)?;
         if config.response.defaults {
             return Err(ConfigError::new("/response/defaults", "only a request has default headers"));
         }
-        Ok(Self {
-            request: changes(&config.request, "/request", &names)?,
-            response: changes(&config.response, "/response", &names)?,
-            maps,
-        })
+        Ok(Self { request: changes(&config.request, "/request")?, response: changes(&config.response, "/response")? })
     }
 
     /// The edits of the request's headers; `variable` knows what the host knows.
     pub fn request_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
-        self.edits(&self.request, &variable)
+        edits(&self.request, &variable)
     }
 
     /// The edits of the response's headers.
     pub fn response_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
-        self.edits(&self.response, &variable)
+        edits(&self.response, &variable)
     }
+}
 
-    fn edits(&self, changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
-        let source = Source { variable, maps: &self.maps };
-        let mut edits = Vec::with_capacity(changes.len());
-        for change in changes {
-            let value = sound(change.value.value(&source, &|_| String::new()));
-            let operation = match change.operation {
-                EditOperation::Append if value.is_empty() => continue,
-                EditOperation::Set if value.is_empty() => EditOperation::Remove,
-                operation => operation,
-            };
-            edits.push(Edit { operation, name: change.name.to_string(), value });
-        }
-        edits
+fn edits(changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
+    let mut edits = Vec::with_capacity(changes.len());
+    for change in changes {
+        let value = sound(change.value.value(variable));
+        let operation = match change.operation {
+            EditOperation::Append if value.is_empty() => continue,
+            EditOperation::Set if value.is_empty() => EditOperation::Remove,
+            operation => operation,
+        };
+        edits.push(Edit { operation, name: change.name.to_string(), value });
     }
+    edits
 }
 
 /// The bytes of a value. A variable may hold what no header may (`$uri` is decoded), and
@@ -140,12 +125,12 @@ fn sound(value: String) -> Vec<u8> {
 
 /// The changes of a head in the order in which they are made: removals first, so that
 /// what is set or appended under the same name stays.
-fn changes(config: &HeadConfig, pointer: &str, maps: &HashMap<&str, usize>) -> Result<Vec<Change>, ConfigError> {
+fn changes(config: &HeadConfig, pointer: &str) -> Result<Vec<Change>, ConfigError> {
     let mut changes = Vec::new();
     let mut add = |operation, name: &str, value: &str| -> Result<(), (usize, String)> {
         check_name(name).map_err(|what| (0, what))?;
         check_value(value).map_err(|what| (1, what))?;
-        let value = Template::parse(value, |name| maps::kind(maps, name)).map_err(|what| (1, what))?;
+        let value = Template::parse(value).map_err(|what| (1, what))?;
         changes.push(Change { operation, name: name.to_ascii_lowercase().into(), value });
         Ok(())
     };

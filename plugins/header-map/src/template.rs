@@ -1,7 +1,5 @@
 //! Text with variables: `$name`, `${name}`, and `$$` for a dollar sign.
 
-use crate::maps::Maps;
-
 /// A text with variables, taken apart once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -10,28 +8,16 @@ pub(crate) struct Template {
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
+enum Part {
     /// As it stands.
     Text(Box<str>),
     /// A variable that the host knows.
     Variable(Box<str>),
-    /// A map of ours: its number.
-    Map(usize),
-    /// A group of the pattern that chose a map's value, by number or name.
-    Group(Box<str>),
-}
-
-/// Where the values of variables come from.
-pub(crate) struct Source<'s> {
-    /// What the host knows.
-    pub(crate) variable: &'s dyn Fn(&str) -> Option<String>,
-    /// The maps.
-    pub(crate) maps: &'s Maps,
 }
 
 impl Template {
-    /// Take a text apart. `kind` says which sort of variable a name is.
-    pub(crate) fn parse(text: &str, kind: impl Fn(&str) -> Part) -> Result<Self, String> {
+    /// Take a text apart.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -48,7 +34,7 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal).into()));
             }
-            parts.push(kind(name));
+            parts.push(Part::Variable(name.into()));
             rest = tail;
         }
         literal.push_str(rest);
@@ -58,18 +44,11 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// Its pieces.
-    pub(crate) fn parts(&self) -> &[Part] {
-        &self.parts
-    }
-
-    /// Its value; a variable without one is empty. `group` gives those of a pattern.
-    pub(crate) fn value(&self, source: &Source<'_>, group: &dyn Fn(&str) -> String) -> String {
+    /// Its value; a variable without one is empty. `variable` is what the host knows.
+    pub(crate) fn value(&self, variable: &dyn Fn(&str) -> Option<String>) -> String {
         let piece = |part: &Part| match part {
             Part::Text(text) => text.to_string(),
-            Part::Variable(name) => (source.variable)(name).unwrap_or_default(),
-            Part::Map(number) => source.maps.value(*number, source),
-            Part::Group(name) => group(name),
+            Part::Variable(name) => variable(name).unwrap_or_default(),
         };
         match self.parts.as_slice() {
             [] => String::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map as Object, Value as Json, json};
 
-use super::maps::{self, Map};
+use super::maps;
 use super::note;
 use super::plugin::Generated;
 use crate::config::key::Key;
@@ -80,7 +80,7 @@ impl<'a> Rules<'a> {
     }
 
     /// What header-map is told for this route; none where it has nothing to do.
-    pub(super) fn generate(&self, route: &Reader<'a>, maps: &[Map<'a>]) -> Option<Generated> {
+    pub(super) fn generate(&self, route: &Reader<'a>) -> Option<Generated> {
         let defaults = route.flag(&k::DEFAULT_HEADERS);
         let mut hooks = HookSet::default();
         if defaults || !self.request.is_empty() {
@@ -95,13 +95,9 @@ impl<'a> Rules<'a> {
         request.insert("defaults".into(), defaults.into());
         request.extend(direction(route, &self.request, "/request", &mut spots));
         let response = direction(route, &self.response, "/response", &mut spots);
-        let templates = self.request.iter().chain(&self.response).map(|r| r.value.text);
-        let read = templates.flat_map(|t| pattern::variables(t).unwrap_or_default());
-        let used = maps::reachable(maps, read);
         let mut config = Object::new();
         config.insert("request".into(), Json::Object(request));
         config.insert("response".into(), Json::Object(response));
-        config.insert("maps".into(), maps::json(maps, &used, &mut spots));
         Some(Generated { config, spots, at: route.at, path: route.path.clone(), hooks: Some(hooks) })
     }
 }

@@ -10,6 +10,8 @@ mod site;
 mod stock;
 mod upstream;
 
+use std::sync::Arc;
+
 use super::context::Context;
 use super::keys as k;
 use super::pattern::{self, Fault, Match};
@@ -37,6 +39,9 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let maps = maps::read(root);
     let mut defined = captures(root);
     defined.extend(maps.iter().map(|m| m.name.to_owned()));
+    if !defined.iter().any(|name| name == maps::CONNECTION_UPGRADE) {
+        defined.push(maps::CONNECTION_UPGRADE.to_owned());
+    }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
     let listeners = server::listeners(root);
@@ -60,6 +65,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         routers,
         sites,
         routes: build.routes,
+        maps: Arc::new(maps::compile(&build.maps)),
     }
 }
 

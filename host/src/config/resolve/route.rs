@@ -75,7 +75,7 @@ fn chain<'a>(table: &Reader<'a>, site: &Inherited<'a>, build: &mut Build<'a>) ->
     let stock = [
         ("origin-check", stock::origin_check(table)),
         ("auth-basic", stock::auth_basic(table)),
-        ("header-map", rules.generate(table, &build.maps)),
+        ("header-map", rules.generate(table)),
     ];
     let mut chain = Vec::new();
     for (name, made) in stock {

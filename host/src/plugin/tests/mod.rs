@@ -75,6 +75,8 @@ fn view() -> Arc<View> {
         variables: vec![("user".into(), "ann".into())],
         route: "".into(),
         site: "".into(),
+        maps: Arc::default(),
+        kept: hook::Kept::default(),
         builtins: &NoBuiltins,
     })
 }
