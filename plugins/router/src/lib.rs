@@ -47,6 +47,10 @@ impl Asked for Current {
         request::path_with_query()
     }
 
+    fn base_url(&self, host: Option<&str>, with_port: bool) -> String {
+        request::base_url(host, with_port)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         request::variable(name)
     }

@@ -10,8 +10,8 @@ pub use crate::respond::{RedirectConfig, RespondConfig};
 use crate::respond::{Respond, redirect};
 use crate::rewrite::{From, Rewrite};
 use crate::routes::{Found, Route, Routes};
-pub use crate::rules::{Flag, RuleConfig};
 use crate::rules::{Did, Rule};
+pub use crate::rules::{Flag, RuleConfig};
 pub use crate::state::Asked;
 use crate::state::State;
 
@@ -210,8 +210,7 @@ impl Policy {
 
     /// What becomes of a request.
     pub fn choose(&self, asked: &dyn Asked) -> Choice<'_> {
-        let (site, variables) =
-            if self.needs_host { self.names.find(&asked.host()) } else { (0, Variables::new()) };
+        let (site, variables) = if self.needs_host { self.names.find(&asked.host()) } else { (0, Variables::new()) };
         let Some(site) = self.sites.get(site) else { return no_route(None) };
         let own = site.route.as_deref();
         let mut state = State::new(asked, &site.name, variables);

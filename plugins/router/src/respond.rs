@@ -102,29 +102,11 @@ pub(crate) fn redirect(
     redirects: RedirectConfig,
 ) -> Reply {
     let location = if redirects.absolute && location.starts_with('/') {
-        format!("{}{location}", base(site, asked, redirects))
+        format!("{}{location}", asked.base_url(redirects.site_name.then_some(site), redirects.port))
     } else {
         location
     };
     Reply::new(status).header("location", for_header(location)).text(format!("{status} {}\n", reason(status)))
-}
-
-/// Scheme, host and port, as the client reached them.
-fn base(site: &str, asked: &dyn Asked, redirects: RedirectConfig) -> String {
-    let variable = |name: &str| asked.variable(name).unwrap_or_default();
-    let scheme = variable("scheme");
-    let mut host = if redirects.site_name { site.to_owned() } else { asked.host() };
-    if host.is_empty() {
-        host = variable("server_addr");
-        if host.contains(':') {
-            host = format!("[{host}]");
-        }
-    }
-    let port = if redirects.port { variable("server_port") } else { String::new() };
-    match (scheme.as_str(), port.as_str()) {
-        (_, "") | ("http", "80") | ("https", "443") => format!("{scheme}://{host}"),
-        _ => format!("{scheme}://{host}:{port}"),
-    }
 }
 
 fn is_redirect(status: u16) -> bool {

@@ -55,7 +55,10 @@ struct Level {
 enum Exact {
     Route(usize),
     /// No route has this path, but this one has it with a slash at the end.
-    AddSlash { path: Box<str>, route: usize },
+    AddSlash {
+        path: Box<str>,
+        route: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -179,10 +182,7 @@ impl Routes {
             let passes_on = self.routes.get(route).is_some_and(|route| !route.script.responds());
             let Some(without) = path.strip_suffix('/').filter(|rest| passes_on && !rest.is_empty()) else { continue };
             if level.prefixes.binary_search_by(|prefix| (*prefix.text).cmp(without)).is_err() {
-                level
-                    .exact
-                    .entry(without.into())
-                    .or_insert_with(|| Exact::AddSlash { path: path.clone(), route });
+                level.exact.entry(without.into()).or_insert_with(|| Exact::AddSlash { path: path.clone(), route });
             }
         }
         Ok(())

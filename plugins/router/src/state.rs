@@ -12,6 +12,8 @@ pub trait Asked {
     fn path(&self) -> String;
     /// nginx: `$request_uri`.
     fn target(&self) -> String;
+    /// What stands before a path in an absolute URL; `host` in place of the request's.
+    fn base_url(&self, host: Option<&str>, with_port: bool) -> String;
     /// Any variable by its name.
     fn variable(&self, name: &str) -> Option<String>;
 }

@@ -38,15 +38,12 @@ impl Asked for Asks<'_> {
         self.raw.expect("the raw target is not needed").to_owned()
     }
 
+    fn base_url(&self, host: Option<&str>, with_port: bool) -> String {
+        format!("http://{}{}", host.unwrap_or(self.host), if with_port { ":8080" } else { "" })
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
-        let value = match name {
-            "scheme" => "http",
-            "server_port" => "8080",
-            "server_addr" => "192.0.2.1",
-            "request_uri" => self.raw?,
-            _ => return None,
-        };
-        Some(value.to_owned())
+        (name == "request_uri").then(|| self.raw.map(str::to_owned))?
     }
 }
 
@@ -477,7 +474,8 @@ fn a_changed_path_is_told_to_the_host() {
     .unwrap();
     let request = testing::Request::get("/a%31");
     let target = testing::with(&request, || plugin.route()).unwrap().unwrap();
-    let expected = tidegate_plugin::Target::new("r").path_with_query("/b%20c1").variable("n", "1").variable("uri", "/b c1");
+    let expected =
+        tidegate_plugin::Target::new("r").path_with_query("/b%20c1").variable("n", "1").variable("uri", "/b c1");
     assert_eq!(target, expected);
 }
 
@@ -524,7 +522,11 @@ fn wrong_answers_and_rules_are_refused() {
         ("respond", serde_json::json!({"content_type": "a\nb"}), "/respond/content_type: `a\\nb` is not a type"),
         ("rewrites", serde_json::json!([{"match": "(", "to": "/"}]), "/rewrites/0/match: `(` is not a pattern"),
         ("rewrites", serde_json::json!([{"match": "a", "to": "b"}]), "/rewrites/0/to: `b` begins neither"),
-        ("rewrites", serde_json::json!([{"match": "a", "to": "/$1"}]), "/rewrites/0/to: `/$1`: the pattern has no group `1`"),
+        (
+            "rewrites",
+            serde_json::json!([{"match": "a", "to": "/$1"}]),
+            "/rewrites/0/to: `/$1`: the pattern has no group `1`",
+        ),
         ("rewrites", serde_json::json!([{"match": "a", "to": "/$"}]), "/rewrites/0/to: `/$`: a `$` begins"),
     ] {
         let message = refused(serde_json::json!({"sites": [{(key): value}]}));
