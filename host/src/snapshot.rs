@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::config::Timeouts;
 use crate::hook::{Chain, Chains, Maps};
 use crate::observe::AccessLog;
@@ -24,6 +26,8 @@ pub struct Snapshot {
     pub maps: Arc<Maps>,
     /// Where the access log goes.
     pub access_log: Option<Arc<AccessLog>>,
+    /// The `Server` header of every answer; none sends none.
+    pub server_header: Option<HeaderValue>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -47,10 +51,12 @@ pub struct Route {
     pub name: Arc<str>,
     /// The first name of its site.
     pub site: Arc<str>,
-    /// Where it leads.
+    /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
+    /// Headers of the upstream that are hidden by default and pass here.
+    pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

@@ -15,6 +15,8 @@ pub const HEADER_TIMEOUT: Duration = seconds(60);
 pub const KEEPALIVE_TIMEOUT: Duration = seconds(75);
 /// `server.max_head`, bytes: about nginx's `large_client_header_buffers 4 8k`, twice over.
 pub const MAX_HEAD: u64 = 64 << 10;
+/// `server.server_header`: nginx says `nginx/VERSION`.
+pub const SERVER_HEADER: &str = "tidegate";
 /// `log.level`.
 pub const LOG_LEVEL: &str = "info";
 /// `access_log.path`.
@@ -47,6 +49,8 @@ pub const MAP_DEFAULT: &str = "";
 pub const ROUTERS: &[&str] = &["router"];
 /// `sites.missing_origin`.
 pub const MISSING_ORIGIN: &str = "deny";
+/// `respond.content_type`: nginx's `default_type`.
+pub const CONTENT_TYPE: &str = "text/plain";
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.
@@ -78,3 +82,7 @@ pub const MOST_BACKLOG: u64 = 65_535;
 pub const MOST_KEEPALIVE: u64 = 65_536;
 /// The largest weight of a peer.
 pub const MOST_WEIGHT: u64 = 65_535;
+/// The least status of `respond`.
+pub const LEAST_STATUS: u64 = 200;
+/// The greatest status of `respond`.
+pub const MOST_STATUS: u64 = 599;

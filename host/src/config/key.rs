@@ -20,13 +20,15 @@ pub(super) enum Section {
     Map,
     Site,
     Route,
+    Rewrite,
+    Respond,
     Timeouts,
     AuthBasic,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -39,6 +41,8 @@ impl Section {
         Self::Map,
         Self::Site,
         Self::Route,
+        Self::Rewrite,
+        Self::Respond,
         Self::Timeouts,
         Self::AuthBasic,
     ];
@@ -58,6 +62,8 @@ impl Section {
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
             Self::Route => "[[sites.routes]]",
+            Self::Rewrite => "rewrites = [{ … }]",
+            Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::AuthBasic => "auth_basic = { … }",
         }
@@ -94,6 +100,8 @@ impl Section {
                  all its routes. nginx: `server`."
             }
             Self::Route => "What happens to requests for some paths. nginx: `location`.",
+            Self::Rewrite => "A rule for the path; rules are applied in order. nginx: `rewrite`.",
+            Self::Respond => "A redirect or a fixed answer. nginx: `return`.",
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
         }

@@ -13,6 +13,7 @@ pub const BUILTIN: &[&str] = &[
     "host",
     "https",
     "is_args",
+    "local_answer",
     "msec",
     "pid",
     "proxy_add_x_forwarded_for",

@@ -53,6 +53,7 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         uri: head.uri,
         upgrade: Upgrade::None,
         target: None,
+        answered: false,
         record: Some(record),
     };
     (exchange, body)

@@ -26,7 +26,17 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
         header_timeout: server.duration(&k::HEADER_TIMEOUT).unwrap_or(defaults::HEADER_TIMEOUT),
         keepalive_timeout: server.duration(&k::KEEPALIVE_TIMEOUT).unwrap_or(defaults::KEEPALIVE_TIMEOUT),
         max_head: server.size(&k::MAX_HEAD).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        server_header: server_header(&server),
     }
+}
+
+fn server_header(server: &Reader<'_>) -> Option<http::HeaderValue> {
+    let text = server.text(&k::SERVER_HEADER).filter(|text| *text != "off")?;
+    let value = http::HeaderValue::from_str(text).ok();
+    if let (None, Some(place)) = (&value, server.placed(&k::SERVER_HEADER)) {
+        server.cx.problem(place.at, &place.path, "a header's value has no line ends or control characters");
+    }
+    value
 }
 
 /// Where a program of this user keeps what it can make anew; none without a home. The XDG
