@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::config::{RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub zones: Zones,
     /// Who is believed about the client's address; none where nobody is.
     pub real_ip: Option<RealIp>,
+    /// The `Server` header of every answer; none sends none.
+    pub server_header: Option<HeaderValue>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -56,10 +60,12 @@ pub struct Route {
     pub name: Arc<str>,
     /// The first name of its site.
     pub site: Arc<str>,
-    /// Where it leads.
+    /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
+    /// Headers of the upstream that are hidden by default and pass here.
+    pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

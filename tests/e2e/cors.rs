@@ -117,6 +117,45 @@ fn errors_of_the_upstream_can_be_read_too() {
 }
 
 #[test]
+fn errors_of_the_proxy_can_be_read_too() {
+    let backend = Backend::named("hello");
+    let text = r#"
+        [limits.all]
+        key = "all"
+        rate = "1/m"
+        [[sites]]
+        upstream = "%backend%"
+        cors = { origins = ["https://app.example.com"] }
+        [[sites.routes]]
+        match = "/down"
+        upstream = "127.0.0.1:1"
+        [[sites.routes]]
+        match = "/private"
+        auth_basic = { realm = "in", users = "pam:{PLAIN}plum" }
+        [[sites.routes]]
+        match = "/denied"
+        access = ["deny all"]
+        [[sites.routes]]
+        match = "/limited"
+        limits = { rate = ["all"], rate_status = 429 }
+        [[sites.routes]]
+        match = "/small"
+        limits = { max_body = 1 }
+    "#;
+    let proxy = tidegate(text).var("backend", backend.address()).start();
+    let lines = format!("Origin: {ORIGIN}\r\n");
+    for (path, wanted) in
+        [("/down", 502), ("/private", 401), ("/denied", 403), ("/limited", 200), ("/limited", 429), ("/nowhere", 404)]
+    {
+        let head = ask(&proxy, "GET", path, &lines);
+        let allowed = head.get("access-control-allow-origin");
+        assert_eq!((head.status(), allowed, head.get("vary")), (wanted, Some(ORIGIN), Some("Origin")), "{path}");
+    }
+    let head = ask(&proxy, "POST", "/small", &format!("{lines}Content-Length: 2\r\n"));
+    assert_eq!((head.status(), head.get("access-control-allow-origin")), (413, Some(ORIGIN)));
+}
+
+#[test]
 fn websockets_are_left_alone() {
     let backend = Backend::ws_echo();
     let proxy = shared(&backend);

@@ -15,6 +15,8 @@ pub const HEADER_TIMEOUT: Duration = seconds(60);
 pub const KEEPALIVE_TIMEOUT: Duration = seconds(75);
 /// `server.max_head`, bytes: about nginx's `large_client_header_buffers 4 8k`, twice over.
 pub const MAX_HEAD: u64 = 64 << 10;
+/// `server.server_header`: nginx says `nginx/VERSION`.
+pub const SERVER_HEADER: &str = "tidegate";
 /// `log.level`.
 pub const LOG_LEVEL: &str = "info";
 /// `access_log.path`.
@@ -47,6 +49,8 @@ pub const MAP_DEFAULT: &str = "";
 pub const ROUTERS: &[&str] = &["router"];
 /// `sites.missing_origin`.
 pub const MISSING_ORIGIN: &str = "deny";
+/// `respond.content_type`: nginx's `default_type`.
+pub const CONTENT_TYPE: &str = "text/plain";
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.
@@ -99,3 +103,7 @@ pub const MOST_ZONE: u64 = 1 << 40;
 pub const MOST_BODY: u64 = i64::MAX as u64;
 /// The largest number of requests or connections in a limit.
 pub const MOST_REQUESTS: u64 = 1_000_000_000;
+/// The least status of `respond`.
+pub const LEAST_STATUS: u64 = 200;
+/// The greatest status of `respond`.
+pub const MOST_STATUS: u64 = 599;

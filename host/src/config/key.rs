@@ -20,6 +20,8 @@ pub(super) enum Section {
     Map,
     Site,
     Route,
+    Rewrite,
+    Respond,
     Timeouts,
     AuthBasic,
     RealIp,
@@ -32,7 +34,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -45,6 +47,8 @@ impl Section {
         Self::Map,
         Self::Site,
         Self::Route,
+        Self::Rewrite,
+        Self::Respond,
         Self::Timeouts,
         Self::AuthBasic,
         Self::RealIp,
@@ -70,6 +74,8 @@ impl Section {
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
             Self::Route => "[[sites.routes]]",
+            Self::Rewrite => "rewrites = [{ … }]",
+            Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::RealIp => "[real_ip]",
@@ -112,6 +118,8 @@ impl Section {
                  all its routes. nginx: `server`."
             }
             Self::Route => "What happens to requests for some paths. nginx: `location`.",
+            Self::Rewrite => "A rule for the path; rules are applied in order. nginx: `rewrite`.",
+            Self::Respond => "A redirect or a fixed answer. nginx: `return`.",
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::RealIp => {

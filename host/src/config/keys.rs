@@ -8,8 +8,8 @@ use super::key::Kind::{
     Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Route,
-    Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, AuthBasic, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
+    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -28,7 +28,7 @@ macro_rules! keys {
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
-const STATUS: Kind = Count { least: 400, most: 599 };
+const REFUSAL: Kind = Count { least: 400, most: 599 };
 const REFUSALS: Kind = Count { least: 0, most: d::MOST_REQUESTS };
 const CAP: Kind = Count { least: 1, most: d::MOST_REQUESTS };
 const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
@@ -75,6 +75,8 @@ keys! {
     MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
         "",
         "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
+    SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
+        "The `Server` header of every answer, in place of the upstream's; `\"off\"` sends none.";
 
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
@@ -158,8 +160,10 @@ keys! {
          `.example.com` for the name and all below it; without any, the site takes only what is left.";
     DEFAULT_SITE = "default" in [Site]: Flag, B(false), "listen … default_server",
         "Takes requests that no name matches; where no site says so, the first site does.";
-    ROUTES = "routes" in [Site]: Tables(Route), Other("none: every request is answered with 404"), "location",
-        "What happens to requests for which paths.";
+    ROUTES = "routes" in [Site, Route]: Tables(Route), Other("none: on a site every request is answered with 404"),
+        "location",
+        "What happens to requests for which paths. Within a route: for which of its paths; they have its keys but for \
+         those that change or answer the request, and nginx's precedence.";
 
     ROUTE_NAME = "name" in [Route]: Text, Other("`SITE MATCH`"), "",
         "The route's name for routers, logs and metrics; unique.";
@@ -191,15 +195,42 @@ keys! {
         "Headers that the upstream does not see.";
     SET_RESPONSE_HEADERS = "set_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "",
         "As `set_headers`, for what the client sees.";
-    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header",
-        "As `append_headers`, for what the client sees.";
+    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"),
+        "add_header … always",
+        "As `append_headers`, for what the client sees, whatever the status and whoever answers.";
+    ADD_RESPONSE_HEADERS = "add_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header",
+        "As `append_response_headers`, but only where the status is 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308.";
     REMOVE_RESPONSE_HEADERS = "remove_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_hide_header",
         "Headers that the client does not see.";
+    PASS_RESPONSE_HEADERS = "pass_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_pass_header",
+        "Headers of the upstream that are hidden otherwise: `Server`, `X-Pad` and those that begin with `X-Accel-`.";
+    REWRITE_LOCATION = "rewrite_location" in [Site, Route]: TextMap,
+        Other("as nginx's `default` where `set_headers` gives the upstream a `Host` of its own, else none"),
+        "proxy_redirect",
+        "What a Location or Refresh of the upstream begins with, or `~re` or `~*re`, and what the client sees instead, \
+         with variables; the first that fits. `{}` leaves them alone.";
+    COOKIE_DOMAINS = "cookie_domains" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_domain",
+        "A Domain of the upstream's cookies, or `~re`, and what the client sees instead.";
+    COOKIE_PATHS = "cookie_paths" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_path",
+        "What a Path of the upstream's cookies begins with, or `~re` or `~*re`, and what the client sees instead.";
+    COOKIE_FLAGS = "cookie_flags" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_flags",
+        "A cookie's name, or `~re`, and its flags: `secure`, `httponly`, `samesite=strict`, `samesite=lax`, \
+         `samesite=none`, `nosecure`, `nohttponly`, `nosamesite`.";
     REPLACE_PREFIX = "replace_prefix" in [Route]: Text, Other("none"), "proxy_pass … URI",
         "What the upstream sees in place of the matched prefix; not with a regular expression.";
-    REWRITE = "rewrite" in [Route]: Text, Other("none"), "rewrite",
+    REWRITE = "rewrite" in [Route]: Text, Other("none"), "proxy_pass … $1",
         "The path and query that the upstream sees, with `$1` … `$9` and `$name` for what the regular expression of \
          `match` captured; only with one.";
+    REWRITES = "rewrites" in [Site, Route]: Tables(Rewrite), Other("none"), "rewrite",
+        "Rules that change the path before a route is looked for (on a site) or in the route.";
+    RESPOND = "respond" in [Site, Route]: Table(Respond), Other("none"), "return",
+        "An answer that is given after `rewrites` instead of looking for a route (on a site) or asking an upstream.";
+    ABSOLUTE_REDIRECT = "absolute_redirect" in [Site, Route]: Flag, B(true), "absolute_redirect",
+        "Puts scheme, host and port before a Location of the proxy's own that begins with `/`.";
+    SITE_NAME_IN_REDIRECT = "site_name_in_redirect" in [Site, Route]: Flag, B(false), "server_name_in_redirect",
+        "Takes the site's first name for that instead of the request's host.";
+    PORT_IN_REDIRECT = "port_in_redirect" in [Site, Route]: Flag, B(true), "port_in_redirect",
+        "Puts the listener's port there where it is not the scheme's.";
     TIMEOUTS = "timeouts" in [Site, Route]: Table(Timeouts), Other("all defaults"), "",
         "How long a peer is waited for.";
     UPGRADE = "upgrade" in [Site, Route]: Texts, L(d::UPGRADE), "",
@@ -220,7 +251,23 @@ keys! {
         "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
     ROOT = "root" in [Site, Route]: Later, Other("none"), "root, alias", "Files from a folder.";
-    RESPOND = "respond" in [Route]: Later, Other("none"), "return", "A fixed answer.";
+
+    REWRITE_MATCH = "match" in [Rewrite]: Text, Required, "rewrite", "A regular expression for the path.";
+    REWRITE_TO = "to" in [Rewrite]: Text, Required, "rewrite",
+        "The path and query that it becomes, with `$1` … `$9` and variables, or a URL to redirect to. The request's \
+         query is added unless it ends with `?`.";
+    REWRITE_FLAG = "flag" in [Rewrite]: Choice { now: &["last", "break", "redirect", "permanent"], later: &[] },
+        Other("none: the next rule goes on"), "",
+        "`last` looks for a route (at most 10 times), `break` stays in this one and gives the whole path to the \
+         upstream, `redirect` answers with 302, `permanent` with 301.";
+
+    STATUS = "status" in [Respond]: Count { least: d::LEAST_STATUS, most: d::MOST_STATUS },
+        Other("302 with `location`, else 200"), "return",
+        "The status; 444 closes the connection without an answer.";
+    LOCATION = "location" in [Respond]: Text, Other("none"), "return",
+        "Where to redirect to, with variables; goes with 301, 302, 303, 307 and 308.";
+    BODY = "body" in [Respond]: AnyText, Other("none"), "return", "The body, with variables.";
+    CONTENT_TYPE = "content_type" in [Respond]: Text, S(d::CONTENT_TYPE), "default_type", "The body's type.";
 
     CONNECT_TIMEOUT = "connect" in [Timeouts]: WAIT, T(d::CONNECT_TIMEOUT), "proxy_connect_timeout",
         "To connect to a peer.";
@@ -249,7 +296,7 @@ keys! {
         "The largest body of a request; a larger one is answered with 413. 0: no limit.";
     RATE = "rate" in [Limits]: TextsOrTables(RateRule), Other("none"), "limit_req",
         "Zones whose rate holds, all of them at once; a string is a zone's name alone. `[]` switches the site's off.";
-    RATE_STATUS = "rate_status" in [Limits]: STATUS, N(d::REFUSAL_STATUS), "limit_req_status",
+    RATE_STATUS = "rate_status" in [Limits]: REFUSAL, N(d::REFUSAL_STATUS), "limit_req_status",
         "What a request beyond a rate is answered with.";
     RATE_DRY_RUN = "rate_dry_run" in [Limits]: Flag, B(false), "limit_req_dry_run",
         "Counts and logs only, and lets every request pass at once.";
@@ -257,7 +304,7 @@ keys! {
         "The level of the line about a refused request; that about one that waits is a level lower.";
     CONCURRENT = "concurrent" in [Limits]: TextsOrTables(OpenRule), Other("none"), "limit_conn",
         "Zones whose numbers of open requests and tunnels hold, all of them at once. `[]` switches the site's off.";
-    CONCURRENT_STATUS = "concurrent_status" in [Limits]: STATUS, N(d::REFUSAL_STATUS), "limit_conn_status",
+    CONCURRENT_STATUS = "concurrent_status" in [Limits]: REFUSAL, N(d::REFUSAL_STATUS), "limit_conn_status",
         "What a request beyond a number is answered with.";
     CONCURRENT_DRY_RUN = "concurrent_dry_run" in [Limits]: Flag, B(false), "limit_conn_dry_run",
         "Logs only, and lets the request pass.";

@@ -67,6 +67,8 @@ pub struct ServerSettings {
     pub max_connections: Option<u32>,
     /// Connections that one client address keeps open; none for no limit.
     pub max_client_connections: Option<u32>,
+    /// The `Server` header of every answer; none sends none. nginx: `server_tokens`.
+    pub server_header: Option<http::HeaderValue>,
 }
 
 /// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
@@ -163,6 +165,8 @@ pub struct Plugin {
     pub hooks: Option<HookSet>,
     /// Whether an instance serves many requests or one.
     pub instances: Instances,
+    /// Hook `response-headers` is called only for an answer with one of these; empty for any.
+    pub response_with: Vec<http::HeaderName>,
     /// Where it stands in the configuration, for problems that `configure` reports.
     pub place: Place,
 }
@@ -234,11 +238,14 @@ pub struct Route {
     pub site: Arc<str>,
     /// nginx's location syntax: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.
     pub pattern: String,
-    /// Index into `Config::upstreams`.
-    pub upstream: usize,
+    /// Index into `Config::upstreams`; none where the route only answers itself.
+    pub upstream: Option<usize>,
     /// The plugins of its chains, in order: indexes into `Config::plugins`. Stock ones
     /// come first, then the site's, then the route's.
     pub plugins: Vec<usize>,
+    /// Headers of the upstream that are hidden by default and pass here, lower case. nginx:
+    /// `proxy_pass_header`.
+    pub pass_headers: Vec<http::HeaderName>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

@@ -15,6 +15,7 @@ pub const BUILTIN: &[&str] = &[
     "is_args",
     "limit_conn_status",
     "limit_req_status",
+    "local_answer",
     "msec",
     "pid",
     "proxy_add_x_forwarded_for",

@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     pub(super) max_body: Option<u64>,
     /// Where it goes: set by the route phase.
     pub(super) target: Option<Target>,
+    /// Whether hook `response-headers` has begun: it is not asked twice.
+    pub(super) answered: bool,
     /// What will be logged; taken by whatever outlives the exchange.
     pub(super) record: Option<Box<Record>>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reorders: `HeaderMap::remove` would move the last line into the gap.
 
-use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, SERVER, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::handshake::{self, Upgrade};
@@ -53,14 +53,42 @@ pub(super) fn for_upstream(headers: &mut HeaderMap, upgrade: &Upgrade) {
     }
 }
 
-/// Make a response's headers those of the connection to the client.
-pub(super) fn for_downstream(headers: &mut HeaderMap, switching: bool) {
+/// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
+/// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
+fn is_hidden(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-")
+        && matches!(
+            name,
+            "x-pad"
+                | "x-accel-buffering"
+                | "x-accel-charset"
+                | "x-accel-expires"
+                | "x-accel-limit-rate"
+                | "x-accel-redirect"
+        )
+}
+
+/// Make a response's headers those of the connection to the client. `pass` are headers that
+/// would be hidden, `server` what takes the place of the upstream's Server.
+pub(super) fn for_downstream(
+    headers: &mut HeaderMap,
+    switching: bool,
+    pass: &[HeaderName],
+    server: Option<&HeaderValue>,
+) {
     let upgrade = switching.then(|| headers.get(UPGRADE).cloned()).flatten();
     remove_nominated(headers);
+    let keeps_server = pass.contains(&SERVER);
     retain(headers, |name| {
         let replaced = upgrade.is_some() && (name == CONNECTION || name == UPGRADE);
-        replaced || !is_hop_by_hop(name)
+        let hidden = is_hidden(name) && !pass.contains(name);
+        let nameless = server.is_none() && !keeps_server && name == SERVER;
+        replaced || !(is_hop_by_hop(name) || hidden || nameless)
     });
+    if let Some(server) = server.filter(|_| !keeps_server || !headers.contains_key(SERVER)) {
+        headers.insert(SERVER, server.clone());
+    }
     if let Some(value) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, value);
@@ -166,6 +194,21 @@ mod tests {
         let mut headers = head(&[("connection", "host, content-length"), ("host", "h"), ("content-length", "1")]);
         remove_nominated(&mut headers);
         assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn what_is_for_the_proxy_is_hidden() {
+        let sent = [("server", "s"), ("x-accel-buffering", "no"), ("x-pad", "p"), ("date", "d"), ("x-a", "1")];
+        let shown = |pass: &[&'static str], server: Option<&'static str>| {
+            let mut headers = head(&sent);
+            let pass: Vec<_> = pass.iter().map(|name| HeaderName::from_static(name)).collect();
+            for_downstream(&mut headers, false, &pass, server.map(HeaderValue::from_static).as_ref());
+            lines(&headers)
+        };
+        assert_eq!(shown(&[], Some("t")), ["server: t", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&[], None), ["date: d", "x-a: 1"]);
+        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["server: s", "x-pad: p", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&["server"], None), ["server: s", "date: d", "x-a: 1"]);
     }
 
     #[test]

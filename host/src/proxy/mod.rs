@@ -70,12 +70,16 @@ pub struct Connection {
     pub opening: Mutex<Option<Opening>>,
 }
 
-/// Answer one request.
+/// Put on a response that is not to be sent: the connection is closed instead. nginx: 444.
+#[derive(Debug, Clone, Copy)]
+pub struct Unanswered;
+
+/// Answer one request. A response with [`Unanswered`] among its extensions is not to be sent.
 pub async fn handle(connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
     let (mut exchange, body) = receive::begin(connection, request);
     match run(&mut exchange, body).await {
         Ok(response) => response,
-        Err(stop) => respond::stopped(&mut exchange, stop),
+        Err(stop) => respond::stopped(&mut exchange, stop).await,
     }
 }
 

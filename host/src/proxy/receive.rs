@@ -63,6 +63,7 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         upgrade: Upgrade::None,
         max_body: None,
         target: None,
+        answered: false,
         record: Some(record),
     };
     (exchange, body)

@@ -1,10 +1,11 @@
 //! Answers that the proxy gives itself: the one table from error to status.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::exchange::Exchange;
+use super::{Unanswered, response_headers};
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
@@ -28,57 +29,96 @@ fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
-/// The answer to a request that a phase stopped.
-pub(super) fn stopped(exchange: &mut Exchange, stop: Stop) -> Response<Body> {
-    match stop {
-        Stop::Error(error) => from_error(exchange, &error),
-        Stop::Reply(reply) => from_reply(exchange, reply),
-    }
+/// nginx's status for a connection that is closed without an answer.
+const CLOSE: u16 = 444;
+
+/// An answer of the proxy's own.
+struct Own {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-fn from_error(exchange: &mut Exchange, error: &Error) -> Response<Body> {
-    let status = status_of(error.kind);
-    report(exchange, error, status);
-    if let Some(record) = &mut exchange.record {
-        record.cause = Some(error.kind.code());
+/// The answer to a request that a phase stopped. The route's rules for what the client sees
+/// apply, if the route is known.
+pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Response<Body> {
+    let mut own = Own::of(exchange, stop);
+    if own.status.as_u16() == CLOSE {
+        return unanswered(exchange, own.status);
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    if error.kind == Kind::BodyTooLarge {
-        // As nginx: what the client sends next would be the body that nobody reads.
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
+        Ok(headers) => own.headers = headers,
+        // What the rules say instead is said without them.
+        Err(stop) => own = Own::of(exchange, stop),
     }
-    if error.kind == Kind::HandshakeVersion {
-        // RFC 6455 §4.4: say which version is spoken.
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    }
-    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-    own(exchange, status, headers, text.into())
+    own.send(exchange)
 }
 
-fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response<Body> {
-    let mut headers = HeaderMap::with_capacity(reply.fields.len());
-    for (name, value) in reply.fields {
-        headers.append(name, value);
-    }
-    own(exchange, reply.status, headers, reply.body)
-}
-
-fn own(exchange: &mut Exchange, status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let mut record = exchange.take_record(status, &headers);
-    let is_sent = !body.is_empty() && exchange.view.method != Method::HEAD;
-    if let Some(record) = record.as_mut().filter(|_| is_sent) {
-        record.bytes_out = body.len() as u64;
-    }
-    if !is_sent && !body.is_empty() {
-        // RFC 9110 §8.6: what a GET would have had.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    let body = if is_sent { Body::Full(Some(body), record) } else { Body::Empty(record) };
-    let mut response = Response::new(body);
+/// No answer: the record is kept with the response, which the listener drops.
+fn unanswered(exchange: &mut Exchange, status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty(exchange.take_record(status, &HeaderMap::new())));
     *response.status_mut() = status;
-    *response.headers_mut() = headers;
+    response.extensions_mut().insert(Unanswered);
     response
+}
+
+impl Own {
+    fn of(exchange: &mut Exchange, stop: Stop) -> Self {
+        let mut own = match stop {
+            Stop::Error(error) => Self::from_error(exchange, &error),
+            Stop::Reply(reply) => Self::from_reply(reply),
+        };
+        if let Some(server) = &exchange.snapshot.server_header {
+            own.headers.entry(SERVER).or_insert_with(|| server.clone());
+        }
+        own
+    }
+
+    fn from_error(exchange: &mut Exchange, error: &Error) -> Self {
+        let status = status_of(error.kind);
+        report(exchange, error, status);
+        if let Some(record) = &mut exchange.record {
+            record.cause = Some(error.kind.code());
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if error.kind == Kind::BodyTooLarge {
+            // As nginx: what the client sends next would be the body that nobody reads.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if error.kind == Kind::HandshakeVersion {
+            // RFC 6455 §4.4: say which version is spoken.
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+        Self { status, headers, body: text.into() }
+    }
+
+    fn from_reply(reply: LocalReply) -> Self {
+        let mut headers = HeaderMap::with_capacity(reply.fields.len() + 2);
+        for (name, value) in reply.fields {
+            headers.append(name, value);
+        }
+        Self { status: reply.status, headers, body: reply.body }
+    }
+
+    fn send(self, exchange: &mut Exchange) -> Response<Body> {
+        let Self { status, mut headers, body } = self;
+        let mut record = exchange.take_record(status, &headers);
+        let is_sent = !body.is_empty() && exchange.view.method != Method::HEAD;
+        if let Some(record) = record.as_mut().filter(|_| is_sent) {
+            record.bytes_out = body.len() as u64;
+        }
+        if !is_sent && !body.is_empty() {
+            // RFC 9110 §8.6: what a GET would have had.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let body = if is_sent { Body::Full(Some(body), record) } else { Body::Empty(record) };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
 }
 
 /// A client's mistake is for the curious; anything else is for the operator.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, Plugin, chain_of};
+use crate::hook::{Chains, Hook, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
 use crate::observe::AccessLog;
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
@@ -39,12 +39,21 @@ pub(super) fn snapshot(
             (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
         })
         .collect();
+    // For routes that only answer themselves; a router's own plugin may lead to one all the same.
+    let nowhere = Arc::new(Upstream::new(&config::Upstream {
+        name: "".into(),
+        policy: config::Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: std::time::Duration::ZERO,
+        peers: Vec::new(),
+    }));
     let route = |route: &config::Route| {
         Some(Arc::new(Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            upstream: Arc::clone(upstreams.get(route.upstream)?),
+            upstream: Arc::clone(route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index))?),
             chains: Chains::new(&at(&route.plugins)),
+            pass_headers: route.pass_headers.clone().into(),
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
@@ -62,6 +71,7 @@ pub(super) fn snapshot(
         access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
         real_ip: config.real_ip.clone(),
         zones,
+        server_header: config.server.server_header.clone(),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
@@ -86,7 +96,8 @@ fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin
     let mut loaded = Vec::new();
     for plugin in &config.plugins {
         match runtime.load(&spec(plugin)) {
-            Ok(plugin) => loaded.push(plugin),
+            Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
+            Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
             Err(error) => problems.push(problem(plugin, &error)),
         }
     }

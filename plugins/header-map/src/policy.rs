@@ -1,9 +1,9 @@
 //! Which headers are set, appended and removed: pure logic.
 
 use serde::Deserialize;
-use tidegate_plugin::{ConfigError, Edit, EditOperation};
+use tidegate_plugin::{ConfigError, Edit, EditOperation, Template};
 
-use crate::template::Template;
+use crate::upstream::{Answer, Upstream, UpstreamConfig};
 
 /// The configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Config {
     /// For the client; `defaults` means nothing here.
     #[serde(default)]
     pub response: HeadConfig,
+    /// What is done to values that only the upstream sends.
+    #[serde(default)]
+    pub upstream: UpstreamConfig,
 }
 
 /// The changes of one head.
@@ -30,10 +33,17 @@ pub struct HeadConfig {
     /// Names and templates; an empty value adds nothing.
     #[serde(default)]
     pub append: Vec<(String, String)>,
+    /// Names and templates, appended only to an answer with one of [`ADDED_TO`]; an empty
+    /// value adds nothing. Only for the client. nginx: `add_header` without `always`.
+    #[serde(default)]
+    pub add: Vec<(String, String)>,
     /// Names.
     #[serde(default)]
     pub remove: Vec<String>,
 }
+
+/// The statuses that [`HeadConfig::add`] is for, as nginx has them.
+pub const ADDED_TO: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
 
 /// What the guides of nginx recommend to set for every upstream.
 pub const DEFAULTS: [(&str, &str); 4] = [
@@ -64,6 +74,9 @@ const OWNED_BY_HOST: [&str; 12] = [
 pub struct Policy {
     request: Vec<Change>,
     response: Vec<Change>,
+    /// The first of `response` that depend on the status.
+    always: usize,
+    upstream: Upstream,
 }
 
 /// One change of a head.
@@ -83,7 +96,14 @@ impl Policy {
         if config.response.defaults {
             return Err(ConfigError::new("/response/defaults", "only a request has default headers"));
         }
-        Ok(Self { request: changes(&config.request, "/request")?, response: changes(&config.response, "/response")? })
+        if !config.request.add.is_empty() {
+            return Err(ConfigError::new("/request/add", "only an answer has a status"));
+        }
+        let mut response = changes(&config.response, "/response")?;
+        let always = response.len();
+        response.extend(added(&config.response.add)?);
+        let upstream = Upstream::new(&config.upstream)?;
+        Ok(Self { request: changes(&config.request, "/request")?, response, always, upstream })
     }
 
     /// The edits of the request's headers; `variable` knows what the host knows.
@@ -92,8 +112,13 @@ impl Policy {
     }
 
     /// The edits of the response's headers.
-    pub fn response_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
-        edits(&self.response, &variable)
+    pub fn response_edits(&self, answer: &dyn Answer, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
+        let has_status = self.always < self.response.len() && ADDED_TO.contains(&answer.status());
+        let changes = if has_status { &*self.response } else { self.response.get(..self.always).unwrap_or_default() };
+        // First, so that the rules for headers see and replace the result, as in nginx.
+        let mut all = self.upstream.edits(answer, &variable);
+        all.extend(edits(changes, &variable));
+        all
     }
 }
 
@@ -113,7 +138,7 @@ fn edits(changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<E
 
 /// The bytes of a value. A variable may hold what no header may (`$uri` is decoded), and
 /// the host would refuse the whole answer: such a byte becomes a space (RFC 9110, 5.5).
-fn sound(value: String) -> Vec<u8> {
+pub(crate) fn sound(value: String) -> Vec<u8> {
     let mut bytes = value.into_bytes();
     for byte in &mut bytes {
         if byte.is_ascii_control() && *byte != b'\t' {
@@ -154,6 +179,23 @@ fn changes(config: &HeadConfig, pointer: &str) -> Result<Vec<Change>, ConfigErro
             let added = add(operation, name, value);
             added.map_err(|(place, what)| ConfigError::new(format!("{pointer}/{key}/{index}/{place}"), what))?;
         }
+    }
+    Ok(changes)
+}
+
+/// The changes that depend on the status.
+fn added(pairs: &[(String, String)]) -> Result<Vec<Change>, ConfigError> {
+    let mut changes = Vec::with_capacity(pairs.len());
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let at = |place: usize, what| ConfigError::new(format!("/response/add/{index}/{place}"), what);
+        check_name(name).map_err(|what| at(0, what))?;
+        check_value(value).map_err(|what| at(1, what))?;
+        let value = Template::parse(value).map_err(|what| at(1, what))?;
+        let name = name.to_ascii_lowercase();
+        // nginx: there is one of each at most.
+        let operation =
+            if matches!(name.as_str(), "last-modified" | "etag") { EditOperation::Set } else { EditOperation::Append };
+        changes.push(Change { operation, name: name.into(), value });
     }
     Ok(changes)
 }

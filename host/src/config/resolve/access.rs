@@ -76,7 +76,7 @@ pub(super) fn access_list(table: &Reader<'_>) -> Option<Generated> {
     // Where one yes is enough the list says yes; otherwise it has no objection, and the next
     // authorizer is asked.
     config.insert("grant".into(), (satisfy(table) == Satisfy::Any).into());
-    Some(Generated { config, spots, at: list.at(), path: list.path, hooks: None })
+    Some(Generated { config, spots, at: list.at(), path: list.path, hooks: None, response_with: Vec::new() })
 }
 
 fn check_rule(table: &Reader<'_>, rule: &Text<'_>) {
@@ -135,7 +135,7 @@ pub(super) fn cors(table: &Reader<'_>) -> Option<Generated> {
     config.insert("max_age".into(), age.map(|age| age.as_secs()).into());
     config.insert("credentials".into(), credentials.into());
     let hooks = HookSet::default().with(Hook::Origin).with(Hook::ResponseHeaders);
-    Some(Generated { config, spots, at: item.at(), path: item.path, hooks: Some(hooks) })
+    Some(Generated { config, spots, at: item.at(), path: item.path, hooks: Some(hooks), response_with: Vec::new() })
 }
 
 /// RFC 9110 §5.6.2: a token, or `*` for all.

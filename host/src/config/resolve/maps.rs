@@ -100,7 +100,8 @@ pub(super) fn check_variables(reader: &Reader<'_>, text: &Text<'_>, variables: &
     }
 }
 
-fn check_variable(reader: &Reader<'_>, text: &Text<'_>, name: &str, variables: &Variables) {
+/// Report a variable that nobody sets.
+pub(super) fn check_variable(reader: &Reader<'_>, text: &Text<'_>, name: &str, variables: &Variables) {
     if let Some((message, hint)) = variables.fault(name) {
         reader.cx.hinted(text.at, &text.path, message, hint);
     }

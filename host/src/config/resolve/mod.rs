@@ -7,10 +7,12 @@ mod limits;
 mod maps;
 mod plugin;
 mod route;
+mod router;
 mod server;
 mod site;
 mod stock;
 mod upstream;
+mod upstream_values;
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ use super::suggest;
 use super::types::{Config, Route, Zone};
 use super::variables::Variables;
 use plugin::Plugins;
-use stock::RouterTable;
+use router::RouterTable;
 use upstream::Upstreams;
 
 /// What has been made so far.
@@ -120,24 +122,38 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
     }
 }
 
-/// The named captures of all sites' and routes' regular expressions: variables of the
-/// requests that match.
+/// The named captures of all sites', routes' and rules' regular expressions: variables of
+/// the requests that match.
 fn captures(root: &Reader<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    let mut take = |regex: &regex_lite::Regex| found.extend(regex.capture_names().flatten().map(str::to_owned));
     for site in root.tables(&k::SITES) {
         for name in site.own_texts(&k::NAMES) {
             if let Some(Ok(regex)) = pattern::site_regex(name.text) {
-                take(&regex);
+                take_names(&regex, &mut found);
             }
         }
-        for route in site.tables(&k::ROUTES) {
-            if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
-                take(&regex);
-            }
-        }
+        take_captures(&site, &mut found);
     }
     found
+}
+
+/// Those of a site's or route's rules, and of the routes in it.
+fn take_captures(table: &Reader<'_>, found: &mut Vec<String>) {
+    for rule in table.tables(&k::REWRITES) {
+        if let Some(Ok(regex)) = rule.text(&k::REWRITE_MATCH).map(|text| pattern::regex(text, false)) {
+            take_names(&regex, found);
+        }
+    }
+    for route in table.tables(&k::ROUTES) {
+        if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
+            take_names(&regex, found);
+        }
+        take_captures(&route, found);
+    }
+}
+
+fn take_names(regex: &regex_lite::Regex, found: &mut Vec<String>) {
+    found.extend(regex.capture_names().flatten().map(str::to_owned));
 }
 
 /// Report what is wrong with a text.

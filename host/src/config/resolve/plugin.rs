@@ -39,6 +39,9 @@ pub(super) struct Generated {
     pub(super) path: String,
     /// The hooks that have something to do; none for all.
     pub(super) hooks: Option<HookSet>,
+    /// The headers of an answer without which hook `response-headers` has nothing to do;
+    /// empty where it always has.
+    pub(super) response_with: Vec<http::HeaderName>,
 }
 
 /// All of `[plugins.*]`, and the plugins made of them so far.
@@ -139,7 +142,7 @@ impl Plugins {
 
 /// Whether two plugins differ in nothing but their place.
 fn equal(a: &Plugin, b: &Plugin) -> bool {
-    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, place: _ } = a;
+    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, response_with, place: _ } = a;
     name == &b.name
         && source == &b.source
         && config == &b.config
@@ -148,6 +151,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && memory == &b.memory
         && hooks == &b.hooks
         && instances == &b.instances
+        && response_with == &b.response_with
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
@@ -167,7 +171,10 @@ fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, m
         (Some(a), Some(b)) => Some(a.and(b)),
         (a, b) => a.or(b),
     };
-    plugin(name, definition, config, place, hooks)
+    // Somebody's own component may want to see every answer.
+    let is_stock = matches!(definition.source, PluginSource::Stock(_)) && definition.config.is_empty();
+    let response_with = if is_stock { made.response_with } else { Vec::new() };
+    Plugin { response_with, ..plugin(name, definition, config, place, hooks) }
 }
 
 fn plugin(
@@ -186,6 +193,7 @@ fn plugin(
         memory: definition.memory,
         hooks,
         instances: definition.instances,
+        response_with: Vec::new(),
         place,
     }
 }

@@ -37,7 +37,7 @@ fn the_router_is_told_all_sites() {
     assert_eq!(
         router.config.expose(),
         concat!(
-            r#"{"sites":[{"names":["ws.example.com","*.example.com","mail.*","~^(?<tenant>[a-z]+)\\.example\\.net$"],"default":true,"routes":["#,
+            r#"{"sites":[{"names":["ws.example.com","*.example.com","mail.*","~^(?<tenant>[a-z]+)\\.example\\.net$"],"default":true,"route":"ws.example.com","routes":["#,
             r#"{"name":"chat","match":"/ws","replace_prefix":null,"rewrite":null},"#,
             r#"{"name":"ws.example.com ~ ^/api/(?<version>v[0-9])/(.*)$","match":"~ ^/api/(?<version>v[0-9])/(.*)$","replace_prefix":null,"rewrite":"/$version/$2?from=$1"},"#,
             r#"{"name":"ws.example.com ^~ /static/","match":"^~ /static/","replace_prefix":"/","rewrite":null}]},"#,

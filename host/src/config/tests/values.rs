@@ -22,7 +22,7 @@ fn a_minimal_file_has_nginxs_defaults() {
     let address = "127.0.0.1:9000".parse().unwrap();
     assert_eq!(upstream.peers, [Peer { name: "127.0.0.1:9000".into(), address, weight: 1, down: false }]);
     let route = &config.routes[0];
-    assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", 0));
+    assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));
     assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });
     assert_eq!((route.upgrade.as_slice(), route.half_close), (&["websocket".to_owned()][..], false));
     assert_eq!(config.sites[0].routes, [0]);
@@ -75,11 +75,14 @@ fn routes_inherit_from_their_site() {
             "ws.example.com ~ ^/api/(?<version>v[0-9])/(.*)$",
             "ws.example.com ^~ /static/",
             "bare.example.com = /",
-            "bare.example.com /responses"
+            "bare.example.com /responses",
+            // What the first site answers itself.
+            "ws.example.com"
         ]
     );
     // The same address is the same upstream, however it is written.
-    let upstreams: Vec<&str> = config.routes.iter().map(|r| &*config.upstreams[r.upstream].name).collect();
+    let upstreams: Vec<&str> =
+        config.routes.iter().filter_map(|r| Some(&*config.upstreams[r.upstream?].name)).collect();
     assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
     assert_eq!(config.upstreams.len(), 3);
 }

@@ -162,3 +162,56 @@ fn as_a_plugin() {
     let error = testing::configure::<HeaderMap>(r#"{"request":{"set":[["X-Conn"]]}}"#).unwrap_err();
     assert!(error.pointer().starts_with("/request/set/0"), "{error}");
 }
+
+#[test]
+fn added_headers_depend_on_the_status() {
+    let mut plugin: HeaderMap = testing::configure(
+        r#"{"response":{"append":[["X-Always","1"]],"add":[["X-Some","$host"],["ETag","e"],["X-Empty",""]]}}"#,
+    )
+    .unwrap();
+    let request = testing::Request::get("/").header("Host", "a.test");
+    let mut edits =
+        |status| testing::with_response(&request, &testing::Response::new(status), || plugin.on_response()).unwrap();
+    let always = Edit::append("x-always", "1");
+    for status in ADDED_TO {
+        let expected = [always.clone(), Edit::append("x-some", "a.test"), Edit::set("etag", "e")];
+        assert_eq!(edits(status), expected, "{status}");
+    }
+    for status in [101, 202, 300, 305, 400, 404, 500, 502] {
+        assert_eq!(edits(status), [always.clone()], "{status}");
+    }
+    for (key, pointer) in [("request", "/request/add"), ("response", "/response/add/0/0")] {
+        let name = if key == "request" { "X" } else { "Upgrade" };
+        let message = refused(serde_json::json!({key: {"add": [[name, "v"]]}}));
+        assert!(message.starts_with(pointer), "{message}");
+    }
+}
+
+#[test]
+fn locations_and_cookies_of_the_upstream_are_rewritten() {
+    let mut plugin: HeaderMap = testing::configure(
+        r#"{"upstream":{"location":[["http://b/two/","/one/"]],"cookie_paths":[["/two/","/one/"]],
+                        "absolute":{"port":true}},
+            "response":{"set":[["X-Host","$host"]]}}"#,
+    )
+    .unwrap();
+    let request = testing::Request::get("/").header("Host", "a.test").local("192.0.2.1:8080".parse().unwrap());
+    let response = testing::Response::new(302)
+        .header("Location", "http://b/two/x")
+        .header("Refresh", "3; url=http://b/two/")
+        .header("Set-Cookie", "a=1; Path=/other")
+        .header("Set-Cookie", "b=1; Path=/two/");
+    let host = Edit::set("x-host", "a.test");
+    assert_eq!(
+        testing::with_response(&request, &response, || plugin.on_response()).unwrap(),
+        [
+            Edit::set("location", "http://a.test:8080/one/x"),
+            Edit::set("refresh", "3; url=/one/"),
+            Edit::set("set-cookie", "a=1; Path=/other"),
+            Edit::append("set-cookie", "b=1; Path=/one/"),
+            host.clone(),
+        ]
+    );
+    let own = request.clone().variable("local_answer", "1");
+    assert_eq!(testing::with_response(&own, &response, || plugin.on_response()).unwrap(), [host]);
+}

@@ -6,30 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdict};
-
-/// Headers of the connection and of framing: whoever writes them decides where a message
-/// ends, which is the host's to guarantee (RFC 9110 §7.6.1, RFC 9112 §6).
-fn is_framing(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "upgrade"
-            | "transfer-encoding"
-            | "content-length"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "proxy-connection"
-            | "http2-settings"
-    )
-}
-
-/// The WebSocket handshake, which the host checks on both sides (RFC 6455 §4). A plugin's
-/// own reply may carry them: a 426 names the version.
-fn is_handshake(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "sec-websocket-key" | "sec-websocket-version" | "sec-websocket-accept")
-}
+use crate::hook::{Decision, FRAMING, FieldEdit, Grant, LocalReply, Summary, Target, Verdict, is_hosts_own};
 
 type Checked<T> = Result<T, String>;
 
@@ -44,7 +21,7 @@ fn value(name: &HeaderName, bytes: Vec<u8>) -> Checked<HeaderValue> {
 
 fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
     let name = name(&edit.name)?;
-    if is_framing(&name) || is_handshake(&name) {
+    if is_hosts_own(name.as_str()) {
         return Err(format!("`{name}` is the host's: a plugin cannot change it"));
     }
     if edit.operation == types::EditOperation::Remove {
@@ -68,7 +45,7 @@ fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
     let field = |field: types::Field| {
         let name = name(&field.name)?;
-        if is_framing(&name) {
+        if FRAMING.contains(&name.as_str()) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
         let value = value(&name, field.value)?;
@@ -159,6 +136,7 @@ pub(in crate::plugin) fn summary(summary: &Summary) -> wit::access_log::Summary 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::HANDSHAKE;
 
     fn raw_edit(operation: types::EditOperation, name: &str, value: &[u8]) -> types::FieldEdit {
         types::FieldEdit { operation, name: name.into(), value: value.into() }
@@ -168,19 +146,6 @@ mod tests {
         let field = |(name, value): &(&str, &str)| types::Field { name: (*name).into(), value: (*value).into() };
         types::LocalReply { status, fields: fields.iter().map(field).collect(), body: b"no".to_vec() }
     }
-
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "upgrade",
-        "transfer-encoding",
-        "content-length",
-        "keep-alive",
-        "te",
-        "trailer",
-        "proxy-connection",
-        "http2-settings",
-    ];
-    const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
 
     #[test]
     fn edits_keep_their_order_and_lose_their_case() {
