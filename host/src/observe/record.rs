@@ -8,7 +8,6 @@ use super::{AccessLog, LogFacts, Metrics};
 use crate::body::Meter;
 use crate::hook::{Plugin, ResponseView, Summary, View};
 use crate::limit::Slot;
-use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
 const GONE: &str = "downstream.gone";
@@ -36,8 +35,6 @@ pub struct Record {
     pub log: Option<(Arc<AccessLog>, LogFacts)>,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
-    /// Keeps the client's connection from counting as idle.
-    pub busy: Option<Busy>,
     /// Its places among what is open at once; free when this is dropped.
     pub slots: Vec<Slot>,
     started: Instant,
@@ -69,7 +66,6 @@ impl Record {
             cause: None,
             log: None,
             after: None,
-            busy: None,
             slots: Vec::new(),
             started: Instant::now(),
             metrics,

@@ -7,8 +7,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
-
 use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
 use crate::config::Level;
@@ -39,7 +37,7 @@ pub(super) async fn check(exchange: &mut Exchange) -> Result<(), Error> {
 /// What the head declares; a body without a length is measured as it comes.
 fn size(exchange: &Exchange) -> Result<(), Error> {
     let Some(most) = exchange.max_body else { return Ok(()) };
-    let length = exchange.view.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length = exchange.view.headers.get_str("content-length").and_then(|value| value.trim().parse::<u64>().ok());
     match length.filter(|length| *length > most) {
         Some(length) => Err(Error::new(Kind::BodyTooLarge, format!("{length} bytes, and the limit is {most}"))),
         None => Ok(()),

@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 use crate::config::RealIp;
+use crate::message::Fields;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -23,17 +24,20 @@ enum Read {
 
 /// The address of the client whose connection comes from `peer`. Its port is 0 where the
 /// header names none.
-pub(super) fn client(config: &RealIp, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+pub(super) fn client(config: &RealIp, peer: SocketAddr, headers: &Fields) -> SocketAddr {
     let mut client = peer;
-    let mut lines = headers.get_all(&config.header).iter();
-    if config.header != X_FORWARDED_FOR {
-        if let Some(line) = lines.next() {
-            read(config, line.as_bytes(), &mut client);
+    let mut lines = headers.get_all(config.header.as_str());
+    if config.header != X_FORWARDED_FOR || !config.recursive {
+        // nginx reads the first line of any header but this one.
+        let line = if config.header == X_FORWARDED_FOR { lines.last() } else { lines.next() };
+        if let Some(line) = line {
+            read(config, line, &mut client);
         }
         return client;
     }
-    for line in lines.rev() {
-        if read(config, line.as_bytes(), &mut client) != Read::All || !config.recursive {
+    let lines: Vec<&[u8]> = lines.collect();
+    for line in lines.into_iter().rev() {
+        if read(config, line, &mut client) != Read::All {
             break;
         }
     }
@@ -78,7 +82,6 @@ fn parse(text: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use tidegate_cidr::Cidr;
 
     use super::*;
@@ -89,9 +92,9 @@ mod tests {
     }
 
     fn ask(config: &RealIp, peer: &str, lines: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for line in lines {
-            headers.append(&config.header, HeaderValue::from_str(line).unwrap());
+            headers.append(config.header.as_str(), line.as_bytes());
         }
         client(config, peer.parse().unwrap(), &headers).to_string()
     }

@@ -1,4 +1,4 @@
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 
 use super::*;
 use crate::config::{OpenLimit, RateLimit};
@@ -25,7 +25,7 @@ fn view(variables: &[(&str, &str)]) -> View {
         host: String::new(),
         scheme: "http",
         is_websocket: false,
-        headers: HeaderMap::new(),
+        headers: Default::default(),
         client: "192.0.2.1:1".parse().unwrap(),
         peer: "192.0.2.1:1".parse().unwrap(),
         local: "192.0.2.2:80".parse().unwrap(),
