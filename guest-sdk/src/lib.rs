@@ -59,6 +59,7 @@ mod macros;
 pub mod metrics;
 pub mod request;
 pub mod response;
+pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod value;
@@ -73,3 +74,4 @@ pub use config::{ConfigError, NoConfig};
 pub use hook::{AccessLog, Authorizer, ConfiguredAsIs, Origin, Plugin, RequestHeaders, ResponseHeaders, Router};
 #[doc(hidden)]
 pub use instance::Instance;
+pub use template::Template;

@@ -92,3 +92,38 @@ pub fn local() -> SocketAddr {
 pub fn variable(name: &str) -> Option<String> {
     host::variable(name)
 }
+
+/// Scheme, host and port as the client reached them: what stands before a path in an
+/// absolute URL. `host` takes the place of the request's; `with_port` adds the listener's
+/// port where it is not the scheme's. nginx: `server_name_in_redirect`, `port_in_redirect`.
+pub fn base_url(host: Option<&str>, with_port: bool) -> String {
+    let scheme = scheme();
+    let mut host = host.map_or_else(self::host, str::to_owned);
+    if host.is_empty() {
+        host = match local() {
+            SocketAddr::V4(local) => local.ip().to_string(),
+            SocketAddr::V6(local) => format!("[{}]", local.ip()),
+        };
+    }
+    let port = if with_port { local().port() } else { 0 };
+    match (scheme.as_str(), port) {
+        (_, 0) | ("http", 80) | ("https", 443) => format!("{scheme}://{host}"),
+        _ => format!("{scheme}://{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{self, Request};
+
+    #[test]
+    fn base_urls() {
+        let base = |request: &Request, host, port| testing::with(request, || super::base_url(host, port));
+        let local = |address: &str| Request::get("/").local(address.parse().unwrap());
+        assert_eq!(base(&local("192.0.2.1:80").header("Host", "A.test:9"), None, true), "http://a.test");
+        assert_eq!(base(&local("192.0.2.1:8080").header("Host", "a.test"), None, true), "http://a.test:8080");
+        assert_eq!(base(&local("192.0.2.1:8080").header("Host", "a.test"), Some("b.test"), false), "http://b.test");
+        assert_eq!(base(&local("[2001:db8::1]:8443").https(), None, true), "https://[2001:db8::1]:8443");
+        assert_eq!(base(&local("192.0.2.1:443").https(), Some(""), true), "https://192.0.2.1");
+    }
+}

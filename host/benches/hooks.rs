@@ -148,10 +148,15 @@ fn view() -> Arc<View> {
         is_websocket: true,
         headers: lines.into_iter().collect(),
         client: "192.0.2.1:4711".parse().unwrap(),
+        peer: "192.0.2.1:4711".parse().unwrap(),
+        limit_req_status: "",
+        limit_conn_status: "",
         local: "192.0.2.2:80".parse().unwrap(),
         variables: Vec::new(),
         route: "".into(),
         site: "".into(),
+        maps: Arc::default(),
+        kept: tidegate::hook::Kept::default(),
         builtins: &Variables,
     })
 }

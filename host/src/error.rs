@@ -4,6 +4,8 @@
 
 use std::io;
 
+use http::StatusCode;
+
 use crate::hook::{HookFailureKind, LocalReply};
 
 /// Which side of the proxy an error comes from.
@@ -49,6 +51,12 @@ pub enum Kind {
     HandshakeVersion,
     /// The client's body broke off or could not be parsed.
     ClientBody,
+    /// The body is larger than `limits.max_body`.
+    BodyTooLarge,
+    /// Beyond a rate of `limits.rate`, with the status that it says.
+    RateLimit(StatusCode),
+    /// Beyond a number of `limits.concurrent`, with the status that it says.
+    OpenLimit(StatusCode),
     /// No router knew a route.
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
@@ -87,7 +95,10 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::Handshake
             | Self::HandshakeVersion
-            | Self::ClientBody => Side::Downstream,
+            | Self::ClientBody
+            | Self::BodyTooLarge
+            | Self::RateLimit(_)
+            | Self::OpenLimit(_) => Side::Downstream,
             Self::NoPeer
             | Self::Connect
             | Self::ConnectTimeout
@@ -123,6 +134,9 @@ impl Kind {
             Self::Handshake => "downstream.handshake",
             Self::HandshakeVersion => "downstream.handshake_version",
             Self::ClientBody => "downstream.body",
+            Self::BodyTooLarge => "downstream.body_too_large",
+            Self::RateLimit(_) => "limit.rate",
+            Self::OpenLimit(_) => "limit.concurrent",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",
             Self::NoPeer => "upstream.no_peer",

@@ -10,6 +10,7 @@
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
+//! - [`limit`]: rates, and how many are open at once
 //! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
 //! - [`tunnel`]: after the switch
 //! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
@@ -25,6 +26,7 @@ pub mod downstream;
 pub mod error;
 pub mod hook;
 pub mod http1;
+pub mod limit;
 pub mod listener;
 pub mod message;
 pub mod observe;

@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Timeouts;
-use crate::hook::{Chain, Chains};
+use http::{HeaderName, HeaderValue};
+
+use crate::config::{RealIp, Satisfy, Timeouts};
+use crate::hook::{Chain, Chains, Maps};
+use crate::limit::{Limits, Zones};
 use crate::observe::AccessLog;
 use crate::upstream::Upstream;
 
@@ -20,8 +23,16 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams by name.
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Variables made of others.
+    pub maps: Arc<Maps>,
     /// Where the access log goes.
     pub access_log: Option<Arc<AccessLog>>,
+    /// What is counted by, by name: what a reload takes over.
+    pub zones: Zones,
+    /// Who is believed about the client's address; none where nobody is.
+    pub real_ip: Option<RealIp>,
+    /// The `Server` header of every answer; none sends none.
+    pub server_header: Option<HeaderValue>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -37,6 +48,10 @@ pub struct Downstream {
     pub max_head: usize,
     /// How long a client may take no bytes of an answer.
     pub send_timeout: Duration,
+    /// Connections that one worker keeps open; none for no limit.
+    pub max_connections: Option<u32>,
+    /// Connections that one client address keeps open; none for no limit.
+    pub max_client_connections: Option<u32>,
 }
 
 /// One route made ready.
@@ -45,14 +60,20 @@ pub struct Route {
     pub name: Arc<str>,
     /// The first name of its site.
     pub site: Arc<str>,
-    /// Where it leads.
+    /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
+    /// Headers of the upstream that are hidden by default and pass here.
+    pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// Whether one direction of a tunnel may outlive the other.
     pub half_close: bool,
+    /// Its limits.
+    pub limits: Limits,
+    /// How the answers of several authorizers become one.
+    pub satisfy: Satisfy,
 }

@@ -7,6 +7,8 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "router" => include_bytes!("../../plugins/dist/router.wasm"),
         "header-map" => include_bytes!("../../plugins/dist/header-map.wasm"),
         "origin-check" => include_bytes!("../../plugins/dist/origin-check.wasm"),
+        "cors" => include_bytes!("../../plugins/dist/cors.wasm"),
+        "access-list" => include_bytes!("../../plugins/dist/access-list.wasm"),
         "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
         _ => return None,
     };

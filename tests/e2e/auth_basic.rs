@@ -160,3 +160,34 @@ fn a_broken_users_file_is_a_configuration_problem() {
     let problems = started.err().expect("a hash of no known kind is refused");
     assert!(problems.contains("bob") || problems.contains("line 2"), "{problems}");
 }
+
+/// Of two authorizers one lets pam in and one ora: who has to say yes is `satisfy`'s to say.
+#[test]
+fn satisfy_says_how_many_must_accept() {
+    let backend = Backend::ws_echo();
+    for (satisfy, wanted) in [
+        // One that grants ends the asking, one that denies too.
+        ("", [Ok(200), Err("one"), Err("one")]),
+        ("satisfy = \"all\"", [Err("two"), Err("one"), Err("one")]),
+        ("satisfy = \"any\"", [Ok(200), Ok(200), Err("one")]),
+    ] {
+        let text = format!(
+            "[plugins.second]\ncomponent = \"stock:auth-basic\"\n\
+             config = {{ realm = \"two\", users = \"ora:{{PLAIN}}orange\" }}\n\
+             [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n{satisfy}\n\
+             auth_basic = {{ realm = \"one\", users = \"pam:{{PLAIN}}plum\" }}\nplugins = [\"second\"]\n"
+        );
+        let proxy = tidegate(&text).var("backend", backend.address()).start();
+        // pam:plum, ora:orange, nobody.
+        let lines = ["Authorization: Basic cGFtOnBsdW0=\r\n", "Authorization: Basic b3JhOm9yYW5nZQ==\r\n", ""];
+        let found = lines.map(|line| {
+            let (head, _) = proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\n{line}\r\n"));
+            match head.get("www-authenticate") {
+                None => Ok(head.status()),
+                Some(realm) if realm.contains("\"one\"") => Err("one"),
+                Some(_) => Err("two"),
+            }
+        });
+        assert_eq!(found, wanted, "{satisfy}");
+    }
+}

@@ -174,6 +174,8 @@ fn plugin_inspect_describes_the_stock_ones() {
         ("router", "router"),
         ("header-map", "request-headers"),
         ("origin-check", "origin"),
+        ("cors", "response-headers"),
+        ("access-list", "authorizer"),
         ("auth-basic", "authorizer"),
     ] {
         let path = dist(&format!("{name}.wasm"));

@@ -41,6 +41,7 @@ fn with_timeouts(subject: Subject, backend: std::net::SocketAddr) -> Proxy {
             [[sites.routes]]
             match = "/"
             upstream = "%backend%"
+            limits = { max_body = 0 }
             timeouts = { connect = "800ms", read = "800ms", send = "800ms" }
             "#,
         )

@@ -9,7 +9,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod auth_basic;
+mod client_max_body_size;
+mod limit_conn;
+mod limit_req;
 mod location;
 mod map;
 mod proxy_fin;
@@ -19,4 +23,5 @@ mod proxy_set_header;
 mod proxy_timeout;
 mod proxy_upgrade;
 mod proxy_websocket;
+mod real_ip;
 mod upstream;

@@ -92,7 +92,8 @@ impl Check<'_> {
                     Value::Table(_) => self.value(item, Kind::Table(section), path),
                     other => {
                         let message = format!("must be a string or a table, not {}", other.kind());
-                        self.cx.hinted(item.at, path, message, "such as \"127.0.0.1:9000\"");
+                        let example = if section == Section::Peer { "127.0.0.1:9000" } else { "per_client" };
+                        self.cx.hinted(item.at, path, message, format!("such as \"{example}\""));
                     }
                 })
             }
@@ -219,7 +220,8 @@ fn expected(kind: Kind) -> (&'static str, String) {
         Kind::Texts => ("a list of strings", "such as [\"one\", \"two\"]"),
         Kind::TextMap => ("a table of strings", "such as { Name = \"value\" }"),
         Kind::Secret => ("a string or a reference", "such as { from_file = \"path\" } or { from_env = \"NAME\" }"),
-        Kind::TextsOrTables(_) => ("a list", "such as [\"127.0.0.1:9000\"]"),
+        Kind::TextsOrTables(Section::Peer) => ("a list", "such as [\"127.0.0.1:9000\"]"),
+        Kind::TextsOrTables(section) => return ("a list", section.heading().to_owned()),
         Kind::TableOrFalse(section) => return ("a table or false", section.heading().to_owned()),
         Kind::Table(section) | Kind::Named(section) => return ("a table", section.heading().to_owned()),
         Kind::Tables(section) => return ("a list of tables", section.heading().to_owned()),

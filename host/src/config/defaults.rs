@@ -15,6 +15,8 @@ pub const HEADER_TIMEOUT: Duration = seconds(60);
 pub const KEEPALIVE_TIMEOUT: Duration = seconds(75);
 /// `server.max_head`, bytes: about nginx's `large_client_header_buffers 4 8k`, twice over.
 pub const MAX_HEAD: u64 = 64 << 10;
+/// `server.server_header`: nginx says `nginx/VERSION`.
+pub const SERVER_HEADER: &str = "tidegate";
 /// `log.level`.
 pub const LOG_LEVEL: &str = "info";
 /// `access_log.path`.
@@ -48,6 +50,8 @@ pub const MAP_DEFAULT: &str = "";
 pub const ROUTERS: &[&str] = &["router"];
 /// `sites.missing_origin`.
 pub const MISSING_ORIGIN: &str = "deny";
+/// `respond.content_type`: nginx's `default_type`.
+pub const CONTENT_TYPE: &str = "text/plain";
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.
@@ -56,6 +60,19 @@ pub const READ_TIMEOUT: Duration = seconds(60);
 pub const SEND_TIMEOUT: Duration = seconds(60);
 /// `sites.upgrade`.
 pub const UPGRADE: &[&str] = &["websocket"];
+
+/// `real_ip.header`: nginx's.
+pub const REAL_IP_HEADER: &str = "X-Real-IP";
+/// `limits.NAME.size`, bytes: as in nginx's examples, which has no default.
+pub const ZONE_SIZE: u64 = 10 << 20;
+/// `limits.max_body`, bytes: nginx's.
+pub const MAX_BODY: u64 = 1 << 20;
+/// `limits.rate_status` and `limits.concurrent_status`: nginx's.
+pub const REFUSAL_STATUS: u64 = 503;
+/// `limits.rate_log_level` and `limits.concurrent_log_level`: nginx's.
+pub const REFUSAL_LEVEL: &str = "error";
+/// `cors.methods`: those that the Fetch standard needs no preflight for.
+pub const CORS_METHODS: &[&str] = &["GET", "HEAD", "POST"];
 
 /// The shortest time that a deadline or timeout may be.
 pub const LEAST_TIME: Duration = Duration::from_millis(1);
@@ -79,3 +96,15 @@ pub const MOST_BACKLOG: u64 = 65_535;
 pub const MOST_KEEPALIVE: u64 = 65_536;
 /// The largest weight of a peer.
 pub const MOST_WEIGHT: u64 = 65_535;
+/// The least memory of a zone: nginx's.
+pub const LEAST_ZONE: u64 = 32 << 10;
+/// The most memory of a zone.
+pub const MOST_ZONE: u64 = 1 << 40;
+/// The largest limit of a body.
+pub const MOST_BODY: u64 = i64::MAX as u64;
+/// The largest number of requests or connections in a limit.
+pub const MOST_REQUESTS: u64 = 1_000_000_000;
+/// The least status of `respond`.
+pub const LEAST_STATUS: u64 = 200;
+/// The greatest status of `respond`.
+pub const MOST_STATUS: u64 = 599;

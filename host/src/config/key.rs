@@ -20,13 +20,21 @@ pub(super) enum Section {
     Map,
     Site,
     Route,
+    Rewrite,
+    Respond,
     Timeouts,
     AuthBasic,
+    RealIp,
+    Zone,
+    Limits,
+    RateRule,
+    OpenRule,
+    Cors,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -39,8 +47,16 @@ impl Section {
         Self::Map,
         Self::Site,
         Self::Route,
+        Self::Rewrite,
+        Self::Respond,
         Self::Timeouts,
         Self::AuthBasic,
+        Self::RealIp,
+        Self::Zone,
+        Self::Limits,
+        Self::RateRule,
+        Self::OpenRule,
+        Self::Cors,
     ];
 
     /// As it is written in the file.
@@ -58,8 +74,16 @@ impl Section {
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
             Self::Route => "[[sites.routes]]",
+            Self::Rewrite => "rewrites = [{ … }]",
+            Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::AuthBasic => "auth_basic = { … }",
+            Self::RealIp => "[real_ip]",
+            Self::Zone => "[limits.NAME]",
+            Self::Limits => "limits = { … }",
+            Self::RateRule => "rate = [{ … }]",
+            Self::OpenRule => "concurrent = [{ … }]",
+            Self::Cors => "cors = { … }",
         }
     }
 
@@ -83,7 +107,7 @@ impl Section {
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Plugin => {
-                "A Wasm component. One named `router`, `header-map`, `origin-check` or `auth-basic` takes the place \
+                "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \
                  of that stock plugin everywhere. A file without `config` gets the configuration that Tidegate makes \
                  for the stock one; a file with `config` gets that alone; for a stock component the keys of `config` \
                  go on top of what is made."
@@ -94,8 +118,28 @@ impl Section {
                  all its routes. nginx: `server`."
             }
             Self::Route => "What happens to requests for some paths. nginx: `location`.",
+            Self::Rewrite => "A rule for the path; rules are applied in order. nginx: `rewrite`.",
+            Self::Respond => "A redirect or a fixed answer. nginx: `return`.",
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
+            Self::RealIp => {
+                "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
+                 place of the proxy's. nginx: `set_real_ip_from`."
+            }
+            Self::Zone => {
+                "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \
+                 they are. nginx: `limit_req_zone`, `limit_conn_zone`."
+            }
+            Self::Limits => {
+                "Limits of sites and routes, in the order of nginx: size, then rates, then numbers. nginx: \
+                 `client_max_body_size`, `limit_req`, `limit_conn`."
+            }
+            Self::RateRule => "A rate that holds. nginx: `limit_req`.",
+            Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
+            Self::Cors => {
+                "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
+                 get the headers that the origin may have."
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use super::key::Kind::{
     Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, Listener, Log, Map, Peer, Plugin, Route, Server, Site, Timeouts, Top, Upstream,
+    AccessLog, Admin, AuthBasic, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
+    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -27,6 +28,10 @@ macro_rules! keys {
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
+const REFUSAL: Kind = Count { least: 400, most: 599 };
+const REFUSALS: Kind = Count { least: 0, most: d::MOST_REQUESTS };
+const CAP: Kind = Count { least: 1, most: d::MOST_REQUESTS };
+const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
@@ -38,6 +43,10 @@ keys! {
     LISTENERS = "listeners" in [Top]: Tables(Listener), Other("required"), "listen", "Where clients connect.";
     UPSTREAMS = "upstreams" in [Top]: Named(Upstream), Other("none"), "upstream", "Groups of backends.";
     PLUGINS = "plugins" in [Top]: Named(Plugin), Other("the stock ones"), "", "Wasm components.";
+    REAL_IP = "real_ip" in [Top]: Table(RealIp), Other("none"), "",
+        "Which proxies in front are believed when they say who the client is.";
+    ZONES = "limits" in [Top]: Named(Zone), Other("none"), "limit_req_zone, limit_conn_zone",
+        "What rates and numbers are counted by; sites and routes name them in their own `limits`.";
     MAPS = "maps" in [Top]: Named(Map), Other("none"), "map", "Variables made from others.";
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
         "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
@@ -60,6 +69,14 @@ keys! {
     MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD),
         "large_client_header_buffers",
         "The largest head of a request; a larger one is answered with 431.";
+    MAX_CONNECTIONS = "max_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+        "worker_connections",
+        "Client connections, tunnels among them, that one worker keeps open; one more is closed at once. 0: no limit.";
+    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+        "",
+        "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
+    SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
+        "The `Server` header of every answer, in place of the upstream's; `\"off\"` sends none.";
 
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
@@ -132,15 +149,21 @@ keys! {
         "The variable's value where nothing matches, with variables in it.";
     MAP_VALUES = "values" in [Map]: TextMap, Other("`{}`"), "",
         "Value looked up = the variable's value; `~re` and `~*re` are regular expressions, the second without regard \
-         to case.";
+         to case, and their captures (`$1`, `$name`) can be used in the value.";
+    MAP_HOSTNAMES = "hostnames" in [Map]: Flag, B(false), "hostnames",
+        "Whether values looked up are host names, and entries may be `*.x`, `x.*` or `.x` (the name and all below it).";
+    MAP_VOLATILE = "volatile" in [Map]: Flag, B(false), "volatile",
+        "Whether the value is worked out at each use, and not once a request.";
 
     NAMES = "names" in [Site]: Texts, Other("`[]`"), "server_name",
         "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order, and \
          `.example.com` for the name and all below it; without any, the site takes only what is left.";
     DEFAULT_SITE = "default" in [Site]: Flag, B(false), "listen … default_server",
         "Takes requests that no name matches; where no site says so, the first site does.";
-    ROUTES = "routes" in [Site]: Tables(Route), Other("none: every request is answered with 404"), "location",
-        "What happens to requests for which paths.";
+    ROUTES = "routes" in [Site, Route]: Tables(Route), Other("none: on a site every request is answered with 404"),
+        "location",
+        "What happens to requests for which paths. Within a route: for which of its paths; they have its keys but for \
+         those that change or answer the request, and nginx's precedence.";
 
     ROUTE_NAME = "name" in [Route]: Text, Other("`SITE MATCH`"), "",
         "The route's name for routers, logs and metrics; unique.";
@@ -172,15 +195,42 @@ keys! {
         "Headers that the upstream does not see.";
     SET_RESPONSE_HEADERS = "set_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "",
         "As `set_headers`, for what the client sees.";
-    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header",
-        "As `append_headers`, for what the client sees.";
+    APPEND_RESPONSE_HEADERS = "append_response_headers" in [Site, Route]: TextMap, Other("`{}`"),
+        "add_header … always",
+        "As `append_headers`, for what the client sees, whatever the status and whoever answers.";
+    ADD_RESPONSE_HEADERS = "add_response_headers" in [Site, Route]: TextMap, Other("`{}`"), "add_header",
+        "As `append_response_headers`, but only where the status is 200, 201, 204, 206, 301, 302, 303, 304, 307 or 308.";
     REMOVE_RESPONSE_HEADERS = "remove_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_hide_header",
         "Headers that the client does not see.";
+    PASS_RESPONSE_HEADERS = "pass_response_headers" in [Site, Route]: Texts, Other("`[]`"), "proxy_pass_header",
+        "Headers of the upstream that are hidden otherwise: `Server`, `X-Pad` and those that begin with `X-Accel-`.";
+    REWRITE_LOCATION = "rewrite_location" in [Site, Route]: TextMap,
+        Other("as nginx's `default` where `set_headers` gives the upstream a `Host` of its own, else none"),
+        "proxy_redirect",
+        "What a Location or Refresh of the upstream begins with, or `~re` or `~*re`, and what the client sees instead, \
+         with variables; the first that fits. `{}` leaves them alone.";
+    COOKIE_DOMAINS = "cookie_domains" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_domain",
+        "A Domain of the upstream's cookies, or `~re`, and what the client sees instead.";
+    COOKIE_PATHS = "cookie_paths" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_path",
+        "What a Path of the upstream's cookies begins with, or `~re` or `~*re`, and what the client sees instead.";
+    COOKIE_FLAGS = "cookie_flags" in [Site, Route]: TextMap, Other("`{}`"), "proxy_cookie_flags",
+        "A cookie's name, or `~re`, and its flags: `secure`, `httponly`, `samesite=strict`, `samesite=lax`, \
+         `samesite=none`, `nosecure`, `nohttponly`, `nosamesite`.";
     REPLACE_PREFIX = "replace_prefix" in [Route]: Text, Other("none"), "proxy_pass … URI",
         "What the upstream sees in place of the matched prefix; not with a regular expression.";
-    REWRITE = "rewrite" in [Route]: Text, Other("none"), "rewrite",
+    REWRITE = "rewrite" in [Route]: Text, Other("none"), "proxy_pass … $1",
         "The path and query that the upstream sees, with `$1` … `$9` and `$name` for what the regular expression of \
          `match` captured; only with one.";
+    REWRITES = "rewrites" in [Site, Route]: Tables(Rewrite), Other("none"), "rewrite",
+        "Rules that change the path before a route is looked for (on a site) or in the route.";
+    RESPOND = "respond" in [Site, Route]: Table(Respond), Other("none"), "return",
+        "An answer that is given after `rewrites` instead of looking for a route (on a site) or asking an upstream.";
+    ABSOLUTE_REDIRECT = "absolute_redirect" in [Site, Route]: Flag, B(true), "absolute_redirect",
+        "Puts scheme, host and port before a Location of the proxy's own that begins with `/`.";
+    SITE_NAME_IN_REDIRECT = "site_name_in_redirect" in [Site, Route]: Flag, B(false), "server_name_in_redirect",
+        "Takes the site's first name for that instead of the request's host.";
+    PORT_IN_REDIRECT = "port_in_redirect" in [Site, Route]: Flag, B(true), "port_in_redirect",
+        "Puts the listener's port there where it is not the scheme's.";
     TIMEOUTS = "timeouts" in [Site, Route]: Table(Timeouts), Other("all defaults"), "",
         "How long a peer is waited for.";
     UPGRADE = "upgrade" in [Site, Route]: Texts, L(d::UPGRADE), "",
@@ -188,13 +238,36 @@ keys! {
     HALF_CLOSE = "half_close" in [Site, Route]: Flag, B(false), "proxy_half_close",
         "When one side of a tunnel ends, keeps the other direction open.";
     SITE_TLS = "tls" in [Site]: Later, Other("off"), "ssl_certificate, ssl_certificate_key", "Certificates by site.";
-    LIMITS = "limits" in [Site, Route]: Later, Other("none"), "limit_req, limit_conn, client_max_body_size",
-        "Limits of rate, number and size.";
-    ACCESS = "access" in [Site, Route]: Later, Other("none"), "allow, deny", "Access by address.";
-    CORS = "cors" in [Site, Route]: Later, Other("off"), "", "Cross-origin resource sharing.";
+    LIMITS = "limits" in [Site, Route]: Table(Limits), Other("all defaults"), "",
+        "Limits of rate, number and size; each key that is absent on a route is the site's.";
+    ACCESS = "access" in [Site, Route]: Texts, Other("not checked"), "allow, deny",
+        "Who may come by address: `allow` or `deny` and an address, a range such as `10.0.0.0/8`, or `all`; the first \
+         that fits decides, and where none does the request passes. Others are answered with 403 (stock plugin \
+         access-list). A route's list takes the place of the site's.";
+    SATISFY = "satisfy" in [Site, Route]: Choice { now: &["all", "any"], later: &[] },
+        Other("every one must accept, but one that grants ends the asking"), "satisfy",
+        "Whether all of `access`, `auth_basic` and plugins that authorize must accept, or one is enough.";
+    CORS = "cors" in [Site, Route]: TableOrFalse(Cors), Other("`false`"), "",
+        "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
     ROOT = "root" in [Site, Route]: Later, Other("none"), "root, alias", "Files from a folder.";
-    RESPOND = "respond" in [Route]: Later, Other("none"), "return", "A fixed answer.";
+
+    REWRITE_MATCH = "match" in [Rewrite]: Text, Required, "rewrite", "A regular expression for the path.";
+    REWRITE_TO = "to" in [Rewrite]: Text, Required, "rewrite",
+        "The path and query that it becomes, with `$1` … `$9` and variables, or a URL to redirect to. The request's \
+         query is added unless it ends with `?`.";
+    REWRITE_FLAG = "flag" in [Rewrite]: Choice { now: &["last", "break", "redirect", "permanent"], later: &[] },
+        Other("none: the next rule goes on"), "",
+        "`last` looks for a route (at most 10 times), `break` stays in this one and gives the whole path to the \
+         upstream, `redirect` answers with 302, `permanent` with 301.";
+
+    STATUS = "status" in [Respond]: Count { least: d::LEAST_STATUS, most: d::MOST_STATUS },
+        Other("302 with `location`, else 200"), "return",
+        "The status; 444 closes the connection without an answer.";
+    LOCATION = "location" in [Respond]: Text, Other("none"), "return",
+        "Where to redirect to, with variables; goes with 301, 302, 303, 307 and 308.";
+    BODY = "body" in [Respond]: AnyText, Other("none"), "return", "The body, with variables.";
+    CONTENT_TYPE = "content_type" in [Respond]: Text, S(d::CONTENT_TYPE), "default_type", "The body's type.";
 
     CONNECT_TIMEOUT = "connect" in [Timeouts]: WAIT, T(d::CONNECT_TIMEOUT), "proxy_connect_timeout",
         "To connect to a peer.";
@@ -202,6 +275,69 @@ keys! {
         "Between two reads from a peer; in a tunnel, between two reads from either side.";
     SEND_TIMEOUT = "send" in [Timeouts]: WAIT, T(d::SEND_TIMEOUT), "proxy_send_timeout",
         "Between two writes to a peer.";
+
+    TRUSTED = "trusted" in [RealIp]: Texts, Required, "set_real_ip_from",
+        "Addresses and ranges of the proxies that are believed.";
+    REAL_IP_HEADER = "header" in [RealIp]: Text, S(d::REAL_IP_HEADER), "real_ip_header",
+        "The header that they say it in; of several lines and addresses of `X-Forwarded-For` the last, of another \
+         header the first line.";
+    RECURSIVE = "recursive" in [RealIp]: Flag, B(false), "real_ip_recursive",
+        "Takes the last address of `header` that is not a trusted one itself.";
+
+    ZONE_KEY = "key" in [Zone]: Text, Required, "",
+        "What is counted by, with variables in it, such as `$remote_addr`; a request whose key is empty is not counted.";
+    ZONE_RATE = "rate" in [Zone]: Text, Other("none"), "",
+        "Requests a second or a minute for `rate` of a route: `\"10/s\"`, `\"30/m\"`.";
+    ZONE_SIZE = "size" in [Zone]: Size { least: d::LEAST_ZONE, most: d::MOST_ZONE }, Z(d::ZONE_SIZE), "",
+        "The most memory, at 128 bytes and the key's length for each; of a rate the keys used least lately are \
+         forgotten for new ones, and where what is open fills it, requests with new keys are refused.";
+
+    MAX_BODY = "max_body" in [Limits]: Size { least: 0, most: d::MOST_BODY }, Z(d::MAX_BODY), "client_max_body_size",
+        "The largest body of a request; a larger one is answered with 413. 0: no limit.";
+    RATE = "rate" in [Limits]: TextsOrTables(RateRule), Other("none"), "limit_req",
+        "Zones whose rate holds, all of them at once; a string is a zone's name alone. `[]` switches the site's off.";
+    RATE_STATUS = "rate_status" in [Limits]: REFUSAL, N(d::REFUSAL_STATUS), "limit_req_status",
+        "What a request beyond a rate is answered with.";
+    RATE_DRY_RUN = "rate_dry_run" in [Limits]: Flag, B(false), "limit_req_dry_run",
+        "Counts and logs only, and lets every request pass at once.";
+    RATE_LOG = "rate_log_level" in [Limits]: LEVELS, S(d::REFUSAL_LEVEL), "limit_req_log_level",
+        "The level of the line about a refused request; that about one that waits is a level lower.";
+    CONCURRENT = "concurrent" in [Limits]: TextsOrTables(OpenRule), Other("none"), "limit_conn",
+        "Zones whose numbers of open requests and tunnels hold, all of them at once. `[]` switches the site's off.";
+    CONCURRENT_STATUS = "concurrent_status" in [Limits]: REFUSAL, N(d::REFUSAL_STATUS), "limit_conn_status",
+        "What a request beyond a number is answered with.";
+    CONCURRENT_DRY_RUN = "concurrent_dry_run" in [Limits]: Flag, B(false), "limit_conn_dry_run",
+        "Logs only, and lets the request pass.";
+    CONCURRENT_LOG = "concurrent_log_level" in [Limits]: LEVELS, S(d::REFUSAL_LEVEL), "limit_conn_log_level",
+        "The level of the line about a refused request.";
+
+    RATE_ZONE = "zone" in [RateRule]: Text, Required, "", "A zone of `[limits]` that has a rate.";
+    BURST = "burst" in [RateRule]: REFUSALS, N(0), "",
+        "How many requests may come beyond the rate; they wait so that the rate holds.";
+    DELAY = "delay" in [RateRule]: REFUSALS, N(0), "",
+        "How many of the burst do not wait.";
+    NODELAY = "nodelay" in [RateRule]: Flag, B(false), "", "None of the burst waits.";
+
+    OPEN_ZONE = "zone" in [OpenRule]: Text, Required, "", "A zone of `[limits]`.";
+    TOTAL = "total" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many requests and tunnels of one key may be open at once.";
+    OPEN_REQUESTS = "requests" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many requests that do not ask for a tunnel.";
+    OPEN_TUNNELS = "tunnels" in [OpenRule]: CAP, Other("no limit"), "",
+        "How many tunnels, each from its handshake to its end.";
+
+    CORS_ORIGINS = "origins" in [Cors]: Texts, Required, "",
+        "The origins whose pages may read: as in `origins` of a route.";
+    CORS_METHODS = "methods" in [Cors]: Texts, L(d::CORS_METHODS), "",
+        "The methods that they may use; `\"*\"` for all.";
+    CORS_HEADERS = "headers" in [Cors]: Texts, Other("`[]`"), "",
+        "The request headers that they may set; `\"*\"` for all.";
+    CORS_EXPOSE = "expose" in [Cors]: Texts, Other("`[]`"), "",
+        "The response headers that they may read; `\"*\"` for all, not with `credentials`.";
+    CORS_MAX_AGE = "max_age" in [Cors]: WAIT_OR_NOT, Other("the browser's own, 5s"), "",
+        "How long a browser may keep the answer to a preflight.";
+    CORS_CREDENTIALS = "credentials" in [Cors]: Flag, B(false), "",
+        "Whether they may use cookies and passwords; not with `*` or `null` among `origins`.";
 
     REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
     USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",

@@ -3,6 +3,9 @@
 
 use regex_lite::Regex;
 
+use crate::hook::Template;
+pub(super) use crate::hook::is_in_name as is_name;
+
 /// A route's `match`. nginx: `location`.
 #[derive(Debug)]
 pub(super) enum Match<'a> {
@@ -117,31 +120,10 @@ pub(super) fn check_site_name(name: &str) -> Result<(), Fault> {
 
 /// The variables of a template: `$name` and `${name}`; `$$` is a dollar sign.
 pub(super) fn variables(template: &str) -> Result<Vec<&str>, Fault> {
-    let mut found = Vec::new();
-    let mut rest = template;
-    while let Some((_, after)) = rest.split_once('$') {
-        if let Some(literal) = after.strip_prefix('$') {
-            rest = literal;
-            continue;
-        }
-        let (name, tail) = match after.strip_prefix('{') {
-            Some(inner) => inner.split_once('}').ok_or_else(|| Fault::new("has a `${` without its `}`"))?,
-            // As in nginx: `$10` is the capture 1 and a zero.
-            None if after.starts_with(|c: char| c.is_ascii_digit()) => after.split_at(1),
-            None => after.split_at(after.find(|c: char| !is_name(c)).unwrap_or(after.len())),
-        };
-        if name.is_empty() || !name.chars().all(is_name) {
-            return Err(Fault::hinted("has a `$` without a variable's name", "a dollar sign is `$$`"));
-        }
-        found.push(name);
-        rest = tail;
-    }
-    Ok(found)
-}
-
-/// Whether the character may stand in a variable's name.
-pub(super) fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
+    Template::names(template).map_err(|error| Fault {
+        message: error.message,
+        hint: (!error.hint.is_empty()).then(|| error.hint.to_owned()),
+    })
 }
 
 #[cfg(test)]

@@ -70,6 +70,19 @@ impl<'a> Reader<'a> {
         self.outer.is_some()
     }
 
+    /// The route around this one; none for a route of the site's own.
+    pub(super) fn around(&self) -> Option<&Self> {
+        self.outer.as_deref().filter(|outer| outer.section == Section::Route)
+    }
+
+    /// The first name of the site that this table is or stands in.
+    pub(super) fn site_name(&self) -> Option<&'a str> {
+        match &self.outer {
+            Some(outer) => outer.site_name(),
+            None => self.own_texts(&super::keys::NAMES).first().map(|name| name.text),
+        }
+    }
+
     /// The key path of one of the table's keys.
     pub(super) fn path_of(&self, key: &Key) -> String {
         join(&self.path, key.name)
@@ -155,6 +168,12 @@ impl<'a> Reader<'a> {
         Some(Text { text: item.node.text()?, at: item.at(), path: item.path })
     }
 
+    /// The string of this very table with its place.
+    pub(super) fn own_placed(&self, key: &Key) -> Option<Text<'a>> {
+        let item = self.own(key)?;
+        Some(Text { text: item.node.text()?, at: item.at(), path: item.path })
+    }
+
     /// The strings of a list; none where the key is absent (its default, if it has one, is
     /// [`Default::Texts`]).
     pub(super) fn texts(&self, key: &Key) -> Option<Vec<Text<'a>>> {
@@ -171,13 +190,14 @@ impl<'a> Reader<'a> {
     /// The entries of a table of strings in this very table.
     pub(super) fn own_map(&self, key: &Key) -> Vec<Named<'a, Text<'a>>> {
         debug_assert!(matches!(key.kind, Kind::TextMap), "{}", key.name);
-        let Some(item) = self.own(key) else { return Vec::new() };
-        let Some(table) = item.node.table() else { return Vec::new() };
-        let named = |e: &'a Entry| {
-            let value = Text { text: e.node.text()?, path: join(&item.path, &e.key), at: e.node.at };
-            Some(Named { name: &e.key, name_at: e.key_at, value })
-        };
-        table.entries.iter().filter_map(named).collect()
+        self.own(key).map(|item| entries(&item)).unwrap_or_default()
+    }
+
+    /// The entries of a table of strings in this table, or else in the one around it; none
+    /// where the key is absent.
+    pub(super) fn map(&self, key: &Key) -> Option<Vec<Named<'a, Text<'a>>>> {
+        debug_assert!(matches!(key.kind, Kind::TextMap), "{}", key.name);
+        self.find(key).map(|item| entries(&item))
     }
 
     /// The table under a key; an empty one where the key is absent. It inherits from the
@@ -232,4 +252,13 @@ fn texts<'a>(item: &Item<'a>) -> Vec<Text<'a>> {
         Some(Text { text: node.text()?, path: format!("{}[{i}]", item.path), at: node.at })
     };
     item.node.items().iter().enumerate().filter_map(text).collect()
+}
+
+fn entries<'a>(item: &Item<'a>) -> Vec<Named<'a, Text<'a>>> {
+    let Some(table) = item.node.table() else { return Vec::new() };
+    let named = |e: &'a Entry| {
+        let value = Text { text: e.node.text()?, path: join(&item.path, &e.key), at: e.node.at };
+        Some(Named { name: &e.key, name_at: e.key_at, value })
+    };
+    table.entries.iter().filter_map(named).collect()
 }

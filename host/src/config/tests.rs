@@ -93,4 +93,5 @@ fn hook_names(plugin: &Plugin) -> Option<Vec<&'static str>> {
 }
 
 mod plugins;
+mod routing;
 mod values;

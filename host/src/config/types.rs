@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod limits;
+
+pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+
 use super::secret::Secret;
-use crate::hook::{HookSet, OnFailure};
+use crate::hook::{HookSet, Maps, OnFailure};
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
@@ -19,6 +23,10 @@ pub struct Config {
     pub access_log: AccessLog,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<SocketAddr>,
+    /// `[real_ip]`; none where the table is absent.
+    pub real_ip: Option<RealIp>,
+    /// `[limits.*]`, in order; routes refer to them by name.
+    pub zones: Vec<Zone>,
     /// `[[listeners]]`, in order, at least one.
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, in order; routes refer to them by index.
@@ -32,6 +40,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// Every route of every site; sites refer to them by index.
     pub routes: Vec<Route>,
+    /// `[maps.*]`
+    pub maps: Arc<Maps>,
 }
 
 /// `[server]`: what concerns the process.
@@ -53,6 +63,12 @@ pub struct ServerSettings {
     pub keepalive_timeout: Duration,
     /// Largest request head, bytes. nginx: `large_client_header_buffers`.
     pub max_head: usize,
+    /// Client connections that one worker keeps open; none for no limit. nginx: `worker_connections`.
+    pub max_connections: Option<u32>,
+    /// Connections that one client address keeps open; none for no limit.
+    pub max_client_connections: Option<u32>,
+    /// The `Server` header of every answer; none sends none. nginx: `server_tokens`.
+    pub server_header: Option<http::HeaderValue>,
 }
 
 /// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
@@ -149,6 +165,8 @@ pub struct Plugin {
     pub hooks: Option<HookSet>,
     /// Whether an instance serves many requests or one.
     pub instances: Instances,
+    /// Hook `response-headers` is called only for an answer with one of these; empty for any.
+    pub response_with: Vec<http::HeaderName>,
     /// Where it stands in the configuration, for problems that `configure` reports.
     pub place: Place,
 }
@@ -220,17 +238,24 @@ pub struct Route {
     pub site: Arc<str>,
     /// nginx's location syntax: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.
     pub pattern: String,
-    /// Index into `Config::upstreams`.
-    pub upstream: usize,
+    /// Index into `Config::upstreams`; none where the route only answers itself.
+    pub upstream: Option<usize>,
     /// The plugins of its chains, in order: indexes into `Config::plugins`. Stock ones
     /// come first, then the site's, then the route's.
     pub plugins: Vec<usize>,
+    /// Headers of the upstream that are hidden by default and pass here, lower case. nginx:
+    /// `proxy_pass_header`.
+    pub pass_headers: Vec<http::HeaderName>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.
     pub half_close: bool,
+    /// `limits`, with what it inherits.
+    pub limits: Limits,
+    /// `satisfy`
+    pub satisfy: Satisfy,
 }
 
 /// `timeouts = { … }` of a route.

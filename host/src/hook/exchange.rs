@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode, Version};
 
+use super::maps::{Kept, Maps};
 use crate::message::Fields;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
@@ -31,8 +32,11 @@ pub struct View {
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
     pub headers: Fields,
-    /// The client's end.
+    /// The client's end: what a proxy in front says where that is believed (`real_ip`), with
+    /// port 0 where it names none; else the connection's.
     pub client: SocketAddr,
+    /// The connection's other end: the client's, or that of a proxy in front.
+    pub peer: SocketAddr,
     /// The proxy's end.
     pub local: SocketAddr,
     /// Variables that hooks set.
@@ -41,6 +45,15 @@ pub struct View {
     pub route: Arc<str>,
     /// The site's first name once it is known; empty before.
     pub site: Arc<str>,
+    /// What the rates said, in nginx's words (`PASSED`, `DELAYED`, `REJECTED` …); empty where
+    /// none counted it.
+    pub limit_req_status: &'static str,
+    /// The same of the numbers of what is open.
+    pub limit_conn_status: &'static str,
+    /// The configuration's maps.
+    pub maps: Arc<Maps>,
+    /// Their values, as far as the request has asked for them.
+    pub kept: Kept,
     /// Resolves nginx's variable names.
     pub builtins: &'static dyn Builtins,
 }
@@ -54,10 +67,14 @@ pub trait Builtins: Send + Sync + std::fmt::Debug {
 }
 
 impl View {
-    /// The variable `name` (without `$`): one that a hook set, or a built-in one.
+    /// The variable `name` (without `$`): a built-in one, a map, or one that a hook set.
     /// Appends its value to `out`; false where there is none.
     pub fn variable(&self, name: &str, out: &mut Vec<u8>) -> bool {
         if self.builtins.resolve(self, name, out) {
+            return true;
+        }
+        if let Some(number) = self.maps.find(name) {
+            self.maps.put_kept(number, self, &self.kept, out);
             return true;
         }
         match self.variables.iter().find(|(n, _)| n == name) {

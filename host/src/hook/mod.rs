@@ -6,9 +6,17 @@
 
 mod chain;
 mod exchange;
+mod fields;
+mod maps;
+mod only_with;
+mod template;
 
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Builtins, ResponseView, Summary, View};
+pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_framing, is_hosts_own};
+pub use maps::{Kept, Map, Maps, Twice};
+pub use only_with::OnlyWith;
+pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;
 use std::pin::Pin;

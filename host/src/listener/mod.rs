@@ -1,5 +1,6 @@
 //! Bytes in: sockets that listen, and the loop that accepts.
 
+mod caps;
 mod socket;
 
 use std::net::SocketAddr;
@@ -10,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 pub use socket::bind;
+
+use caps::Counted;
 
 use crate::downstream;
 use crate::observe::Metrics;
@@ -36,14 +39,15 @@ pub struct Accepted {
 /// A client's connection, counted and waited for until this is dropped.
 pub struct Visit {
     metrics: Arc<Metrics>,
+    _counted: Counted,
     _alive: Alive,
 }
 
 impl Visit {
-    fn new(metrics: &Arc<Metrics>, alive: &Alive) -> Self {
+    fn new(metrics: &Arc<Metrics>, counted: Counted, alive: &Alive) -> Self {
         metrics.connections.add(1);
         metrics.connections_open.add(1);
-        Self { metrics: Arc::clone(metrics), _alive: alive.clone() }
+        Self { metrics: Arc::clone(metrics), _counted: counted, _alive: alive.clone() }
     }
 }
 
@@ -66,7 +70,16 @@ pub async fn accept(
     let arrive = |stream: TcpStream, client: SocketAddr| {
         // Fails where the client has gone already.
         let Some(local) = local.or_else(|| stream.local_addr().ok()) else { return };
-        let visit = Visit::new(&proxy.metrics, &alive);
+        let caps = proxy.snapshot.load().downstream;
+        let counted = match Counted::enter(&caps, &proxy.clients, client.ip()) {
+            Ok(counted) => counted,
+            // As nginx where `worker_connections` are used up: without a word, at once.
+            Err(cap) => {
+                proxy.metrics.connections_refused.add(1);
+                return cap.report(client.ip());
+            }
+        };
+        let visit = Visit::new(&proxy.metrics, counted, &alive);
         let accepted = Accepted { stream, client, local, visit };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };

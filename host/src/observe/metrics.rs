@@ -33,6 +33,8 @@ pub struct Metrics {
     pub connections: Count,
     /// Client connections open.
     pub connections_open: Count,
+    /// Client connections closed at once, because there were as many as there may be.
+    pub connections_refused: Count,
     /// Requests begun.
     pub requests: Count,
     /// Responses by class: 1xx (tunnels) to 5xx.
@@ -58,8 +60,13 @@ impl Metrics {
 
     /// Prometheus text, with how many tunnels are open.
     pub fn render(&self, out: &mut String, tunnels: usize) {
-        let counters: [(&str, &str, &Count); 5] = [
+        let counters: [(&str, &str, &Count); 6] = [
             ("tidegate_connections_total", "Client connections accepted.", &self.connections),
+            (
+                "tidegate_connections_refused_total",
+                "Client connections closed at once because of a cap.",
+                &self.connections_refused,
+            ),
             ("tidegate_requests_total", "Requests begun.", &self.requests),
             ("tidegate_bytes_in_total", "Bytes from clients after the head.", &self.bytes_in),
             ("tidegate_bytes_out_total", "Bytes to clients after the head.", &self.bytes_out),

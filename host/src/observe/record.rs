@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{AccessLog, LogFacts, Metrics};
 use crate::body::Meter;
 use crate::hook::{Plugin, ResponseView, Summary, View};
+use crate::limit::Slot;
 
 /// The cause of an exchange whose client left before it was done.
 const GONE: &str = "downstream.gone";
@@ -34,6 +35,8 @@ pub struct Record {
     pub log: Option<(Arc<AccessLog>, LogFacts)>,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
+    /// Its places among what is open at once; free when this is dropped.
+    pub slots: Vec<Slot>,
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
@@ -63,6 +66,7 @@ impl Record {
             cause: None,
             log: None,
             after: None,
+            slots: Vec::new(),
             started: Instant::now(),
             metrics,
             finished: false,

@@ -1,10 +1,13 @@
 //! Phase 4: may this request pass. Hooks `origin`, then `authorizer`.
 
+use http::StatusCode;
+
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::headers;
+use crate::config::Satisfy;
 use crate::error::Stop;
-use crate::hook::{Decision, Verdict};
+use crate::hook::{Decision, Grant, LocalReply, Verdict};
 
 /// Ask the route's plugins, in order.
 ///
@@ -19,18 +22,47 @@ pub(super) async fn judge(exchange: &mut Exchange) -> Result<(), Stop> {
             Some(Decision::Deny(reply)) => return Err(reply.into()),
         }
     }
+    let mut refusal = None;
     for plugin in &route.chains.authorizer {
         match ask(plugin.as_ref(), plugin.authorize(&exchange.view)).await? {
             Some(Verdict::Next) | None => {}
+            // nginx, `ngx_http_core_access_phase`: with `satisfy any` these wait for what the
+            // others say, and any other answer stands at once.
+            Some(Verdict::Deny(reply)) if route.satisfy == Satisfy::Any && asks_for_access(reply.status) => {
+                refusal = Some(graver(refusal, reply));
+            }
             Some(Verdict::Deny(reply)) => return Err(reply.into()),
             Some(Verdict::Grant(grant)) => {
-                exchange.set_variables(grant.variables);
-                if !grant.edits.is_empty() {
-                    headers::apply(&mut exchange.view_mut().headers, grant.edits);
+                take(exchange, grant);
+                if route.satisfy != Satisfy::All {
+                    return Ok(());
                 }
-                break;
             }
         }
     }
-    Ok(())
+    match refusal {
+        Some(reply) => Err(reply.into()),
+        None => Ok(()),
+    }
+}
+
+fn take(exchange: &mut Exchange, grant: Grant) {
+    exchange.set_variables(grant.variables);
+    if !grant.edits.is_empty() {
+        headers::apply(&mut exchange.view_mut().headers, grant.edits);
+    }
+}
+
+/// The statuses that say no more than that this one way in is closed.
+fn asks_for_access(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+}
+
+/// Of two refusals the one that the client is told: a 401 tells it how to come in, so it
+/// stays; otherwise the later one.
+fn graver(before: Option<LocalReply>, reply: LocalReply) -> LocalReply {
+    match before {
+        Some(before) if before.status == StatusCode::UNAUTHORIZED => before,
+        _ => reply,
+    }
 }

@@ -1,5 +1,7 @@
 //! The one place with hop-by-hop rules (RFC 9110 §7.6.1) and with plugins' edits of heads.
 
+use http::{HeaderName, HeaderValue};
+
 use super::handshake::{self, Upgrade};
 use crate::hook::FieldEdit;
 use crate::message::Fields;
@@ -52,15 +54,31 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
     }
 }
 
-/// Make a response's headers those of the connection to the client.
-pub(super) fn for_downstream(headers: &mut Fields, switching: bool) {
+/// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
+/// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
+fn is_hidden(name: &[u8]) -> bool {
+    const HIDDEN: [&str; 6] =
+        ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
+    matches!(name.first(), Some(b'x' | b'X')) && is_one_of(name, &HIDDEN)
+}
+
+/// Make a response's headers those of the connection to the client. `pass` are headers that
+/// would be hidden, `server` what takes the place of the upstream's Server.
+pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[HeaderName], server: Option<&HeaderValue>) {
     let upgrade = if switching { headers.get("upgrade").map(<[u8]>::to_vec) } else { None };
     remove_nominated(headers);
     let keeps = upgrade.is_some();
+    let passes = |name: &[u8]| pass.iter().any(|passed| passed.as_str().as_bytes().eq_ignore_ascii_case(name));
+    let keeps_server = passes(b"server");
     headers.retain(|name| {
         let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
-        replaced || !is_hop_by_hop(name)
+        let hidden = is_hidden(name) && !passes(name);
+        let nameless = server.is_none() && !keeps_server && is_one_of(name, &["server"]);
+        replaced || !(is_hop_by_hop(name) || hidden || nameless)
     });
+    if let Some(server) = server.filter(|_| !keeps_server || !headers.contains("server")) {
+        headers.set("Server", server.as_bytes());
+    }
     if let Some(value) = upgrade {
         headers.set("Connection", b"upgrade");
         headers.set("Upgrade", &value);
@@ -138,6 +156,21 @@ mod tests {
         let mut headers = head(&[("connection", "host, content-length"), ("host", "h"), ("content-length", "1")]);
         remove_nominated(&mut headers);
         assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn what_is_for_the_proxy_is_hidden() {
+        let sent = [("server", "s"), ("x-accel-buffering", "no"), ("x-pad", "p"), ("date", "d"), ("x-a", "1")];
+        let shown = |pass: &[&'static str], server: Option<&'static str>| {
+            let mut headers = head(&sent);
+            let pass: Vec<_> = pass.iter().map(|name| HeaderName::from_static(name)).collect();
+            for_downstream(&mut headers, false, &pass, server.map(HeaderValue::from_static).as_ref());
+            lines(&headers)
+        };
+        assert_eq!(shown(&[], Some("t")), ["Server: t", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&[], None), ["date: d", "x-a: 1"]);
+        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["server: s", "x-pad: p", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&["server"], None), ["server: s", "date: d", "x-a: 1"]);
     }
 
     #[test]

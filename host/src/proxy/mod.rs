@@ -2,7 +2,7 @@
 //! after it.
 //!
 //! nginx's words for the phases: POST_READ (receive), SERVER_REWRITE and FIND_CONFIG
-//! (route), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
+//! (route), PREACCESS (limit), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
 //! upstream request (forward), header filters (response_headers), body filters (deliver),
 //! LOG (the record that `deliver` hands on).
 
@@ -13,7 +13,9 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod limit;
 mod path;
+mod real_ip;
 mod receive;
 mod request_headers;
 mod respond;
@@ -29,6 +31,7 @@ use arc_swap::ArcSwap;
 use crate::body::Body;
 use crate::error::Stop;
 use crate::http1::{BadLength, Malformed};
+use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
 use crate::observe::{Metrics, Record};
 use crate::snapshot::Snapshot;
@@ -44,6 +47,8 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// The tunnels that are open.
     pub tunnels: Arc<Registry>,
+    /// The open connections of each client, where they are limited.
+    pub clients: Arc<Clients>,
 }
 
 /// One client connection, as its requests see it.
@@ -78,21 +83,23 @@ pub struct Response {
     pub record: Option<Box<Record>>,
     /// The peer's side of a tunnel, to be joined with the client's once the head is out.
     pub opening: Option<Box<Opening>>,
+    /// Whether the connection ends after it, whatever the client wants.
+    pub close: bool,
 }
 
-/// Answer one request.
-pub async fn handle(connection: Arc<Connection>, request: Request) -> Response {
+/// Answer one request; none where the connection is to be closed without an answer.
+pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
     let (mut exchange, body) = receive::begin(connection, request);
     match run(&mut exchange, body).await {
-        Ok(response) => response,
-        Err(stop) => respond::stopped(&mut exchange, stop),
+        Ok(response) => Some(response),
+        Err(stop) => respond::stopped(&mut exchange, stop).await,
     }
 }
 
 /// Answer what could not be read as a request.
 pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
     let mut exchange = receive::unreadable(connection);
-    respond::stopped(&mut exchange, receive::complaint(malformed).into())
+    respond::refused(&mut exchange, receive::complaint(malformed))
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.
@@ -101,6 +108,8 @@ async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
     receive::check(exchange)?;
     // Everything below depends on the route.
     route::find(exchange).await?;
+    // Before plugins are asked for access: what is too much costs no more than this.
+    limit::check(exchange).await?;
     // Before headers are mapped: what an authorizer sets can be used there.
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;

@@ -9,10 +9,10 @@ use http::{Method, Version};
 use super::exchange::Exchange;
 use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
-use super::{Connection, Request, headers, path};
+use super::{Connection, Request, headers, path, real_ip};
 use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::hook::View;
+use crate::hook::{Kept, View};
 use crate::http1::{BadLength, Malformed};
 use crate::message::{Fields, RequestHead};
 use crate::observe::{LogFacts, Record};
@@ -37,6 +37,12 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
     let snapshot = connection.proxy.snapshot.load_full();
     let (authority, path_with_query) = split(target, &fields);
     let target_path = path_with_query.clone();
+    let peer = canonical(connection.client);
+    // Before anything reads it: limits, access lists, logs and plugins see the real one.
+    let client = match &snapshot.real_ip {
+        Some(config) => real_ip::client(config, peer, &fields),
+        None => peer,
+    };
     let view = View {
         serial: next_serial(),
         method,
@@ -48,11 +54,16 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         scheme: connection.scheme,
         is_websocket: false,
         headers: fields,
-        client: canonical(connection.client),
+        client,
+        peer,
         local: canonical(connection.local),
         variables: Vec::new(),
         route: Arc::default(),
         site: Arc::default(),
+        limit_req_status: "",
+        limit_conn_status: "",
+        maps: Arc::clone(&snapshot.maps),
+        kept: Kept::default(),
         builtins: &Nginx,
     };
     let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
@@ -63,7 +74,9 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         target_path,
         unframed: None,
         upgrade: Upgrade::None,
+        max_body: None,
         target: None,
+        answered: false,
         record: Some(record),
     }
 }

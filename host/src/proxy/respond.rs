@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::Response;
 use super::exchange::Exchange;
+use super::response_headers;
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
@@ -20,6 +21,9 @@ fn status_of(kind: Kind) -> StatusCode {
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        // The route's limits say which.
+        Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
         Kind::NoRoute => StatusCode::NOT_FOUND,
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer | Kind::Connect | Kind::Closed | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => {
@@ -29,42 +33,92 @@ fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
-/// The answer to a request that a phase stopped.
-pub(super) fn stopped(exchange: &mut Exchange, stop: Stop) -> Response {
-    match stop {
-        Stop::Error(error) => from_error(exchange, &error),
-        Stop::Reply(reply) => from_reply(exchange, reply),
+/// nginx's status for a connection that is closed without an answer.
+const CLOSE: u16 = 444;
+/// The cause of an exchange that was closed so.
+const UNANSWERED: &str = "downstream.unanswered";
+
+/// An answer of the proxy's own.
+struct Own {
+    status: StatusCode,
+    headers: Fields,
+    body: Bytes,
+    /// Whether the connection ends after it.
+    close: bool,
+}
+
+/// The answer to a request that a phase stopped; none where the connection is to be closed
+/// without one. The route's rules for what the client sees apply, if the route is known.
+pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Response> {
+    let mut own = Own::of(exchange, stop);
+    if own.status.as_u16() == CLOSE {
+        unanswered(exchange, own.status);
+        return None;
+    }
+    match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
+        Ok(headers) => own.headers = headers,
+        // What the rules say instead is said without them.
+        Err(stop) => own = Own::of(exchange, stop),
+    }
+    Some(own.send(exchange))
+}
+
+/// The answer to what is no request.
+pub(super) fn refused(exchange: &mut Exchange, error: Error) -> Response {
+    Own::of(exchange, error.into()).send(exchange)
+}
+
+/// No answer: only the record tells of it.
+fn unanswered(exchange: &mut Exchange, status: StatusCode) {
+    if let Some(record) = exchange.take_record(status, &Fields::new()) {
+        record.finish(UNANSWERED);
     }
 }
 
-fn from_error(exchange: &mut Exchange, error: &Error) -> Response {
-    let status = status_of(error.kind);
-    report(exchange, error, status);
-    if let Some(record) = &mut exchange.record {
-        record.cause = Some(error.kind.code());
+impl Own {
+    fn of(exchange: &mut Exchange, stop: Stop) -> Self {
+        let mut own = match stop {
+            Stop::Error(error) => Self::from_error(exchange, &error),
+            Stop::Reply(reply) => Self::from_reply(reply),
+        };
+        if let Some(server) = &exchange.snapshot.server_header {
+            own.headers.set_default("Server", server.as_bytes());
+        }
+        own
     }
-    let mut headers = Fields::new();
-    headers.append("Content-Type", b"text/plain");
-    if error.kind == Kind::HandshakeVersion {
-        // RFC 6455 §4.4: say which version is spoken.
-        headers.append("Sec-WebSocket-Version", b"13");
-    }
-    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-    own(exchange, status, headers, text.into())
-}
 
-fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response {
-    let mut headers = Fields::new();
-    for (name, value) in reply.fields {
-        headers.append(name.as_str(), value.as_bytes());
+    fn from_error(exchange: &mut Exchange, error: &Error) -> Self {
+        let status = status_of(error.kind);
+        report(exchange, error, status);
+        if let Some(record) = &mut exchange.record {
+            record.cause = Some(error.kind.code());
+        }
+        let mut headers = Fields::new();
+        headers.append("Content-Type", b"text/plain");
+        if error.kind == Kind::HandshakeVersion {
+            // RFC 6455 §4.4: say which version is spoken.
+            headers.append("Sec-WebSocket-Version", b"13");
+        }
+        let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+        // As nginx: what the client sends next would be the body that nobody reads.
+        let close = error.kind == Kind::BodyTooLarge;
+        Self { status, headers, body: text.into(), close }
     }
-    own(exchange, reply.status, headers, reply.body)
-}
 
-fn own(exchange: &mut Exchange, status: StatusCode, headers: Fields, body: Bytes) -> Response {
-    let record = exchange.take_record(status, &headers);
-    let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-    Response { head: ResponseHead::new(status, headers), body, record, opening: None }
+    fn from_reply(reply: LocalReply) -> Self {
+        let mut headers = Fields::new();
+        for (name, value) in reply.fields {
+            headers.append(name.as_str(), value.as_bytes());
+        }
+        Self { status: reply.status, headers, body: reply.body, close: false }
+    }
+
+    fn send(self, exchange: &mut Exchange) -> Response {
+        let Self { status, headers, body, close } = self;
+        let record = exchange.take_record(status, &headers);
+        let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+        Response { head: ResponseHead::new(status, headers), body, record, opening: None, close }
+    }
 }
 
 /// A client's mistake is for the curious; anything else is for the operator.

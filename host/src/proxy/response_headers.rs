@@ -9,7 +9,8 @@ use super::exchange::{Exchange, Target};
 use super::forward::Answer;
 use super::headers;
 use crate::error::Stop;
-use crate::hook::ResponseView;
+use crate::hook::{Chain, ResponseView};
+use crate::message::Fields;
 
 /// Make the response's headers the client's, and let the route's plugins edit them.
 ///
@@ -20,19 +21,42 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
     let head = answer.head_mut();
     // RFC 9110 §15.5.22: a 426 must say what to upgrade to, and that goes for this hop too.
     let keeps_upgrade = switching || head.status == StatusCode::UPGRADE_REQUIRED;
-    headers::for_downstream(&mut head.fields, keeps_upgrade);
     let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
+    let server = exchange.snapshot.server_header.as_ref();
+    headers::for_downstream(&mut head.fields, keeps_upgrade, &route.pass_headers, server);
+    exchange.answered = true;
     if route.chains.response_headers.is_empty() {
         return Ok(());
     }
-    let mut view = Arc::new(ResponseView { status: head.status, headers: std::mem::take(&mut head.fields) });
-    for plugin in &route.chains.response_headers {
+    head.fields =
+        edited(exchange, &route.chains.response_headers, head.status, std::mem::take(&mut head.fields)).await?;
+    Ok(())
+}
+
+/// Let the route's plugins edit the headers of an answer that the proxy gives itself, if the
+/// route is known and they have not been asked yet. nginx: `add_header … always`.
+///
+/// # Errors
+/// The reply of a plugin that answers instead, or the failure of one that fails closed.
+pub(super) async fn map_own(exchange: &mut Exchange, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
+    let Some(Target { route, .. }) = exchange.target.clone().filter(|_| !exchange.answered) else { return Ok(headers) };
+    exchange.answered = true;
+    if route.chains.response_headers.is_empty() {
+        return Ok(headers);
+    }
+    exchange.set_variables(vec![("local_answer".to_owned(), "1".to_owned())]);
+    edited(exchange, &route.chains.response_headers, status, headers).await
+}
+
+/// The headers after each plugin's edits.
+async fn edited(exchange: &Exchange, chain: &Chain, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
+    let mut view = Arc::new(ResponseView { status, headers });
+    for plugin in chain {
         match ask(plugin.as_ref(), plugin.on_response(&exchange.view, &view)).await? {
             Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(&mut view).headers, edits),
             Some(Err(reply)) => return Err(reply.into()),
             None => {}
         }
     }
-    head.fields = std::mem::take(&mut Arc::make_mut(&mut view).headers);
-    Ok(())
+    Ok(std::mem::take(&mut Arc::make_mut(&mut view).headers))
 }

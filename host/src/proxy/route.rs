@@ -6,7 +6,7 @@ use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::handshake::{Upgrade, WEBSOCKET};
 use crate::error::{Error, Kind, Stop};
-use crate::hook;
+use crate::hook::{self, LocalReply};
 
 /// Find the exchange's route, and put on it what the router says.
 ///
@@ -18,14 +18,35 @@ pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
         match ask(router.as_ref(), router.route(&exchange.view)).await? {
             Some(Ok(Some(target))) => return Ok(take(exchange, target)?),
             Some(Ok(None)) | None => {}
-            Some(Err(reply)) => return Err(reply.into()),
+            Some(Err(reply)) => return Err(answered(exchange, reply)?.into()),
         }
     }
     Err(Kind::NoRoute.into())
 }
 
-fn take(exchange: &mut Exchange, found: hook::Target) -> Result<(), Error> {
-    let unknown = |what: &str, name: &str| Error::new(Kind::UnknownTarget, format!("the router named {what} `{name}`"));
+/// A router's reply, with the route that it is for put on the exchange: the rules for
+/// answers and the logs of that route are its own then.
+fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply, Error> {
+    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str().eq_ignore_ascii_case(hook::ROUTE_OF_REPLY))
+    else {
+        return Ok(reply);
+    };
+    let (_, name) = reply.fields.remove(at);
+    let name = String::from_utf8_lossy(name.as_bytes());
+    let route = exchange.snapshot.routes.get(&*name).ok_or_else(|| unknown("route", &name))?;
+    let target = Target { route: Arc::clone(route), upstream: Arc::clone(&route.upstream) };
+    let view = exchange.view_mut();
+    view.route = Arc::clone(&target.route.name);
+    view.site = Arc::clone(&target.route.site);
+    exchange.target = Some(target);
+    Ok(reply)
+}
+
+fn unknown(what: &str, name: &str) -> Error {
+    Error::new(Kind::UnknownTarget, format!("the router named {what} `{name}`"))
+}
+
+fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     let snapshot = &exchange.snapshot;
     let route = snapshot.routes.get(found.route.as_str()).ok_or_else(|| unknown("route", &found.route))?;
     let upstream = match &found.upstream {
@@ -39,6 +60,10 @@ fn take(exchange: &mut Exchange, found: hook::Target) -> Result<(), Error> {
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
+    // Rules have changed the path: from here on it is what `$uri` says, as in nginx.
+    if let Some(at) = found.variables.iter().position(|(name, _)| name == "uri") {
+        view.path = found.variables.swap_remove(at).1;
+    }
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
     exchange.target = Some(target);

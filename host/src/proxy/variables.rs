@@ -26,7 +26,13 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
     match name {
         "host" => put(out, if view.host.is_empty() { &view.site } else { &view.host }),
         "remote_addr" => show(out, view.client.ip()),
+        // A real address from a header may come without one.
+        "remote_port" if view.client.port() == 0 => {}
         "remote_port" => show(out, view.client.port()),
+        "realip_remote_addr" => show(out, view.peer.ip()),
+        "realip_remote_port" => show(out, view.peer.port()),
+        "limit_req_status" => put(out, view.limit_req_status),
+        "limit_conn_status" => put(out, view.limit_conn_status),
         "server_addr" => show(out, view.local.ip()),
         "server_port" => show(out, view.local.port()),
         "server_name" | "site" => put(out, &view.site),
@@ -147,6 +153,7 @@ mod tests {
     use http::Method;
 
     use super::*;
+    use crate::hook::Kept;
 
     fn view() -> View {
         let headers = [
@@ -170,10 +177,15 @@ mod tests {
             is_websocket: false,
             headers,
             client: "192.0.2.1:1234".parse().unwrap(),
+            peer: "10.0.0.1:80".parse().unwrap(),
+            limit_req_status: "DELAYED",
+            limit_conn_status: "",
             local: "192.0.2.2:80".parse().unwrap(),
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),
             site: Arc::from("s"),
+            maps: Arc::default(),
+            kept: Kept::default(),
             builtins: &Nginx,
         }
     }
@@ -184,6 +196,10 @@ mod tests {
         for (name, value) in [
             ("host", Some("example.com")),
             ("remote_addr", Some("192.0.2.1")),
+            ("realip_remote_addr", Some("10.0.0.1")),
+            ("realip_remote_port", Some("80")),
+            ("limit_req_status", Some("DELAYED")),
+            ("limit_conn_status", Some("")),
             ("server_port", Some("80")),
             ("request_uri", Some("/a%20b?x=1&Y=2")),
             ("uri", Some("/a b")),

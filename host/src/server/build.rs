@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, Plugin, chain_of};
+use crate::hook::{Chains, Hook, OnlyWith, Plugin, chain_of};
+use crate::limit::{Limits, Zone, Zones};
 use crate::observe::AccessLog;
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
@@ -15,25 +16,49 @@ use crate::upstream::Upstream;
 /// How long a client may take no bytes of an answer. nginx: `send_timeout`.
 const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Make a configuration ready. Nothing that runs is touched.
+/// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
+/// what is counted by those that stay the same goes on.
 ///
 /// # Errors
 /// Every plugin that is refused, or the access log that cannot be opened.
-pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapshot, StartError> {
+pub(super) fn snapshot(
+    config: &Config,
+    runtime: &Arc<Runtime>,
+    before: Option<&Zones>,
+) -> Result<Snapshot, StartError> {
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
     let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
+    let zones: Zones = config
+        .zones
+        .iter()
+        .map(|zone| {
+            let before = before.and_then(|zones| zones.get(&zone.name));
+            (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
+        })
+        .collect();
+    // For routes that only answer themselves; a router's own plugin may lead to one all the same.
+    let nowhere = Arc::new(Upstream::new(&config::Upstream {
+        name: "".into(),
+        policy: config::Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: std::time::Duration::ZERO,
+        peers: Vec::new(),
+    }));
     let route = |route: &config::Route| {
         Some(Arc::new(Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            upstream: Arc::clone(upstreams.get(route.upstream)?),
+            upstream: Arc::clone(route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index))?),
             chains: Chains::new(&at(&route.plugins)),
+            pass_headers: route.pass_headers.clone().into(),
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
+            limits: Limits::new(&route.limits, &zones),
+            satisfy: route.satisfy,
         }))
     };
     let routes: HashMap<Arc<str>, Arc<Route>> =
@@ -42,12 +67,18 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        maps: Arc::clone(&config.maps),
         access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        real_ip: config.real_ip.clone(),
+        zones,
+        server_header: config.server.server_header.clone(),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
             max_head: config.server.max_head,
             send_timeout: SEND_TIMEOUT,
+            max_connections: config.server.max_connections,
+            max_client_connections: config.server.max_client_connections,
         },
     })
 }
@@ -65,7 +96,8 @@ fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin
     let mut loaded = Vec::new();
     for plugin in &config.plugins {
         match runtime.load(&spec(plugin)) {
-            Ok(plugin) => loaded.push(plugin),
+            Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
+            Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
             Err(error) => problems.push(problem(plugin, &error)),
         }
     }

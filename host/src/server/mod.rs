@@ -76,11 +76,12 @@ impl Server {
     /// [`StartError`]; nothing runs then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
-        let snapshot = build::snapshot(config, &runtime)?;
+        let snapshot = build::snapshot(config, &runtime, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics: Arc::new(Metrics::default()),
             tunnels: Arc::new(Registry::default()),
+            clients: Arc::default(),
         });
         let (alive, all_gone) = mpsc::channel();
         let workers = (0..config.server.workers)
@@ -116,7 +117,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; the old configuration stays in use then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let snapshot = build::snapshot(config, &self.runtime)?;
+        let snapshot = build::snapshot(config, &self.runtime, Some(&self.proxy.snapshot.load().zones))?;
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;

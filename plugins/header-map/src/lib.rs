@@ -1,13 +1,15 @@
 //! What upstreams and clients see: the stock plugin behind `set_headers` and its
-//! relatives, `default_headers` and `[maps]`. README.md has the keys and how they
+//! relatives, and `default_headers`. README.md has the keys and how they
 //! compare with nginx.
 
-mod maps;
+mod cookies;
 pub mod policy;
-mod template;
+mod rewrites;
+pub mod upstream;
 
 use policy::Policy;
-use tidegate_plugin::{ConfigError, Edit, Plugin, Reply, RequestHeaders, ResponseHeaders, request};
+use tidegate_plugin::{ConfigError, Edit, Plugin, Reply, RequestHeaders, ResponseHeaders, request, response};
+use upstream::Answer;
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -29,7 +31,29 @@ impl RequestHeaders for HeaderMap {
 
 impl ResponseHeaders for HeaderMap {
     fn on_response(&mut self) -> Result<Vec<Edit>, Reply> {
-        Ok(self.0.response_edits(request::variable))
+        Ok(self.0.response_edits(&Current, request::variable))
+    }
+}
+
+/// The answer that the hook runs for.
+struct Current;
+
+impl Answer for Current {
+    fn status(&self) -> u16 {
+        response::status()
+    }
+
+    fn values(&self, name: &str) -> Vec<String> {
+        let values = response::header_all(name).into_iter();
+        values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
+    }
+
+    fn is_local(&self) -> bool {
+        request::variable("local_answer").is_some()
+    }
+
+    fn base_url(&self, host: Option<&str>, with_port: bool) -> String {
+        request::base_url(host, with_port)
     }
 }
 

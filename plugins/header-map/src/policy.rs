@@ -1,13 +1,9 @@
 //! Which headers are set, appended and removed: pure logic.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
-use tidegate_plugin::{ConfigError, Edit, EditOperation};
+use tidegate_plugin::{ConfigError, Edit, EditOperation, Template};
 
-pub use crate::maps::MapConfig;
-use crate::maps::{self, Maps};
-use crate::template::{Source, Template};
+use crate::upstream::{Answer, Upstream, UpstreamConfig};
 
 /// The configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -19,9 +15,9 @@ pub struct Config {
     /// For the client; `defaults` means nothing here.
     #[serde(default)]
     pub response: HeadConfig,
-    /// Variables of our own.
+    /// What is done to values that only the upstream sends.
     #[serde(default)]
-    pub maps: Vec<MapConfig>,
+    pub upstream: UpstreamConfig,
 }
 
 /// The changes of one head.
@@ -37,10 +33,17 @@ pub struct HeadConfig {
     /// Names and templates; an empty value adds nothing.
     #[serde(default)]
     pub append: Vec<(String, String)>,
+    /// Names and templates, appended only to an answer with one of [`ADDED_TO`]; an empty
+    /// value adds nothing. Only for the client. nginx: `add_header` without `always`.
+    #[serde(default)]
+    pub add: Vec<(String, String)>,
     /// Names.
     #[serde(default)]
     pub remove: Vec<String>,
 }
+
+/// The statuses that [`HeadConfig::add`] is for, as nginx has them.
+pub const ADDED_TO: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
 
 /// What the guides of nginx recommend to set for every upstream.
 pub const DEFAULTS: [(&str, &str); 4] = [
@@ -71,7 +74,9 @@ const OWNED_BY_HOST: [&str; 12] = [
 pub struct Policy {
     request: Vec<Change>,
     response: Vec<Change>,
-    maps: Maps,
+    /// The first of `response` that depend on the status.
+    always: usize,
+    upstream: Upstream,
 }
 
 /// One change of a head.
@@ -88,47 +93,52 @@ impl Policy {
     /// # Errors
     /// The first key that is wrong.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let names = maps::names(&config.maps)?;
-        let maps = Maps::new(&config.maps, &names)?;
         if config.response.defaults {
             return Err(ConfigError::new("/response/defaults", "only a request has default headers"));
         }
-        Ok(Self {
-            request: changes(&config.request, "/request", &names)?,
-            response: changes(&config.response, "/response", &names)?,
-            maps,
-        })
+        if !config.request.add.is_empty() {
+            return Err(ConfigError::new("/request/add", "only an answer has a status"));
+        }
+        let mut response = changes(&config.response, "/response")?;
+        let always = response.len();
+        response.extend(added(&config.response.add)?);
+        let upstream = Upstream::new(&config.upstream)?;
+        Ok(Self { request: changes(&config.request, "/request")?, response, always, upstream })
     }
 
     /// The edits of the request's headers; `variable` knows what the host knows.
     pub fn request_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
-        self.edits(&self.request, &variable)
+        edits(&self.request, &variable)
     }
 
     /// The edits of the response's headers.
-    pub fn response_edits(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
-        self.edits(&self.response, &variable)
+    pub fn response_edits(&self, answer: &dyn Answer, variable: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
+        let has_status = self.always < self.response.len() && ADDED_TO.contains(&answer.status());
+        let changes = if has_status { &*self.response } else { self.response.get(..self.always).unwrap_or_default() };
+        // First, so that the rules for headers see and replace the result, as in nginx.
+        let mut all = self.upstream.edits(answer, &variable);
+        all.extend(edits(changes, &variable));
+        all
     }
+}
 
-    fn edits(&self, changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
-        let source = Source { variable, maps: &self.maps };
-        let mut edits = Vec::with_capacity(changes.len());
-        for change in changes {
-            let value = sound(change.value.value(&source, &|_| String::new()));
-            let operation = match change.operation {
-                EditOperation::Append if value.is_empty() => continue,
-                EditOperation::Set if value.is_empty() => EditOperation::Remove,
-                operation => operation,
-            };
-            edits.push(Edit { operation, name: change.name.to_string(), value });
-        }
-        edits
+fn edits(changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
+    let mut edits = Vec::with_capacity(changes.len());
+    for change in changes {
+        let value = sound(change.value.value(variable));
+        let operation = match change.operation {
+            EditOperation::Append if value.is_empty() => continue,
+            EditOperation::Set if value.is_empty() => EditOperation::Remove,
+            operation => operation,
+        };
+        edits.push(Edit { operation, name: change.name.to_string(), value });
     }
+    edits
 }
 
 /// The bytes of a value. A variable may hold what no header may (`$uri` is decoded), and
 /// the host would refuse the whole answer: such a byte becomes a space (RFC 9110, 5.5).
-fn sound(value: String) -> Vec<u8> {
+pub(crate) fn sound(value: String) -> Vec<u8> {
     let mut bytes = value.into_bytes();
     for byte in &mut bytes {
         if byte.is_ascii_control() && *byte != b'\t' {
@@ -140,12 +150,12 @@ fn sound(value: String) -> Vec<u8> {
 
 /// The changes of a head in the order in which they are made: removals first, so that
 /// what is set or appended under the same name stays.
-fn changes(config: &HeadConfig, pointer: &str, maps: &HashMap<&str, usize>) -> Result<Vec<Change>, ConfigError> {
+fn changes(config: &HeadConfig, pointer: &str) -> Result<Vec<Change>, ConfigError> {
     let mut changes = Vec::new();
     let mut add = |operation, name: &str, value: &str| -> Result<(), (usize, String)> {
         check_name(name).map_err(|what| (0, what))?;
         check_value(value).map_err(|what| (1, what))?;
-        let value = Template::parse(value, |name| maps::kind(maps, name)).map_err(|what| (1, what))?;
+        let value = Template::parse(value).map_err(|what| (1, what))?;
         changes.push(Change { operation, name: name.to_ascii_lowercase().into(), value });
         Ok(())
     };
@@ -169,6 +179,23 @@ fn changes(config: &HeadConfig, pointer: &str, maps: &HashMap<&str, usize>) -> R
             let added = add(operation, name, value);
             added.map_err(|(place, what)| ConfigError::new(format!("{pointer}/{key}/{index}/{place}"), what))?;
         }
+    }
+    Ok(changes)
+}
+
+/// The changes that depend on the status.
+fn added(pairs: &[(String, String)]) -> Result<Vec<Change>, ConfigError> {
+    let mut changes = Vec::with_capacity(pairs.len());
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let at = |place: usize, what| ConfigError::new(format!("/response/add/{index}/{place}"), what);
+        check_name(name).map_err(|what| at(0, what))?;
+        check_value(value).map_err(|what| at(1, what))?;
+        let value = Template::parse(value).map_err(|what| at(1, what))?;
+        let name = name.to_ascii_lowercase();
+        // nginx: there is one of each at most.
+        let operation =
+            if matches!(name.as_str(), "last-modified" | "etag") { EditOperation::Set } else { EditOperation::Append };
+        changes.push(Change { operation, name: name.into(), value });
     }
     Ok(changes)
 }

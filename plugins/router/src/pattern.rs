@@ -46,6 +46,11 @@ impl Pattern {
         self.regex.captures(text)
     }
 
+    /// The values of all groups by number; empty for one that took no part.
+    pub(crate) fn values(&self, captures: &Captures<'_>) -> Vec<String> {
+        captures.iter().map(|group| group.map(|group| group.as_str().to_owned()).unwrap_or_default()).collect()
+    }
+
     /// The values of the named groups; empty for one that took no part.
     pub(crate) fn variables(&self, captures: &Captures<'_>) -> Variables {
         let value = |name: &str| captures.name(name).map(|group| group.as_str().to_owned()).unwrap_or_default();

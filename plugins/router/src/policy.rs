@@ -1,12 +1,22 @@
 //! The choice of a site by host name and of one of its routes by path: pure logic.
 
 use serde::Deserialize;
-use tidegate_plugin::ConfigError;
+use tidegate_plugin::{ConfigError, Reply};
 
+use crate::escape;
 use crate::names::Names;
 use crate::pattern::Variables;
-use crate::rewrite;
-use crate::routes::{Found, Routes};
+pub use crate::respond::{RedirectConfig, RespondConfig};
+use crate::respond::{Respond, redirect};
+use crate::rewrite::{From, Rewrite};
+use crate::routes::{Found, Route, Routes};
+use crate::rules::{Did, Rule};
+pub use crate::rules::{Flag, RuleConfig};
+pub use crate::state::Asked;
+use crate::state::State;
+
+/// How often rules may send a request to look for its route again. nginx: 10, then 500.
+const MOST_CHANGES: usize = 10;
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
@@ -26,6 +36,18 @@ pub struct SiteConfig {
     /// Takes what no name matches; without one the first site does.
     #[serde(default)]
     pub default: bool,
+    /// Applied before a route is looked for. nginx: `rewrite` in `server`.
+    #[serde(default)]
+    pub rewrites: Vec<RuleConfig>,
+    /// Given instead of looking for a route. nginx: `return` in `server`.
+    #[serde(default)]
+    pub respond: Option<RespondConfig>,
+    /// How Locations are completed.
+    #[serde(default)]
+    pub redirects: RedirectConfig,
+    /// The host's name for what the site answers without a route: its header rules apply.
+    #[serde(default)]
+    pub route: Option<String>,
     /// In the order of the file.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
@@ -46,13 +68,93 @@ pub struct RouteConfig {
     /// A new path and query made of captures; only with a regex.
     #[serde(default)]
     pub rewrite: Option<String>,
+    /// Applied before anything else. nginx: `rewrite` in `location`.
+    #[serde(default)]
+    pub rewrites: Vec<RuleConfig>,
+    /// Given instead of asking an upstream. nginx: `return` in `location`.
+    #[serde(default)]
+    pub respond: Option<RespondConfig>,
+    /// How Locations are completed.
+    #[serde(default)]
+    pub redirects: RedirectConfig,
+    /// The routes within it.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+}
+
+/// What a site or route does before anything else: rules in order, then its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    rules: Vec<Rule>,
+    respond: Option<Respond>,
+}
+
+/// What a script came to.
+enum Ran {
+    /// It goes on in the same place.
+    Stays,
+    /// The path is another: a route is looked for again.
+    Again,
+    /// This is the answer.
+    Answer(Reply),
+}
+
+impl Script {
+    /// Prepare one; `pointer` is where it stands.
+    pub(crate) fn new(
+        rewrites: &[RuleConfig],
+        respond: Option<&RespondConfig>,
+        pointer: &str,
+    ) -> Result<Self, ConfigError> {
+        let respond = respond.map(|config| Respond::new(config, &format!("{pointer}/respond"))).transpose()?;
+        Ok(Self { rules: Rule::all(rewrites, &format!("{pointer}/rewrites"))?, respond })
+    }
+
+    /// Whether it does nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.respond.is_none()
+    }
+
+    /// Whether it ends with an answer.
+    pub(crate) fn responds(&self) -> bool {
+        self.respond.is_some()
+    }
+
+    fn run(&self, state: &mut State<'_>, asked: &dyn Asked, redirects: RedirectConfig) -> Ran {
+        let mut ran = Ran::Stays;
+        for rule in &self.rules {
+            match rule.apply(state) {
+                Did::Nothing => {}
+                Did::Redirect(status, location) => {
+                    return Ran::Answer(redirect(status, location, state.site, asked, redirects));
+                }
+                Did::Changed(Some(Flag::Break)) => return Ran::Stays,
+                Did::Changed(Some(_)) => return Ran::Again,
+                Did::Changed(None) => ran = Ran::Again,
+            }
+        }
+        match &self.respond {
+            Some(respond) => Ran::Answer(respond.reply(state, asked, redirects)),
+            None => ran,
+        }
+    }
+}
+
+/// A site, ready to be asked.
+#[derive(Debug)]
+struct Site {
+    name: Box<str>,
+    script: Script,
+    redirects: RedirectConfig,
+    route: Option<Box<str>>,
+    routes: Routes,
 }
 
 /// The configuration, ready to be asked.
 #[derive(Debug)]
 pub struct Policy {
     names: Names,
-    sites: Vec<Routes>,
+    sites: Vec<Site>,
     needs_host: bool,
 }
 
@@ -65,13 +167,18 @@ pub enum Choice<'p> {
         name: &'p str,
         /// What to ask the upstream for, if it is not what the client asked for.
         path_with_query: Option<String>,
-        /// The named groups of the site's and the route's patterns.
+        /// The path that rules made of the request's, if they did.
+        path: Option<String>,
+        /// The named groups of the site's, the route's and the rules' patterns.
         variables: Vec<(String, String)>,
     },
-    /// The path lacks only the slash at its end: go here instead.
-    Redirect(String),
-    /// No route takes it.
-    NoRoute,
+    /// This is the answer.
+    Reply {
+        /// The route that gives it; none where that is nobody's.
+        route: Option<&'p str>,
+        /// The answer.
+        reply: Reply,
+    },
 }
 
 impl Policy {
@@ -83,7 +190,14 @@ impl Policy {
         let names = Names::new(&config.sites)?;
         let mut sites = Vec::with_capacity(config.sites.len());
         for (index, site) in config.sites.iter().enumerate() {
-            sites.push(Routes::new(&site.routes, &format!("/sites/{index}/routes"))?);
+            let pointer = format!("/sites/{index}");
+            sites.push(Site {
+                name: site.names.first().map_or("", String::as_str).into(),
+                script: Script::new(&site.rewrites, site.respond.as_ref(), &pointer)?,
+                redirects: site.redirects,
+                route: site.route.as_deref().map(Box::from),
+                routes: Routes::new(&site.routes, &format!("{pointer}/routes"))?,
+            });
         }
         let needs_host = sites.len() > 1 || names.are_capturing();
         Ok(Self { names, sites, needs_host })
@@ -94,22 +208,64 @@ impl Policy {
         self.needs_host
     }
 
-    /// The route for a host name (lower case, no port) and a normalised path. `raw` is
-    /// the target as the client sent it, and is asked for only where it is needed.
-    pub fn choose(&self, host: &str, path: &str, raw: impl FnOnce() -> String) -> Choice<'_> {
-        let (site, mut variables) = if self.needs_host { self.names.find(host) } else { (0, Variables::new()) };
-        let (route, captures) = match self.sites.get(site).and_then(|routes| routes.find(path)) {
-            None => return Choice::NoRoute,
-            Some(Found::AddSlash(name)) => return Choice::Redirect(rewrite::location(name, &raw())),
-            Some(Found::Route(route)) => (route, None),
-            Some(Found::Match(route, pattern, captures)) => {
-                variables.extend(pattern.variables(&captures));
-                (route, Some(captures))
+    /// What becomes of a request.
+    pub fn choose(&self, asked: &dyn Asked) -> Choice<'_> {
+        let (site, variables) = if self.needs_host { self.names.find(&asked.host()) } else { (0, Variables::new()) };
+        let Some(site) = self.sites.get(site) else { return no_route(None) };
+        let own = site.route.as_deref();
+        let mut state = State::new(asked, &site.name, variables);
+        if !site.script.is_empty()
+            && let Ran::Answer(reply) = site.script.run(&mut state, asked, site.redirects)
+        {
+            return Choice::Reply { route: own, reply };
+        }
+        for _ in 0..=MOST_CHANGES {
+            let route = match site.routes.find(&state.path, &mut state.captured) {
+                None => return no_route(own),
+                Some(Found::AddSlash(route, path)) => {
+                    let mut location = escape::path(path);
+                    if !state.args().is_empty() {
+                        location.push('?');
+                        location.push_str(state.args());
+                    }
+                    let reply = redirect(301, location, &site.name, asked, route.redirects);
+                    return Choice::Reply { route: Some(&route.name), reply };
+                }
+                Some(Found::Route(route)) => route,
+            };
+            if route.script.is_empty() {
+                return goes_to(route, state);
             }
-        };
-        let path_with_query = route.rewrite.as_ref().map(|rewrite| rewrite.apply(path, captures.as_ref(), &raw()));
-        Choice::Route { name: &route.name, path_with_query, variables }
+            match route.script.run(&mut state, asked, route.redirects) {
+                Ran::Stays => return goes_to(route, state),
+                Ran::Again => {}
+                Ran::Answer(reply) => return Choice::Reply { route: Some(&route.name), reply },
+            }
+        }
+        let reply = Reply::new(500).text("500 Internal Server Error: the rewrite rules go round in circles\n");
+        Choice::Reply { route: own, reply }
     }
+}
+
+fn no_route(route: Option<&str>) -> Choice<'_> {
+    Choice::Reply { route, reply: Reply::new(404).text("no route\n") }
+}
+
+fn goes_to<'p>(route: &'p Route, state: State<'_>) -> Choice<'p> {
+    // A rule that stays in its route gives the whole path, as in nginx.
+    let rewrite = route.rewrite.as_ref().filter(|r| state.is_located || matches!(r, Rewrite::Template { .. }));
+    let path_with_query = (rewrite.is_some() || state.changed).then(|| {
+        let from = From {
+            path: &state.path,
+            groups: &state.captured.groups,
+            raw_path: state.raw_path(),
+            query: state.args(),
+            changed: state.changed,
+        };
+        rewrite.map_or_else(|| from.as_it_is(), |rewrite| rewrite.apply(&from))
+    });
+    let path = state.changed.then_some(state.path);
+    Choice::Route { name: &route.name, path_with_query, path, variables: state.captured.variables }
 }
 
 #[cfg(test)]

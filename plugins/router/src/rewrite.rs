@@ -1,15 +1,14 @@
 //! What to ask the upstream for instead of what the client asked for.
 
-use regex_lite::Captures;
-
+use crate::escape::{As, escape, was_escaped};
 use crate::pattern::Pattern;
 
-/// A new path and query.
+/// A new path and query, as `proxy_pass` makes them.
 #[derive(Debug)]
 pub(crate) enum Rewrite {
     /// nginx: `proxy_pass` with a URI. The first `taken` bytes of the path go.
     Prefix { new: Box<str>, taken: usize },
-    /// nginx: `rewrite … break`.
+    /// nginx: `proxy_pass` with variables in its URI.
     Template { parts: Vec<Part>, keeps_query: bool },
 }
 
@@ -20,6 +19,47 @@ pub(crate) enum Part {
     Text(Box<str>),
     /// A group of the pattern, by number.
     Group { number: usize, in_query: bool },
+}
+
+/// The path that is to be rewritten, and what the client sent.
+pub(crate) struct From<'r> {
+    /// Normalised.
+    pub(crate) path: &'r str,
+    /// What the route's pattern captured of it.
+    pub(crate) groups: &'r [String],
+    /// As sent, without the query.
+    pub(crate) raw_path: &'r str,
+    /// The query; empty for none.
+    pub(crate) query: &'r str,
+    /// Whether a rewrite rule has changed the path, so that it is escaped in any case.
+    pub(crate) changed: bool,
+}
+
+impl From<'_> {
+    /// Add a piece of the path. As in nginx it is escaped only if the client escaped
+    /// something or a rule changed it: else it stands as the client sent it.
+    fn add(&self, text: &str, how: As, out: &mut String) {
+        if self.changed || was_escaped(self.raw_path, how) {
+            escape(text, how, self.raw_path, out);
+        } else {
+            out.push_str(text);
+        }
+    }
+
+    /// The whole path and query.
+    pub(crate) fn as_it_is(&self) -> String {
+        let mut out = String::with_capacity(self.path.len() + self.query.len() + 8);
+        self.add(self.path, As::Path, &mut out);
+        self.add_query(&mut out);
+        out
+    }
+
+    fn add_query(&self, out: &mut String) {
+        if !self.query.is_empty() {
+            out.push('?');
+            out.push_str(self.query);
+        }
+    }
 }
 
 impl Rewrite {
@@ -62,33 +102,29 @@ impl Rewrite {
         Ok(Self::Template { parts, keeps_query })
     }
 
-    /// The new path and query for a normalised path, what the route's pattern captured
-    /// of it, and the target as the client sent it.
-    pub(crate) fn apply(&self, path: &str, captures: Option<&Captures<'_>>, raw: &str) -> String {
-        let (raw_path, query) = raw.split_once('?').unwrap_or((raw, ""));
-        let mut out = String::with_capacity(raw.len() + 32);
-        let keeps_query = match self {
+    /// The new path and query.
+    pub(crate) fn apply(&self, from: &From<'_>) -> String {
+        let mut out = String::with_capacity(from.raw_path.len() + from.query.len() + 32);
+        match self {
             Self::Prefix { new, taken } => {
                 out.push_str(new);
-                escape(path.get(*taken..).unwrap_or_default(), false, raw_path, &mut out);
-                true
+                from.add(from.path.get(*taken..).unwrap_or_default(), As::Path, &mut out);
+                from.add_query(&mut out);
             }
             Self::Template { parts, keeps_query } => {
                 for part in parts {
                     match part {
                         Part::Text(text) => out.push_str(text),
                         Part::Group { number, in_query } => {
-                            let group = captures.and_then(|captures| captures.get(*number));
-                            escape(group.map_or("", |group| group.as_str()), *in_query, raw_path, &mut out);
+                            let how = if *in_query { As::Query } else { As::Path };
+                            from.add(from.groups.get(*number).map_or("", String::as_str), how, &mut out);
                         }
                     }
                 }
-                *keeps_query
+                if *keeps_query {
+                    from.add_query(&mut out);
+                }
             }
-        };
-        if keeps_query && !query.is_empty() {
-            out.push('?');
-            out.push_str(query);
         }
         out
     }
@@ -113,52 +149,4 @@ fn group_name(text: &str) -> Option<(&str, &str)> {
     let goes_on = |c: char| if is_number { c.is_ascii_digit() } else { c.is_ascii_alphanumeric() || c == '_' };
     let end = text.find(|c: char| !goes_on(c)).unwrap_or(text.len());
     text.split_at_checked(end).filter(|(name, _)| !name.is_empty())
-}
-
-/// Add a piece of the normalised path to a target. As in nginx it is escaped only if
-/// the client escaped something: else it stands as the client sent it.
-fn escape(text: &str, in_query: bool, raw_path: &str, out: &mut String) {
-    let escapes = |byte: u8| must_escape(byte) || (in_query && matches!(byte, b'&' | b'+' | b';'));
-    let was_escaped = raw_path.contains('%') || (in_query && raw_path.contains('+'));
-    if !was_escaped || !text.bytes().any(escapes) {
-        out.push_str(text);
-        return;
-    }
-    // The contract leaves a decoded byte that is not UTF-8 as `%XX`: that is escaped
-    // already, unless the client sent an escaped percent sign.
-    let keeps_percent = !raw_path.contains("%25");
-    for byte in text.bytes() {
-        if !escapes(byte) || (byte == b'%' && keeps_percent) {
-            out.push(char::from(byte));
-        } else {
-            push_escaped(byte, out);
-        }
-    }
-}
-
-/// A path of the configuration as the value of a Location header.
-pub(crate) fn location(path: &str, raw: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if must_escape(byte) { push_escaped(byte, &mut out) } else { out.push(char::from(byte)) }
-    }
-    if let Some((_, query)) = raw.split_once('?').filter(|(_, query)| !query.is_empty()) {
-        out.push('?');
-        out.push_str(query);
-    }
-    out
-}
-
-fn push_escaped(byte: u8, out: &mut String) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    out.push('%');
-    for half in [byte >> 4, byte & 15] {
-        out.extend(DIGITS.get(usize::from(half)));
-    }
-}
-
-/// What nginx (1.21.1 and later) escapes in a path: `ngx_escape_uri`, `NGX_ESCAPE_URI`.
-fn must_escape(byte: u8) -> bool {
-    !(b'!'..=b'~').contains(&byte)
-        || matches!(byte, b'"' | b'#' | b'%' | b'<' | b'>' | b'?' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
 }

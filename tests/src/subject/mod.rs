@@ -49,6 +49,7 @@ impl Subject {
 /// Tidegate's configuration for everything to one backend.
 const TO_BACKEND: &str = r#"
 [[sites]]
+limits = { max_body = 0 }
 [[sites.routes]]
 match = "/"
 upstream = "%backend%"

@@ -20,13 +20,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["server", "plugin"]),
     (
         "server",
-        &["admin", "downstream", "hook", "listener", "plugin", "proxy", "snapshot", "stock", "tunnel", "upstream"],
+        &[
+            "admin",
+            "downstream",
+            "hook",
+            "limit",
+            "listener",
+            "plugin",
+            "proxy",
+            "snapshot",
+            "stock",
+            "tunnel",
+            "upstream",
+        ],
     ),
     ("admin", &["listener", "plugin", "proxy", "server"]),
-    ("snapshot", &["hook", "upstream"]),
-    ("listener", &["downstream", "proxy"]),
+    ("snapshot", &["hook", "limit", "upstream"]),
+    ("listener", &["downstream", "limit", "proxy", "snapshot"]),
     ("downstream", &["listener", "pace", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "hook", "pace", "snapshot", "tunnel", "upstream"]),
+    ("proxy", &["body", "hook", "limit", "pace", "snapshot", "tunnel", "upstream"]),
+    ("limit", &["hook"]),
     ("upstream", &["body", "stream"]),
     ("body", &["upstream"]),
     ("tunnel", &["hook"]),
@@ -35,7 +48,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stock", &[]),
     ("pace", &[]),
     ("stream", &[]),
-    ("observe", &["body", "hook", "pace"]),
+    // A record holds the places that its exchange has among what is open.
+    ("observe", &["body", "hook", "limit", "pace"]),
     ("error", &["hook"]),
     ("config", &["hook"]),
 ];
@@ -189,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_unknown_module_must_be_put_into_the_table() {
-        assert_eq!(judge("limit/mod.rs", "").len(), 1);
+        assert_eq!(judge("another/mod.rs", "").len(), 1);
         assert!(judge("lib.rs", "pub mod limit;").is_empty());
     }
 

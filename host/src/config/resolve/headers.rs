@@ -1,50 +1,38 @@
 //! The header rules of sites and routes: what the stock plugin header-map is told.
 
+use http::HeaderName;
 use serde_json::{Map as Object, Value as Json, json};
 
-use super::maps::{self, Map};
+use super::maps;
 use super::note;
 use super::plugin::Generated;
+use super::upstream_values::Values;
 use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::Spot;
 use crate::config::variables::Variables;
-use crate::hook::{Hook, HookSet};
-
-/// Headers that belong to the connection or the framing: plugins may not touch them, so
-/// that a rule for one would fail each request (`wit/v0.1/types.wit`, `field-edit`).
-const HOSTS_OWN: [&str; 12] = [
-    "connection",
-    "upgrade",
-    "transfer-encoding",
-    "content-length",
-    "keep-alive",
-    "te",
-    "trailer",
-    "proxy-connection",
-    "http2-settings",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-accept",
-];
+use crate::hook::{Hook, HookSet, is_hosts_own};
 
 /// What a rule does with a header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Set,
     Append,
+    /// Appended where the status is one of nginx's.
+    Add,
     Remove,
 }
 
 impl Operation {
-    const ALL: [Self; 3] = [Self::Set, Self::Append, Self::Remove];
+    const ALL: [Self; 4] = [Self::Set, Self::Append, Self::Add, Self::Remove];
 
     fn name(self) -> &'static str {
         match self {
             Self::Set => "set",
             Self::Append => "append",
+            Self::Add => "add",
             Self::Remove => "remove",
         }
     }
@@ -69,9 +57,25 @@ pub(super) struct Rules<'a> {
 impl<'a> Rules<'a> {
     /// The rules that stand in this very table.
     pub(super) fn read(table: &Reader<'a>, variables: &Variables) -> Self {
-        let request = [&k::SET_HEADERS, &k::APPEND_HEADERS, &k::REMOVE_HEADERS];
-        let response = [&k::SET_RESPONSE_HEADERS, &k::APPEND_RESPONSE_HEADERS, &k::REMOVE_RESPONSE_HEADERS];
-        Self { request: read(table, request, variables), response: read(table, response, variables) }
+        use Operation::{Add, Append, Set};
+        let request = [(&k::SET_HEADERS, Set), (&k::APPEND_HEADERS, Append)];
+        let response =
+            [(&k::SET_RESPONSE_HEADERS, Set), (&k::APPEND_RESPONSE_HEADERS, Append), (&k::ADD_RESPONSE_HEADERS, Add)];
+        Self {
+            request: read(table, &request, &k::REMOVE_HEADERS, variables),
+            response: read(table, &response, &k::REMOVE_RESPONSE_HEADERS, variables),
+        }
+    }
+
+    /// Whether there are rules for what the client sees.
+    pub(super) fn change_answers(&self) -> bool {
+        !self.response.is_empty()
+    }
+
+    /// What the upstream's Host is set to by a rule; none without one.
+    pub(super) fn host(&self) -> Option<&'a str> {
+        let rule = self.request.iter().rfind(|rule| rule.name.eq_ignore_ascii_case("host"))?;
+        (rule.operation == Operation::Set).then_some(rule.value.text)
     }
 
     /// A route's rules, and those of its site for names that the route has no rule for.
@@ -80,35 +84,47 @@ impl<'a> Rules<'a> {
     }
 
     /// What header-map is told for this route; none where it has nothing to do.
-    pub(super) fn generate(&self, route: &Reader<'a>, maps: &[Map<'a>]) -> Option<Generated> {
+    pub(super) fn generate(&self, route: &Reader<'a>, values: Values) -> Option<Generated> {
         let defaults = route.flag(&k::DEFAULT_HEADERS);
         let mut hooks = HookSet::default();
         if defaults || !self.request.is_empty() {
             hooks = hooks.with(Hook::RequestHeaders);
         }
-        if !self.response.is_empty() {
+        if !self.response.is_empty() || !values.headers.is_empty() {
             hooks = hooks.with(Hook::ResponseHeaders);
         }
         hooks.iter().next()?;
-        let mut spots = Vec::new();
+        let mut spots = values.spots;
         let mut request = Object::new();
         request.insert("defaults".into(), defaults.into());
         request.extend(direction(route, &self.request, "/request", &mut spots));
         let response = direction(route, &self.response, "/response", &mut spots);
-        let templates = self.request.iter().chain(&self.response).map(|r| r.value.text);
-        let read = templates.flat_map(|t| pattern::variables(t).unwrap_or_default());
-        let used = maps::reachable(maps, read);
         let mut config = Object::new();
         config.insert("request".into(), Json::Object(request));
         config.insert("response".into(), Json::Object(response));
-        config.insert("maps".into(), maps::json(maps, &used, &mut spots));
-        Some(Generated { config, spots, at: route.at, path: route.path.clone(), hooks: Some(hooks) })
+        if !values.headers.is_empty() {
+            config.insert("upstream".into(), Json::Object(values.config));
+        }
+        let response_with = if self.response.is_empty() { values.headers } else { Vec::new() };
+        Some(Generated { config, spots, at: route.at, path: route.path.clone(), hooks: Some(hooks), response_with })
     }
 }
 
-fn read<'a>(table: &Reader<'a>, [set, append, remove]: [&Key; 3], variables: &Variables) -> Vec<Rule<'a>> {
+/// `pass_response_headers` of the route, or else of its site.
+pub(super) fn passed(table: &Reader<'_>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for text in table.texts(&k::PASS_RESPONSE_HEADERS).unwrap_or_default() {
+        match HeaderName::from_bytes(text.text.as_bytes()) {
+            Ok(name) => names.push(name),
+            Err(_) => table.cx.problem(text.at, &text.path, format!("\"{}\" is not a header's name", text.text)),
+        }
+    }
+    names
+}
+
+fn read<'a>(table: &Reader<'a>, maps: &[(&Key, Operation)], remove: &Key, variables: &Variables) -> Vec<Rule<'a>> {
     let mut rules = Vec::new();
-    for (key, operation) in [(set, Operation::Set), (append, Operation::Append)] {
+    for (key, operation) in maps.iter().copied() {
         for entry in table.own_map(key) {
             check_name(table, entry.name, entry.name_at, &entry.value.path);
             check_value(table, &entry.value, variables);
@@ -137,9 +153,9 @@ fn add<'a>(table: &Reader<'_>, rules: &mut Vec<Rule<'a>>, rule: Rule<'a>, at: us
 }
 
 fn check_name(table: &Reader<'_>, name: &str, at: usize, path: &str) {
-    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
         table.cx.problem(at, path, format!("\"{name}\" is not a header's name"));
-    } else if HOSTS_OWN.contains(&name.to_ascii_lowercase().as_str()) {
+    } else if is_hosts_own(&name.to_ascii_lowercase()) {
         let message = format!("`{name}` belongs to the connection and is the proxy's own");
         let hint = match name.to_ascii_lowercase().as_str() {
             "connection" | "upgrade" => "leave it out: WebSockets work on every route; other protocols: `upgrade`",
@@ -179,7 +195,9 @@ fn direction(route: &Reader<'_>, rules: &[Rule<'_>], pointer: &str, spots: &mut 
                 _ => json!([rule.name, rule.value.text]),
             });
         }
-        object.insert(name.to_owned(), Json::Array(list));
+        if operation != Operation::Add || !list.is_empty() {
+            object.insert(name.to_owned(), Json::Array(list));
+        }
     }
     object
 }

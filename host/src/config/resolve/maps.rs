@@ -1,13 +1,11 @@
-//! `[maps.NAME]`: variables that header-map makes.
-
-use serde_json::{Value as Json, json};
+//! `[maps.NAME]`: variables made of others.
 
 use super::note;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Named, Reader, Text};
-use crate::config::types::Spot;
 use crate::config::variables::{BUILTIN, Variables};
+use crate::hook::{self, Maps, Template as Compiled};
 
 /// One map.
 pub(super) struct Map<'a> {
@@ -102,14 +100,15 @@ pub(super) fn check_variables(reader: &Reader<'_>, text: &Text<'_>, variables: &
     }
 }
 
-fn check_variable(reader: &Reader<'_>, text: &Text<'_>, name: &str, variables: &Variables) {
+/// Report a variable that nobody sets.
+pub(super) fn check_variable(reader: &Reader<'_>, text: &Text<'_>, name: &str, variables: &Variables) {
     if let Some((message, hint)) = variables.fault(name) {
         reader.cx.hinted(text.at, &text.path, message, hint);
     }
 }
 
 /// The names of the maps that these variables are, and of those that they are made from.
-pub(super) fn reachable<'a>(maps: &[Map<'a>], variables: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn reachable<'a>(maps: &[Map<'a>], variables: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut todo: Vec<&str> = variables.collect();
     let mut found: Vec<&str> = Vec::new();
     while let Some(name) = todo.pop() {
@@ -121,30 +120,44 @@ pub(super) fn reachable<'a>(maps: &[Map<'a>], variables: impl Iterator<Item = &'
     found
 }
 
-/// The maps of these names as header-map takes them, in the order of the file.
-pub(super) fn json<'a>(maps: &[Map<'a>], names: &[&'a str], spots: &mut Vec<Spot>) -> Json {
-    let used = maps.iter().filter(|m| names.contains(&m.name));
-    Json::Array(used.enumerate().map(|(i, map)| one(map, &format!("/maps/{i}"), spots)).collect())
+/// The map that the guides write for every proxy of WebSockets, there unless the file has
+/// one of its name.
+pub(super) const CONNECTION_UPGRADE: &str = "connection_upgrade";
+
+/// All maps, ready to be asked. Entries that cannot be are reported or have been.
+pub(super) fn compile(maps: &[Map<'_>]) -> Maps {
+    let mut made: Vec<(String, hook::Map)> = maps.iter().map(|map| (map.name.to_owned(), one(map))).collect();
+    if !maps.iter().any(|map| map.name == CONNECTION_UPGRADE) {
+        let mut map = hook::Map::new(template("$http_upgrade"), template("upgrade"));
+        // A new map has no entry twice.
+        let _new = map.add("", template("close"));
+        made.push((CONNECTION_UPGRADE.to_owned(), map));
+    }
+    Maps::new(made)
 }
 
-fn one(map: &Map<'_>, pointer: &str, spots: &mut Vec<Spot>) -> Json {
-    let cx = map.table.cx;
-    spots.push(cx.spot(pointer.to_owned(), &map.table.path, map.table.at));
-    for (key, part) in [(&k::MAP_FROM, "from"), (&k::MAP_DEFAULT, "default")] {
-        if let Some(text) = map.table.placed(key) {
-            spots.push(cx.spot(format!("{pointer}/{part}"), &text.path, text.at));
+fn one(map: &Map<'_>) -> hook::Map {
+    let table = &map.table;
+    let text = |key| template(table.text(key).unwrap_or_default());
+    let mut made = hook::Map::new(text(&k::MAP_FROM), text(&k::MAP_DEFAULT))
+        .hostnames(table.flag(&k::MAP_HOSTNAMES))
+        .volatile(table.flag(&k::MAP_VOLATILE));
+    for entry in &map.values {
+        let value = template(entry.value.text);
+        match pattern::marked_regex(entry.name) {
+            Some(Ok(regex)) => made.add_pattern(regex, value),
+            Some(Err(_reported)) => {}
+            None if made.add(entry.name, value).is_err() => {
+                let message = format!("\"{}\" is there already: letters in any case are the same", entry.name);
+                table.cx.problem(entry.name_at, &entry.value.path, message);
+            }
+            None => {}
         }
     }
-    for (i, entry) in map.values.iter().enumerate() {
-        let at = format!("{pointer}/values/{i}");
-        spots.push(cx.spot(format!("{at}/1"), &entry.value.path, entry.value.at));
-        spots.push(cx.spot(at, &entry.value.path, entry.name_at));
-    }
-    let values: Vec<[&str; 2]> = map.values.iter().map(|v| [v.name, v.value.text]).collect();
-    json!({
-        "name": map.name,
-        "from": map.table.text(&k::MAP_FROM).unwrap_or_default(),
-        "default": map.table.text(&k::MAP_DEFAULT).unwrap_or_default(),
-        "values": values,
-    })
+    made
+}
+
+/// One that cannot be taken apart has been reported.
+fn template(text: &str) -> Compiled {
+    Compiled::parse(text).unwrap_or_default()
 }

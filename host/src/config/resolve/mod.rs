@@ -1,24 +1,30 @@
 //! The second pass: from tables to the resolved types. Every part reports what it finds
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
+mod access;
 mod headers;
+mod limits;
 mod maps;
 mod plugin;
 mod route;
+mod router;
 mod server;
 mod site;
 mod stock;
 mod upstream;
+mod upstream_values;
+
+use std::sync::Arc;
 
 use super::context::Context;
 use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
 use super::suggest;
-use super::types::{Config, Route};
+use super::types::{Config, Route, Zone};
 use super::variables::Variables;
 use plugin::Plugins;
-use stock::RouterTable;
+use router::RouterTable;
 use upstream::Upstreams;
 
 /// What has been made so far.
@@ -27,6 +33,7 @@ struct Build<'a> {
     plugins: Plugins,
     maps: Vec<maps::Map<'a>>,
     variables: Variables,
+    zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
 }
@@ -37,14 +44,19 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let maps = maps::read(root);
     let mut defined = captures(root);
     defined.extend(maps.iter().map(|m| m.name.to_owned()));
+    if !defined.iter().any(|name| name == maps::CONNECTION_UPGRADE) {
+        defined.push(maps::CONNECTION_UPGRADE.to_owned());
+    }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
     let listeners = server::listeners(root);
+    let zones = limits::zones(root, &variables);
     let mut build = Build {
         upstreams: Upstreams::read(root),
         plugins,
         maps,
         variables,
+        zones,
         router: RouterTable::default(),
         routes: Vec::new(),
     };
@@ -54,12 +66,15 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         server: server::settings(root),
         access_log: server::access_log(root),
         admin: server::admin(root),
+        real_ip: access::real_ip(root),
+        zones: build.zones,
         listeners,
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,
         routers,
         sites,
         routes: build.routes,
+        maps: Arc::new(maps::compile(&build.maps)),
     }
 }
 
@@ -107,24 +122,38 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
     }
 }
 
-/// The named captures of all sites' and routes' regular expressions: variables of the
-/// requests that match.
+/// The named captures of all sites', routes' and rules' regular expressions: variables of
+/// the requests that match.
 fn captures(root: &Reader<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    let mut take = |regex: &regex_lite::Regex| found.extend(regex.capture_names().flatten().map(str::to_owned));
     for site in root.tables(&k::SITES) {
         for name in site.own_texts(&k::NAMES) {
             if let Some(Ok(regex)) = pattern::site_regex(name.text) {
-                take(&regex);
+                take_names(&regex, &mut found);
             }
         }
-        for route in site.tables(&k::ROUTES) {
-            if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
-                take(&regex);
-            }
-        }
+        take_captures(&site, &mut found);
     }
     found
+}
+
+/// Those of a site's or route's rules, and of the routes in it.
+fn take_captures(table: &Reader<'_>, found: &mut Vec<String>) {
+    for rule in table.tables(&k::REWRITES) {
+        if let Some(Ok(regex)) = rule.text(&k::REWRITE_MATCH).map(|text| pattern::regex(text, false)) {
+            take_names(&regex, found);
+        }
+    }
+    for route in table.tables(&k::ROUTES) {
+        if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
+            take_names(&regex, found);
+        }
+        take_captures(&route, found);
+    }
+}
+
+fn take_names(regex: &regex_lite::Regex, found: &mut Vec<String>) {
+    found.extend(regex.capture_names().flatten().map(str::to_owned));
 }
 
 /// Report what is wrong with a text.

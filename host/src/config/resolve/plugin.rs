@@ -13,7 +13,7 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 4] = ["router", "header-map", "origin-check", "auth-basic"];
+pub(super) const STOCK: [&str; 6] = ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic"];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -39,6 +39,9 @@ pub(super) struct Generated {
     pub(super) path: String,
     /// The hooks that have something to do; none for all.
     pub(super) hooks: Option<HookSet>,
+    /// The headers of an answer without which hook `response-headers` has nothing to do;
+    /// empty where it always has.
+    pub(super) response_with: Vec<http::HeaderName>,
 }
 
 impl Generated {
@@ -101,6 +104,8 @@ impl Plugins {
         let stock = name.strip_prefix("stock:").unwrap_or(name);
         let keys = match stock {
             "origin-check" => "the key `origins` asks for it",
+            "cors" => "the key `cors` asks for it",
+            "access-list" => "the key `access` asks for it",
             "auth-basic" => "the key `auth_basic` asks for it",
             "header-map" => "it is in every chain that needs it",
             "router" => "`routers` asks for it",
@@ -147,7 +152,7 @@ impl Plugins {
 
 /// Whether two plugins differ in nothing but their place.
 fn equal(a: &Plugin, b: &Plugin) -> bool {
-    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, place: _ } = a;
+    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, response_with, place: _ } = a;
     name == &b.name
         && source == &b.source
         && config == &b.config
@@ -156,6 +161,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && memory == &b.memory
         && hooks == &b.hooks
         && instances == &b.instances
+        && response_with == &b.response_with
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
@@ -175,7 +181,10 @@ fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, m
         (Some(a), Some(b)) => Some(a.and(b)),
         (a, b) => a.or(b),
     };
-    plugin(name, definition, config, place, hooks)
+    // Somebody's own component may want to see every answer.
+    let is_stock = matches!(definition.source, PluginSource::Stock(_)) && definition.config.is_empty();
+    let response_with = if is_stock { made.response_with } else { Vec::new() };
+    Plugin { response_with, ..plugin(name, definition, config, place, hooks) }
 }
 
 fn plugin(
@@ -194,6 +203,7 @@ fn plugin(
         memory: definition.memory,
         hooks,
         instances: definition.instances,
+        response_with: Vec::new(),
         place,
     }
 }

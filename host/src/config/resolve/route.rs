@@ -4,47 +4,112 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, note, stock};
+use super::{Build, access, headers, limits, note, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
-use crate::config::reader::Reader;
-use crate::config::types::{Route, Timeouts};
+use crate::config::reader::{Reader, Text};
+use crate::config::types::{Limits, Route, Timeouts};
 
-/// One route; none where something that it cannot be without is missing or wrong.
-pub(super) fn route<'a>(
+/// The routes of a site, or within a route; gives their indexes, with those within them.
+pub(super) fn routes<'a>(
+    outer: &Reader<'a>,
+    inherited: &Inherited<'a>,
+    build: &mut Build<'a>,
+    taken: &mut Taken,
+) -> Vec<usize> {
+    let mut matches = HashMap::new();
+    let mut indexes = Vec::new();
+    for table in outer.tables(&k::ROUTES) {
+        let table = table.within(&inherited.table);
+        indexes.extend(route(&table, inherited, build, taken, &mut matches));
+    }
+    indexes
+}
+
+/// One route, and those within it.
+fn route<'a>(
     table: &Reader<'a>,
-    site: &Inherited<'a>,
+    outer: &Inherited<'a>,
     build: &mut Build<'a>,
     taken: &mut Taken,
     matches: &mut HashMap<String, usize>,
-) -> Option<Route> {
+) -> Vec<usize> {
     let upstream = upstream(table, build);
-    let chain = chain(table, site, build);
+    let inherited = Inherited {
+        table: table.clone(),
+        name: outer.name,
+        rules: Rules::read(table, &build.variables).under(&outer.rules),
+        plugins: plugins(table, build, &outer.plugins),
+    };
+    let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
-    let pattern = table.text(&k::MATCH).filter(|m| !m.is_empty())?;
-    check_match(table, pattern, matches);
-    let name = table.text(&k::ROUTE_NAME).map_or_else(|| made_name(site.name, pattern, taken), str::to_owned);
-    build.router.route(table, &name);
+    let Some(pattern) = table.own_placed(&k::MATCH).filter(|m| !m.text.is_empty()) else { return Vec::new() };
+    check_match(table, pattern.text, matches);
+    let name = table.own_placed(&k::ROUTE_NAME);
+    let name = name.map_or_else(|| made_name(outer.name, pattern.text, taken), |name| name.text.to_owned());
+    build.router.begin(table, &name, &build.variables);
+    let mut indexes = Vec::new();
+    if upstream.is_some() || table.own(&k::RESPOND).is_some() {
+        indexes.push(build.routes.len());
+        let limits = limits::limits(table, build);
+        build.routes.push(resolved(table, &name, outer.name, pattern.text, upstream, chain, limits));
+    }
+    indexes.extend(routes(table, &inherited, build, taken));
+    build.router.end();
+    indexes
+}
+
+/// What a site answers itself has the site's rules for headers, which a route holds: its
+/// name, where there is something to hold.
+pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut Taken) -> Option<String> {
+    let has_rules = site.rules.change_answers() || !site.plugins.is_empty() || access::cors(table).is_some();
+    let is_asked = has_rules || table.own(&k::RESPOND).is_some() || table.own(&k::REWRITES).is_some();
+    is_asked.then(|| made_name(site.name, "", taken))
+}
+
+/// The route of that name.
+pub(super) fn of_site<'a>(site: &Inherited<'a>, build: &mut Build<'a>, name: &str) {
+    let chain = chain(site, None, build);
+    let limits = limits::limits(&site.table, build);
+    build.routes.push(resolved(&site.table, name, site.name, "", None, chain, limits));
+}
+
+fn resolved(
+    table: &Reader<'_>,
+    name: &str,
+    site: &str,
+    pattern: &str,
+    upstream: Option<usize>,
+    plugins: Vec<usize>,
+    limits: Limits,
+) -> Route {
     let upgrade = match table.texts(&k::UPGRADE) {
         Some(tokens) => tokens.iter().map(|t| t.text.to_ascii_lowercase()).collect(),
         None => defaults::UPGRADE.iter().map(|t| (*t).to_owned()).collect(),
     };
-    Some(Route {
+    Route {
         name: name.into(),
-        site: site.name.into(),
+        site: site.into(),
         pattern: pattern.to_owned(),
-        upstream: upstream?,
-        plugins: chain,
+        upstream,
+        plugins,
+        pass_headers: headers::passed(table),
         timeouts: timeouts(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
-    })
+        limits,
+        satisfy: access::satisfy(table),
+    }
 }
 
 /// `SITE MATCH`, with a number where that is taken.
 fn made_name(site: &str, pattern: &str, taken: &mut Taken) -> String {
-    let base = if site.is_empty() { pattern.to_owned() } else { format!("{site} {pattern}") };
+    let base = match (site, pattern) {
+        ("", "") => "site".to_owned(),
+        (name, "") | ("", name) => name.to_owned(),
+        _ => format!("{site} {pattern}"),
+    };
     let mut name = base.clone();
     let mut number = 1;
     while taken.routes.insert(name.clone(), 0).is_some() {
@@ -60,7 +125,7 @@ fn upstream(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
         Some(wanted) => build.upstreams.find(table, &wanted),
         None => {
             // One of the wrong type has been reported.
-            if table.find(&k::UPSTREAM).is_none() {
+            if table.find(&k::UPSTREAM).is_none() && table.own(&k::RESPOND).is_none() {
                 let hint = "on the route or its site: a name of [upstreams], or HOST:PORT";
                 table.cx.hinted(table.at, &table.path_of(&k::UPSTREAM), "is missing", hint);
             }
@@ -70,29 +135,39 @@ fn upstream(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
 }
 
 /// Stock plugins, then the site's, then the route's own.
-fn chain<'a>(table: &Reader<'a>, site: &Inherited<'a>, build: &mut Build<'a>) -> Vec<usize> {
-    let rules = Rules::read(table, &build.variables).under(&site.rules);
+fn chain<'a>(own: &Inherited<'a>, upstream: Option<usize>, build: &mut Build<'a>) -> Vec<usize> {
+    let table = &own.table;
+    let upstream = upstream.and_then(|index| build.upstreams.list.get(index)).map(|upstream| &*upstream.name);
+    let values = upstream_values::read(table, upstream, &own.rules, &build.variables);
+    // A site's own answers are not asked for: nothing judges them.
+    let judges = table.is_route();
     let stock = [
-        ("origin-check", stock::origin_check(table)),
-        ("auth-basic", stock::auth_basic(table)),
-        ("header-map", rules.generate(table, &build.maps)),
+        ("origin-check", judges.then(|| stock::origin_check(table)).flatten()),
+        ("cors", access::cors(table)),
+        // nginx asks its modules in this order.
+        ("access-list", judges.then(|| access::access_list(table)).flatten()),
+        ("auth-basic", judges.then(|| stock::auth_basic(table)).flatten()),
+        ("header-map", own.rules.generate(table, values)),
     ];
     let mut chain = Vec::new();
     for (name, made) in stock {
         chain.extend(made.map(|made| build.plugins.stock(table.cx, name, made)));
     }
-    chain.extend(plugins(table, build, &site.plugins).into_iter().map(|(_, index)| index));
+    chain.extend(own.plugins.iter().map(|(_, index)| *index));
     chain
 }
 
 fn check_match<'a>(table: &Reader<'a>, pattern: &'a str, matches: &mut HashMap<String, usize>) {
     let cx = table.cx;
-    let Some(text) = table.placed(&k::MATCH) else { return };
-    let (replace, rewrite) = (table.placed(&k::REPLACE_PREFIX), table.placed(&k::REWRITE));
+    let Some(text) = table.own_placed(&k::MATCH) else { return };
+    let (replace, rewrite) = (table.own_placed(&k::REPLACE_PREFIX), table.own_placed(&k::REWRITE));
     let parsed = match pattern::parse_match(pattern) {
         Ok(parsed) => parsed,
         Err(fault) => return note(cx, text.at, &text.path, fault),
     };
+    if let Some(outer) = table.around().and_then(|outer| outer.own_placed(&k::MATCH)) {
+        check_inside(table, &text, &parsed, outer.text);
+    }
     // nginx: "duplicate location"; two regular expressions may be equal there too.
     let twin = match &parsed {
         Match::Exact(path) => Some(format!("= {path}")),
@@ -121,8 +196,23 @@ fn check_match<'a>(table: &Reader<'a>, pattern: &'a str, matches: &mut HashMap<S
     }
 }
 
+/// What may stand in what, as in nginx.
+fn check_inside(table: &Reader<'_>, text: &Text<'_>, inner: &Match<'_>, outer: &str) {
+    let message = match (pattern::parse_match(outer), inner) {
+        (Ok(Match::Exact(_)), _) => format!("no route stands in the exact \"{outer}\""),
+        (Ok(Match::Prefix(prefix)), Match::Exact(path) | Match::Prefix(path)) if !path.starts_with(prefix) => {
+            format!("\"{path}\" is outside of \"{prefix}\", in which it stands")
+        }
+        (Ok(Match::Regex(_)), Match::Exact(_) | Match::Prefix(_)) => {
+            "only a regular expression can stand in a regular expression".to_owned()
+        }
+        _ => return,
+    };
+    table.cx.problem(text.at, &text.path, message);
+}
+
 /// Every capture that `rewrite` names must be one of `match`.
-fn check_rewrite(table: &Reader<'_>, regex: &regex_lite::Regex, rewrite: &crate::config::reader::Text<'_>) {
+fn check_rewrite(table: &Reader<'_>, regex: &regex_lite::Regex, rewrite: &Text<'_>) {
     let names = match pattern::variables(rewrite.text) {
         Ok(names) => names,
         Err(fault) => return note(table.cx, rewrite.at, &rewrite.path, fault),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
 use crate::config::types::{AccessLog, Listener, LogFormat, LogTarget, ServerSettings};
@@ -25,8 +26,25 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
         log_level: log_level(root),
         header_timeout: server.duration(&k::HEADER_TIMEOUT).unwrap_or(defaults::HEADER_TIMEOUT),
         keepalive_timeout: server.duration(&k::KEEPALIVE_TIMEOUT).unwrap_or(defaults::KEEPALIVE_TIMEOUT),
+        max_connections: cap(&server, &k::MAX_CONNECTIONS),
+        max_client_connections: cap(&server, &k::MAX_CLIENT_CONNECTIONS),
         max_head: server.size(&k::MAX_HEAD).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        server_header: server_header(&server),
     }
+}
+
+/// A number where 0 is no limit.
+fn cap(table: &Reader<'_>, key: &Key) -> Option<u32> {
+    table.count(key).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
+}
+
+fn server_header(server: &Reader<'_>) -> Option<http::HeaderValue> {
+    let text = server.text(&k::SERVER_HEADER).filter(|text| *text != "off")?;
+    let value = http::HeaderValue::from_str(text).ok();
+    if let (None, Some(place)) = (&value, server.placed(&k::SERVER_HEADER)) {
+        server.cx.problem(place.at, &place.path, "a header's value has no line ends or control characters");
+    }
+    value
 }
 
 /// Where a program of this user keeps what it can make anew; none without a home. The XDG

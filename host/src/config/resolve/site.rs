@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, note, route, stock};
+use super::{Build, access, limits, note, route, stock, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -18,13 +18,13 @@ pub(super) struct Taken {
     default: Option<usize>,
 }
 
-/// What a route inherits.
+/// What a route inherits from its site, or from the route around it.
 pub(super) struct Inherited<'a> {
     pub(super) table: Reader<'a>,
     /// The site's first name, or empty.
     pub(super) name: &'a str,
     pub(super) rules: Rules<'a>,
-    /// Indexes of the site's plugins, with their names.
+    /// Indexes of the plugins before its own, with their names.
     pub(super) plugins: Vec<(&'a str, usize)>,
 }
 
@@ -36,49 +36,67 @@ pub(super) fn sites<'a>(root: &Reader<'a>, build: &mut Build<'a>) -> Vec<Site> {
     }
     let mut taken = Taken::default();
     // Names that the file gives come before those that are made.
-    for route in tables.iter().flat_map(|s| s.tables(&k::ROUTES)) {
-        let Some(name) = route.placed(&k::ROUTE_NAME) else { continue };
-        if let Some(first) = taken.routes.insert(name.text.to_owned(), name.at) {
-            let line = root.cx.position(first).0;
-            let message = format!("a route named \"{}\" stands at line {line} already", name.text);
-            root.cx.problem(name.at, &name.path, message);
-        }
+    for table in &tables {
+        take_names(table, &mut taken);
     }
-    tables.iter().map(|table| site(table, build, &mut taken)).collect()
+    let mut sites = Vec::with_capacity(tables.len());
+    let mut own = Vec::new();
+    for table in &tables {
+        let (site, answers) = site(table, build, &mut taken);
+        sites.push(site);
+        own.extend(answers);
+    }
+    // After those of the file.
+    for (inherited, name) in own {
+        route::of_site(&inherited, build, &name);
+    }
+    sites
 }
 
-fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> Site {
+/// The names that the routes in a table are given, those within others too.
+fn take_names(table: &Reader<'_>, taken: &mut Taken) {
+    for route in table.tables(&k::ROUTES) {
+        if let Some(name) = route.own_placed(&k::ROUTE_NAME)
+            && let Some(first) = taken.routes.insert(name.text.to_owned(), name.at)
+        {
+            let line = table.cx.position(first).0;
+            let message = format!("a route named \"{}\" stands at line {line} already", name.text);
+            table.cx.problem(name.at, &name.path, message);
+        }
+        take_names(&route, taken);
+    }
+}
+
+/// One site, and the name of the route that holds its own answers.
+fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Site, Option<(Inherited<'a>, String)>) {
     let names = table.own_texts(&k::NAMES);
     check_names(table, &names, taken);
-    build.router.site(table, &names);
     let inherited = Inherited {
         table: table.clone(),
         name: names.first().map_or("", |n| n.text),
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
     };
+    let own = route::name_of_site(table, &inherited, taken);
+    build.router.site(table, &names, own.as_deref(), &build.variables);
     // What no route inherits is checked all the same.
     stock::origin_check(table);
     stock::auth_basic(table);
+    access::access_list(table);
+    access::cors(table);
+    limits::limits(table, build);
     if let Some(wanted) = table.placed(&k::UPSTREAM) {
         build.upstreams.find(table, &wanted);
     }
     route::check_upgrade(table);
-    let mut matches = HashMap::new();
-    let routes = table.tables(&k::ROUTES);
-    let mut indexes = Vec::with_capacity(routes.len());
-    for route in routes {
-        let route = route.within(&inherited.table);
-        if let Some(route) = route::route(&route, &inherited, build, taken, &mut matches) {
-            indexes.push(build.routes.len());
-            build.routes.push(route);
-        }
-    }
-    Site {
+    upstream_values::check(table, &build.variables);
+    let indexes = route::routes(table, &inherited, build, taken);
+    let site = Site {
         names: names.iter().map(|n| lower_case(n.text)).collect(),
         default: table.flag(&k::DEFAULT_SITE),
         routes: indexes,
-    }
+    };
+    (site, own.map(|name| (inherited, name)))
 }
 
 /// Host names are compared in lower case; regular expressions stay as they are.

@@ -1,14 +1,12 @@
-//! What the stock plugins origin-check, auth-basic and router are told.
+//! What the stock plugins origin-check and auth-basic are told.
 
-use serde_json::{Map as Object, Value as Json, json};
+use serde_json::Map as Object;
 
 use super::note;
 use super::plugin::Generated;
-use super::site::lower_case;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::Spot;
 use crate::config::{json, pattern};
 
 /// `origins` and `missing_origin`; none where origins are not checked.
@@ -36,11 +34,11 @@ pub(super) fn origin_check(table: &Reader<'_>) -> Option<Generated> {
     let mut config = Object::new();
     config.insert("allow".into(), origins.iter().map(|o| o.text).collect());
     config.insert("missing".into(), table.text(&k::MISSING_ORIGIN).into());
-    Some(Generated { config, spots, at: list.at(), path: list.path, hooks: None })
+    Some(Generated { config, spots, at: list.at(), path: list.path, hooks: None, response_with: Vec::new() })
 }
 
 /// The plugin judges the rest.
-fn check_origin(table: &Reader<'_>, origin: &Text<'_>) {
+pub(super) fn check_origin(table: &Reader<'_>, origin: &Text<'_>) {
     match pattern::marked_regex(origin.text) {
         Some(Err(fault)) => note(table.cx, origin.at, &origin.path, fault),
         Some(Ok(_)) => {}
@@ -68,51 +66,5 @@ pub(super) fn auth_basic(table: &Reader<'_>) -> Option<Generated> {
         config.insert("realm".into(), realm.text.into());
     }
     config.insert("users".into(), text.into());
-    Some(Generated { config, spots, at: item.at(), path: item.path, hooks: None })
-}
-
-/// The router's view of the sites, collected while they are read.
-#[derive(Default)]
-pub(super) struct RouterTable {
-    sites: Vec<Json>,
-    spots: Vec<Spot>,
-}
-
-impl RouterTable {
-    /// Add a site without routes.
-    pub(super) fn site(&mut self, site: &Reader<'_>, names: &[Text<'_>]) {
-        let pointer = format!("/sites/{}", self.sites.len());
-        self.spots.push(site.cx.spot(pointer.clone(), &site.path, site.at));
-        for (i, name) in names.iter().enumerate() {
-            self.spots.push(site.cx.spot(format!("{pointer}/names/{i}"), &name.path, name.at));
-        }
-        let names: Vec<String> = names.iter().map(|n| lower_case(n.text)).collect();
-        self.sites.push(json!({ "names": names, "default": site.flag(&k::DEFAULT_SITE), "routes": [] }));
-    }
-
-    /// Add a route to the latest site.
-    pub(super) fn route(&mut self, route: &Reader<'_>, name: &str) {
-        let index = self.sites.len().saturating_sub(1);
-        let Some(Json::Array(routes)) = self.sites.last_mut().and_then(|s| s.get_mut("routes")) else { return };
-        let pointer = format!("/sites/{index}/routes/{}", routes.len());
-        self.spots.push(route.cx.spot(pointer.clone(), &route.path, route.at));
-        let mut json = Object::new();
-        json.insert("name".into(), name.into());
-        for key in [&k::ROUTE_NAME, &k::MATCH, &k::REPLACE_PREFIX, &k::REWRITE] {
-            let text = route.placed(key);
-            if let Some(text) = &text {
-                self.spots.push(route.cx.spot(format!("{pointer}/{}", key.name), &text.path, text.at));
-            }
-            json.entry(key.name).or_insert_with(|| text.map(|t| t.text).into());
-        }
-        routes.push(Json::Object(json));
-    }
-
-    /// What the router is told.
-    pub(super) fn generate(&self, root: &Reader<'_>) -> Generated {
-        let mut config = Object::new();
-        config.insert("sites".into(), Json::Array(self.sites.clone()));
-        let (at, path) = root.own(&k::SITES).map_or((0, String::new()), |i| (i.at(), i.path));
-        Generated { config, spots: self.spots.clone(), at, path, hooks: None }
-    }
+    Some(Generated { config, spots, at: item.at(), path: item.path, hooks: None, response_with: Vec::new() })
 }

@@ -22,7 +22,7 @@ fn a_minimal_file_has_nginxs_defaults() {
     let address = "127.0.0.1:9000".parse().unwrap();
     assert_eq!(upstream.peers, [Peer { name: "127.0.0.1:9000".into(), address, weight: 1, down: false }]);
     let route = &config.routes[0];
-    assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", 0));
+    assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));
     assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });
     assert_eq!((route.upgrade.as_slice(), route.half_close), (&["websocket".to_owned()][..], false));
     assert_eq!(config.sites[0].routes, [0]);
@@ -75,13 +75,58 @@ fn routes_inherit_from_their_site() {
             "ws.example.com ~ ^/api/(?<version>v[0-9])/(.*)$",
             "ws.example.com ^~ /static/",
             "bare.example.com = /",
-            "bare.example.com /responses"
+            "bare.example.com /responses",
+            // What the first site answers itself.
+            "ws.example.com"
         ]
     );
     // The same address is the same upstream, however it is written.
-    let upstreams: Vec<&str> = config.routes.iter().map(|r| &*config.upstreams[r.upstream].name).collect();
+    let upstreams: Vec<&str> =
+        config.routes.iter().filter_map(|r| Some(&*config.upstreams[r.upstream?].name)).collect();
     assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
     assert_eq!(config.upstreams.len(), 3);
+}
+
+#[test]
+fn limits_are_nginxs_where_nothing_is_said() {
+    let config = valid("minimal.toml");
+    let limits = &config.routes[0].limits;
+    let refusal = Refusal { status: 503, dry_run: false, level: Level::Error };
+    assert_eq!(
+        *limits,
+        Limits {
+            max_body: Some(1 << 20),
+            rates: vec![],
+            rate_refusal: refusal.clone(),
+            open: vec![],
+            open_refusal: refusal
+        }
+    );
+    assert_eq!((config.real_ip, config.zones.len(), config.routes[0].satisfy), (None, 0, Satisfy::First));
+    assert_eq!((config.server.max_connections, config.server.max_client_connections), (None, None));
+}
+
+#[test]
+fn limits_are_read_and_inherited_key_by_key() {
+    let config = valid("every_key.toml");
+    let zone = |name: &str, key: &str, rate, size| Zone { name: name.into(), key: key.into(), rate, size };
+    assert_eq!(
+        config.zones,
+        [zone("per_client", "$remote_addr", Some(10_000), 1 << 20), zone("whole", "all", None, 10 << 20)]
+    );
+    let (site, route) = (&config.routes[3].limits, &config.routes[4].limits);
+    assert_eq!((site.max_body, route.max_body), (Some(10 << 20), None));
+    assert_eq!(site.rates, [RateLimit { zone: "per_client".into(), burst: 0, delay: Some(0) }]);
+    assert_eq!(route.rates, [RateLimit { zone: "per_client".into(), burst: 20, delay: Some(5) }]);
+    assert_eq!(route.rate_refusal, Refusal { status: 429, dry_run: true, level: Level::Warn });
+    assert_eq!(route.open_refusal, Refusal { status: 429, dry_run: false, level: Level::Info });
+    assert_eq!(site.open, route.open);
+    let per_client = OpenLimit { zone: "per_client".into(), total: Some(20), requests: Some(10), tunnels: Some(15) };
+    assert_eq!(site.open[0], per_client);
+    assert_eq!((config.server.max_connections, config.server.max_client_connections), (Some(10_000), Some(100)));
+    let real_ip = config.real_ip.unwrap();
+    assert_eq!((real_ip.trusted.len(), real_ip.header.as_str(), real_ip.recursive), (3, "x-forwarded-for", true));
+    assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::First, Satisfy::Any]);
 }
 
 #[test]

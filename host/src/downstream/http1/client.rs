@@ -133,7 +133,7 @@ impl Client {
         self.reclaim(back.as_ref());
         let unread =
             back.as_ref().map(|back| back.lock().as_ref().and_then(|b| b.rest.as_ref()).is_some_and(|r| r.waits));
-        let close = close || self.drain.is_draining() || unread == Some(true);
+        let close = close || response.close || self.drain.is_draining() || unread == Some(true);
         let persistence = match &response.opening {
             Some(_) => Persistence::Switched,
             None if close => Persistence::Close,
@@ -168,12 +168,12 @@ impl Client {
         (Body::Stream(Box::new(body)), Some(back))
     }
 
-    /// Await the answer; none where the client leaves before.
+    /// Await the answer; none where the client leaves before, or is to get none.
     async fn answer(&mut self, request: Request, back: Option<&Back>) -> Option<Response> {
         let mut answering = pin!(proxy::handle(Arc::clone(&self.connection), request));
         poll_fn(|cx| {
             if let Poll::Ready(response) = answering.as_mut().poll(cx) {
-                return Poll::Ready(Some(response));
+                return Poll::Ready(response);
             }
             self.poll_gone(cx, back).map(|()| None)
         })

@@ -72,10 +72,15 @@ fn view() -> Arc<View> {
         is_websocket: true,
         headers,
         client: "192.0.2.1:4711".parse().unwrap(),
+        peer: "192.0.2.1:4711".parse().unwrap(),
+        limit_req_status: "",
+        limit_conn_status: "",
         local: "[2001:db8::1]:8080".parse().unwrap(),
         variables: vec![("user".into(), "ann".into())],
         route: "".into(),
         site: "".into(),
+        maps: Arc::default(),
+        kept: hook::Kept::default(),
         builtins: &NoBuiltins,
     })
 }

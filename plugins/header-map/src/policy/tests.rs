@@ -29,8 +29,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The value that a template has, by way of an appended header.
-fn value(template: &str, maps: &serde_json::Value) -> String {
-    let config = serde_json::json!({"request": {"set": [["x", template]]}, "maps": maps});
+fn value(template: &str) -> String {
+    let config = serde_json::json!({"request": {"set": [["x", template]]}});
     let edits = policy(config).request_edits(variable);
     assert_eq!(edits.len(), 1);
     String::from_utf8(edits[0].value.clone()).unwrap()
@@ -102,74 +102,14 @@ fn templates() {
         ("a$nosuch-b", "a-b"),
         ("été $host", "été example.com"),
     ] {
-        assert_eq!(value(template, &serde_json::json!([])), expected, "{template}");
+        assert_eq!(value(template), expected, "{template}");
     }
 }
 
 #[test]
 fn what_no_header_may_hold_becomes_a_space() {
-    assert_eq!(value("$uri", &serde_json::json!([])), "/a  X-Evil: 1");
-    assert_eq!(value("a\tb", &serde_json::json!([])), "a\tb");
-}
-
-#[test]
-fn map_compares_as_nginx() {
-    let maps = |from: &str| {
-        serde_json::json!([{"name": "m", "from": from, "default": "other", "values": [
-            ["", "none"], ["WEBSOCKET", "ws"], ["~^example\\.", "first"], ["~*COM$", "second"], ["\\~x", "tilde"],
-            ["~*^firefox/(?<major>\\d+) (\\w+)$", "ff$major-$2-$scheme-$1"]]}])
-    };
-    for (from, expected) in [
-        ("$nosuch", "none"),
-        ("$http_upgrade", "ws"),
-        ("webSOCKET", "ws"),
-        ("$host", "first"),
-        ("x.com", "second"),
-        ("~x", "tilde"),
-        ("$http_user_agent", "ff99-beta-https-99"),
-        ("none of these", "other"),
-    ] {
-        assert_eq!(value("$m", &maps(from)), expected, "{from}");
-    }
-}
-
-#[test]
-fn maps_use_maps() {
-    let maps = serde_json::json!([
-        {"name": "a", "from": "$b", "default": "", "values": [["b-example.com", "$c!"]]},
-        {"name": "b", "from": "$host", "default": "b-$host", "values": []},
-        {"name": "c", "from": "$nosuch", "default": "c", "values": []},
-        {"name": "host", "from": "x", "default": "shadow", "values": []},
-    ]);
-    assert_eq!(value("$host", &maps), "shadow");
-    let maps = serde_json::json!([
-        {"name": "a", "from": "$b", "default": "", "values": [["b-example.com", "$c!"]]},
-        {"name": "b", "from": "", "default": "b-$host", "values": []},
-        {"name": "c", "from": "$nosuch", "default": "c", "values": []},
-    ]);
-    assert_eq!(value("<$a>", &maps), "<c!>");
-}
-
-#[test]
-fn a_map_cannot_need_itself() {
-    let map =
-        |name: &str, from: &str, value: &str| serde_json::json!({"name": name, "from": from, "values": [["x", value]]});
-    for (maps, error) in [
-        (serde_json::json!([map("a", "$a", "")]), "/maps/0: the map `a` needs its own value"),
-        (serde_json::json!([map("a", "$host", "$b"), map("b", "$a", "")]), "/maps/0: the map `a` needs its own value"),
-        (
-            serde_json::json!([map("z", "$y", ""), map("y", "$host", "1"), map("b", "$c", "$z"), map("c", "", "$b")]),
-            "/maps/2: the map `b` needs its own value",
-        ),
-    ] {
-        assert_eq!(refused(serde_json::json!({"maps": maps})), error);
-    }
-}
-
-#[test]
-fn a_map_is_only_asked_where_it_is_used() {
-    let config = serde_json::json!({"request": {"set": [["a", "b"]]}, "maps": [{"name": "m", "from": "$host"}]});
-    assert_eq!(policy(config).request_edits(|_| panic!("nothing needs a variable")), [Edit::set("a", "b")]);
+    assert_eq!(value("$uri"), "/a  X-Evil: 1");
+    assert_eq!(value("a\tb"), "a\tb");
 }
 
 #[test]
@@ -198,34 +138,10 @@ fn wrong_headers_are_refused() {
 }
 
 #[test]
-fn wrong_maps_are_refused() {
-    for (map, error) in [
-        (serde_json::json!({"name": "a-b", "from": ""}), "/maps/1/name: `a-b`: a name has letters"),
-        (serde_json::json!({"name": "", "from": ""}), "/maps/1/name: ``: a name has letters"),
-        (serde_json::json!({"name": "first", "from": ""}), "/maps/1/name: map 0 is called `first` already"),
-        (serde_json::json!({"name": "m", "from": "$"}), "/maps/1/from: `$`: a `$` begins"),
-        (serde_json::json!({"name": "m", "from": "", "default": "$"}), "/maps/1/default: `$`: a `$` begins"),
-        (
-            serde_json::json!({"name": "m", "from": "", "values": [["~(", ""]]}),
-            "/maps/1/values/0/0: `(` is not a pattern",
-        ),
-        (serde_json::json!({"name": "m", "from": "", "values": [["a", "$"]]}), "/maps/1/values/0/1: `$`: a `$`"),
-        (
-            serde_json::json!({"name": "m", "from": "", "values": [["a", ""], ["A", ""]]}),
-            "/maps/1/values/1/0: `a` is there",
-        ),
-    ] {
-        let message = refused(serde_json::json!({"maps": [{"name": "first", "from": ""}, map]}));
-        assert!(message.starts_with(error), "{message}");
-    }
-}
-
-#[test]
 fn as_a_plugin() {
     let mut plugin: HeaderMap = testing::configure(
-        r#"{"request":{"defaults":true,"set":[["X-Conn","$connection_upgrade"]],"append":[],"remove":["X-Debug"]},
-            "response":{"set":[["X-Host","$host"]],"append":[],"remove":["Server"]},
-            "maps":[{"name":"connection_upgrade","from":"$http_upgrade","default":"upgrade","values":[["","close"]]}]}"#,
+        r#"{"request":{"defaults":true,"set":[["X-Up","$http_upgrade"]],"append":[],"remove":["X-Debug"]},
+            "response":{"set":[["X-Host","$host"]],"append":[],"remove":["Server"]}}"#,
     )
     .unwrap();
     let request = testing::Request::websocket("/ws").header("Host", "Example.com:8080");
@@ -238,11 +154,64 @@ fn as_a_plugin() {
             Edit::set("x-real-ip", "127.0.0.1"),
             Edit::set("x-forwarded-for", "127.0.0.1"),
             Edit::set("x-forwarded-proto", "http"),
-            Edit::set("x-conn", "upgrade"),
+            Edit::set("x-up", "websocket"),
         ]
     );
     let edits = testing::with_response(&request, &testing::Response::new(101), || plugin.on_response()).unwrap();
     assert_eq!(edits, [Edit::remove("server"), Edit::set("x-host", "example.com")]);
     let error = testing::configure::<HeaderMap>(r#"{"request":{"set":[["X-Conn"]]}}"#).unwrap_err();
     assert!(error.pointer().starts_with("/request/set/0"), "{error}");
+}
+
+#[test]
+fn added_headers_depend_on_the_status() {
+    let mut plugin: HeaderMap = testing::configure(
+        r#"{"response":{"append":[["X-Always","1"]],"add":[["X-Some","$host"],["ETag","e"],["X-Empty",""]]}}"#,
+    )
+    .unwrap();
+    let request = testing::Request::get("/").header("Host", "a.test");
+    let mut edits =
+        |status| testing::with_response(&request, &testing::Response::new(status), || plugin.on_response()).unwrap();
+    let always = Edit::append("x-always", "1");
+    for status in ADDED_TO {
+        let expected = [always.clone(), Edit::append("x-some", "a.test"), Edit::set("etag", "e")];
+        assert_eq!(edits(status), expected, "{status}");
+    }
+    for status in [101, 202, 300, 305, 400, 404, 500, 502] {
+        assert_eq!(edits(status), [always.clone()], "{status}");
+    }
+    for (key, pointer) in [("request", "/request/add"), ("response", "/response/add/0/0")] {
+        let name = if key == "request" { "X" } else { "Upgrade" };
+        let message = refused(serde_json::json!({key: {"add": [[name, "v"]]}}));
+        assert!(message.starts_with(pointer), "{message}");
+    }
+}
+
+#[test]
+fn locations_and_cookies_of_the_upstream_are_rewritten() {
+    let mut plugin: HeaderMap = testing::configure(
+        r#"{"upstream":{"location":[["http://b/two/","/one/"]],"cookie_paths":[["/two/","/one/"]],
+                        "absolute":{"port":true}},
+            "response":{"set":[["X-Host","$host"]]}}"#,
+    )
+    .unwrap();
+    let request = testing::Request::get("/").header("Host", "a.test").local("192.0.2.1:8080".parse().unwrap());
+    let response = testing::Response::new(302)
+        .header("Location", "http://b/two/x")
+        .header("Refresh", "3; url=http://b/two/")
+        .header("Set-Cookie", "a=1; Path=/other")
+        .header("Set-Cookie", "b=1; Path=/two/");
+    let host = Edit::set("x-host", "a.test");
+    assert_eq!(
+        testing::with_response(&request, &response, || plugin.on_response()).unwrap(),
+        [
+            Edit::set("location", "http://a.test:8080/one/x"),
+            Edit::set("refresh", "3; url=/one/"),
+            Edit::set("set-cookie", "a=1; Path=/other"),
+            Edit::append("set-cookie", "b=1; Path=/one/"),
+            host.clone(),
+        ]
+    );
+    let own = request.clone().variable("local_answer", "1");
+    assert_eq!(testing::with_response(&own, &response, || plugin.on_response()).unwrap(), [host]);
 }

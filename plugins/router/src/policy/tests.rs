@@ -1,4 +1,4 @@
-use tidegate_plugin::{Router as _, testing};
+use tidegate_plugin::{Reply, Router as _, testing};
 
 use super::*;
 use crate::Router;
@@ -18,18 +18,55 @@ fn site(names: &[&str]) -> serde_json::Value {
     serde_json::json!({"names": names, "routes": [{"name": name, "match": "/"}]})
 }
 
+/// A request made by hand.
+struct Asks<'a> {
+    host: &'a str,
+    path: &'a str,
+    raw: Option<&'a str>,
+}
+
+impl Asked for Asks<'_> {
+    fn host(&self) -> String {
+        self.host.to_owned()
+    }
+
+    fn path(&self) -> String {
+        self.path.to_owned()
+    }
+
+    fn target(&self) -> String {
+        self.raw.expect("the raw target is not needed").to_owned()
+    }
+
+    fn base_url(&self, host: Option<&str>, with_port: bool) -> String {
+        format!("http://{}{}", host.unwrap_or(self.host), if with_port { ":8080" } else { "" })
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        (name == "request_uri").then(|| self.raw.map(str::to_owned))?
+    }
+}
+
 fn chosen(policy: &Policy, host: &str, path: &str) -> String {
-    match policy.choose(host, path, || panic!("the raw target is not needed")) {
+    match policy.choose(&Asks { host, path, raw: None }) {
         Choice::Route { name, .. } => name.to_owned(),
+        Choice::Reply { reply, .. } if reply.status == 404 => "NoRoute".to_owned(),
         other => format!("{other:?}"),
     }
 }
 
 fn sent(policy: &Policy, path: &str, raw: &str) -> String {
-    match policy.choose("", path, || raw.to_owned()) {
+    match policy.choose(&Asks { host: "a.test", path, raw: Some(raw) }) {
         Choice::Route { path_with_query, .. } => path_with_query.unwrap_or_else(|| "as sent".to_owned()),
-        other => format!("{other:?}"),
+        Choice::Reply { reply, .. } => shown(&reply),
     }
+}
+
+/// A reply as `STATUS LOCATION` or `STATUS BODY`.
+fn shown(reply: &Reply) -> String {
+    let location = reply.fields.iter().find(|field| field.name == "location");
+    let text = location.map_or(&reply.body, |field| &field.value);
+    format!("{} {}", reply.status, String::from_utf8_lossy(text)).trim().to_owned()
 }
 
 fn rewriting(pattern: &str, key: &str, value: &str) -> Policy {
@@ -104,9 +141,9 @@ fn matching_minds_case_except_where_asked() {
 
 #[test]
 fn a_missing_slash_is_redirected() {
-    let redirect = |policy: &Policy, path: &str, raw: &str| match policy.choose("", path, || raw.to_owned()) {
-        Choice::Redirect(location) => location,
-        other => format!("{other:?}"),
+    let redirect = |policy: &Policy, path: &str, raw: &str| {
+        let sent = sent(policy, path, raw);
+        sent.strip_prefix("301 http://a.test:8080").map(str::to_owned).unwrap_or(sent)
     };
     let policy = routes(&["/", "/chat/", "= /exact/", "/a b/", "~ ^/chat"]);
     assert_eq!(redirect(&policy, "/chat", "/chat"), "/chat/");
@@ -248,7 +285,7 @@ fn named_groups_become_variables() {
         "routes": [{"name": "room", "match": r"~ ^/room/(?<room>\w+)(?:/(?<part>\w+))?$"}, {"name": "rest", "match": "/"}],
     }]}));
     assert!(policy.needs_host());
-    let variables = |host: &str, path: &str| match policy.choose(host, path, || panic!("not needed")) {
+    let variables = |host: &str, path: &str| match policy.choose(&Asks { host, path, raw: None }) {
         Choice::Route { variables, path_with_query: None, .. } => variables,
         other => panic!("{other:?}"),
     };
@@ -329,8 +366,170 @@ fn as_a_plugin() {
     assert_eq!(route("ws.test:8080", "/ws?x"), Ok(Some(tidegate_plugin::Target::new("chat"))));
     assert_eq!(route("WS.test", "/api/%61?x"), Ok(Some(tidegate_plugin::Target::new("api").path_with_query("/a?x"))));
     let moved = route("ws.test", "/api?x").unwrap_err();
-    assert_eq!((moved.status, moved.fields[0].value.as_slice()), (301, &b"/api/?x"[..]));
+    assert_eq!((moved.status, moved.fields[0].value.as_slice()), (301, &b"http://ws.test/api/?x"[..]));
     assert_eq!(route("other.test", "/ws").unwrap_err().status, 404);
     let error = testing::configure::<Router>(r#"{"sites": [{"routes": [{"name": "x", "mtch": "/"}]}]}"#).unwrap_err();
     assert_eq!(error.pointer(), "/sites/0/routes/0/mtch");
+}
+
+fn scripted(site: serde_json::Value) -> Policy {
+    policy(serde_json::json!({"sites": [site]}))
+}
+
+#[test]
+fn routes_stand_within_others() {
+    let inner = |pattern: &str, routes: serde_json::Value| serde_json::json!({"name": pattern, "match": pattern, "routes": routes});
+    let leaf = |pattern: &str| inner(pattern, serde_json::json!([]));
+    let policy = scripted(serde_json::json!({"routes": [
+        leaf("/"),
+        inner("/a/", serde_json::json!([leaf("/a/b/"), leaf("= /a/c"), leaf("~ \\.in$"), inner("/a/d/", serde_json::json!([leaf("/a/d/e/")]))])),
+        inner("^~ /f/", serde_json::json!([leaf("~ \\.deep$")])),
+        inner("~ ^/r", serde_json::json!([leaf("~ x$"), leaf("~* Y$")])),
+        leaf("~ \\.(in|out|deep)$"),
+    ]}));
+    for (path, route) in [
+        ("/a/x", "/a/"),
+        ("/a/b/x", "/a/b/"),
+        ("/a/c", "= /a/c"),
+        ("/a/c/", "/a/"),
+        ("/a/x.in", "~ \\.in$"),
+        // No pattern within matched: those beside it are asked.
+        ("/a/x.out", "~ \\.(in|out|deep)$"),
+        ("/a/b/x.out", "~ \\.(in|out|deep)$"),
+        ("/a/d/e/x", "/a/d/e/"),
+        ("/f/x.out", "^~ /f/"),
+        ("/f/x.deep", "~ \\.deep$"),
+        ("/r", "~ ^/r"),
+        ("/rx", "~ x$"),
+        ("/ry", "~* Y$"),
+        ("/z", "/"),
+    ] {
+        assert_eq!(chosen(&policy, "", path), route, "{path}");
+    }
+}
+
+#[test]
+fn what_cannot_stand_within_is_refused() {
+    for (outer, inner, error) in [
+        ("= /a", "/a/b", "no route stands in the exact `= /a`"),
+        ("/a/", "/b/", "`/b/` is outside of `/a/`, in which it stands"),
+        ("~ ^/a", "/a/", "only a pattern can stand in a pattern"),
+        ("/a/", "~ (", "`(` is not a pattern"),
+    ] {
+        let inner = serde_json::json!({"name": "inner", "match": inner});
+        let outer = serde_json::json!({"name": "outer", "match": outer, "routes": [inner]});
+        let message = refused(serde_json::json!({"sites": [{"routes": [outer]}]}));
+        assert!(message.starts_with(&format!("/sites/0/routes/0/routes/0/match: {error}")), "{message}");
+    }
+}
+
+#[test]
+fn rules_change_the_path() {
+    let policy = scripted(serde_json::json!({
+        "names": ["a.test"],
+        "rewrites": [
+            {"match": "^/old/(.*)$", "to": "/new/$1"},
+            {"match": "^/gone$", "to": "https://$host/x?from=$uri", "flag": "permanent"},
+            {"match": "^/there/(?<rest>.*)", "to": "/here/$rest", "flag": "redirect"},
+        ],
+        "routes": [
+            {"name": "rest", "match": "/"},
+            {"name": "new", "match": "/new/", "replace_prefix": "/N/"},
+            {"name": "last", "match": "/last/", "rewrites": [{"match": "^/last/(.*)$", "to": "/new/$1?l=1", "flag": "last"}]},
+            {"name": "break", "match": "/break/", "replace_prefix": "/B/",
+             "rewrites": [{"match": "^/break/(.*)$", "to": "/b/$1?", "flag": "break"}, {"match": ".", "to": "/no"}]},
+            {"name": "loop", "match": "/loop", "rewrites": [{"match": "^", "to": "/loop"}]},
+            {"name": "count", "match": "/count", "rewrites": [{"match": "^/countx(.*)", "to": "/count$1", "flag": "last"}]},
+            {"name": "answer", "match": "~ ^/answer/(.*)$", "respond": {"status": 200, "body": "$1 $args $request_uri"}},
+        ],
+    }));
+    let circles = "500 500 Internal Server Error: the rewrite rules go round in circles";
+    for (path, raw, expected) in [
+        ("/x", "/x?y", "as sent"),
+        ("/old/a b", "/old/a%20b?q", "/N/a%20b?q"),
+        ("/old/a\u{e9}", "/old/a\u{e9}", "/N/a%C3%A9"),
+        ("/gone", "/gone?q=1", "301 https://a.test/x?from=/gone&q=1"),
+        ("/there/a", "/there/a?q", "302 http://a.test:8080/here/a?q"),
+        ("/last/x", "/last/x?q", "/N/x?l=1&q"),
+        ("/break/x", "/break/x?q", "/b/x"),
+        ("/loop", "/loop", circles),
+        ("/countxxxxxxxxxx", "/countxxxxxxxxxx", "/count"),
+        ("/answer/me", "/answer/me?a=1", "200 me a=1 /answer/me?a=1"),
+    ] {
+        assert_eq!(sent(&policy, path, raw), expected, "{path}");
+    }
+    // Ten changes are made, the eleventh is one too many.
+    let many = |n: usize| format!("/count{}", "x".repeat(n));
+    let one = scripted(serde_json::json!({"routes": [
+        {"name": "c", "match": "/count", "rewrites": [{"match": "^/countx(.*)", "to": "/count$1", "flag": "last"}]}]}));
+    assert_eq!(sent(&one, &many(10), &many(10)), "/count");
+    assert_eq!(sent(&one, &many(11), &many(11)), circles);
+}
+
+#[test]
+fn a_changed_path_is_told_to_the_host() {
+    let mut plugin: Router = testing::configure(
+        r#"{"sites": [{"routes": [{"name": "r", "match": "/", "rewrites": [{"match": "^/a(?<n>.)", "to": "/b c$n", "flag": "break"}]}]}]}"#,
+    )
+    .unwrap();
+    let request = testing::Request::get("/a%31");
+    let target = testing::with(&request, || plugin.route()).unwrap().unwrap();
+    let expected =
+        tidegate_plugin::Target::new("r").path_with_query("/b%20c1").variable("n", "1").variable("uri", "/b c1");
+    assert_eq!(target, expected);
+}
+
+#[test]
+fn sites_and_routes_answer_themselves() {
+    let policy = scripted(serde_json::json!({
+        "names": ["a.test"], "route": "own", "redirects": {"absolute": true, "site_name": true, "port": false},
+        "routes": [
+            {"name": "health", "match": "= /health", "respond": {"body": "healthy\n"}},
+            {"name": "moved", "match": "/moved/", "respond": {"location": "/new$request_uri"},
+             "redirects": {"absolute": false, "site_name": false, "port": true}},
+            {"name": "no", "match": "/no", "respond": {"status": 403}},
+            {"name": "close", "match": "/close", "respond": {"status": 444}},
+            {"name": "slash", "match": "/slash/"},
+        ],
+    }));
+    for (path, expected) in [
+        ("/health", "200 healthy"),
+        ("/moved/x", "302 /new/moved/x"),
+        // It does not pass requests on, so there is nothing to redirect to.
+        ("/moved", "404 no route"),
+        ("/no", "403 403 Forbidden"),
+        ("/close", "444"),
+        ("/slash", "301 http://a.test:8080/slash/"),
+    ] {
+        assert_eq!(sent(&policy, path, path), expected, "{path}");
+    }
+    let site = scripted(serde_json::json!({
+        "names": ["b.test"], "redirects": {"absolute": true, "site_name": true, "port": false}, "route": "own",
+        "respond": {"status": 308, "location": "/x"},
+    }));
+    let asks = Asks { host: "", path: "/", raw: Some("/") };
+    let Choice::Reply { route: Some("own"), reply } = site.choose(&asks) else { panic!("no reply of the site's") };
+    assert_eq!(shown(&reply), "308 http://b.test/x");
+}
+
+#[test]
+fn wrong_answers_and_rules_are_refused() {
+    for (key, value, error) in [
+        ("respond", serde_json::json!({"status": 99}), "/respond/status: 99 is not a status"),
+        ("respond", serde_json::json!({"status": 301}), "/respond/location: goes with 301"),
+        ("respond", serde_json::json!({"status": 200, "location": "/"}), "/respond/location: goes with 301"),
+        ("respond", serde_json::json!({"body": "$"}), "/respond/body: `$`: a `$` begins a variable"),
+        ("respond", serde_json::json!({"content_type": "a\nb"}), "/respond/content_type: `a\\nb` is not a type"),
+        ("rewrites", serde_json::json!([{"match": "(", "to": "/"}]), "/rewrites/0/match: `(` is not a pattern"),
+        ("rewrites", serde_json::json!([{"match": "a", "to": "b"}]), "/rewrites/0/to: `b` begins neither"),
+        (
+            "rewrites",
+            serde_json::json!([{"match": "a", "to": "/$1"}]),
+            "/rewrites/0/to: `/$1`: the pattern has no group `1`",
+        ),
+        ("rewrites", serde_json::json!([{"match": "a", "to": "/$"}]), "/rewrites/0/to: `/$`: a `$` begins"),
+    ] {
+        let message = refused(serde_json::json!({"sites": [{(key): value}]}));
+        assert!(message.starts_with(&format!("/sites/0{error}")), "{message}");
+    }
 }

@@ -5,30 +5,8 @@ use http::StatusCode;
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdict};
+use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdict, is_framing, is_hosts_own};
 use crate::message::{FieldName, FieldValue};
-
-/// Headers of the connection and of framing: whoever writes them decides where a message
-/// ends, which is the host's to guarantee (RFC 9110 §7.6.1, RFC 9112 §6).
-const FRAMING: [&str; 9] = [
-    "connection",
-    "upgrade",
-    "transfer-encoding",
-    "content-length",
-    "keep-alive",
-    "te",
-    "trailer",
-    "proxy-connection",
-    "http2-settings",
-];
-
-/// The WebSocket handshake, which the host checks on both sides (RFC 6455 §4). A plugin's
-/// own reply may carry them: a 426 names the version.
-const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
-
-fn is_one_of(names: &[&str], name: &FieldName) -> bool {
-    names.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()))
-}
 
 type Checked<T> = Result<T, String>;
 
@@ -42,7 +20,7 @@ fn value(name: &FieldName, bytes: Vec<u8>) -> Checked<FieldValue> {
 
 fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
     let name = name(edit.name)?;
-    if is_one_of(&FRAMING, &name) || is_one_of(&HANDSHAKE, &name) {
+    if is_hosts_own(name.as_str()) {
         return Err(format!("`{name}` is the host's: a plugin cannot change it"));
     }
     if edit.operation == types::EditOperation::Remove {
@@ -66,7 +44,7 @@ fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
     let field = |field: types::Field| {
         let name = name(field.name)?;
-        if is_one_of(&FRAMING, &name) {
+        if is_framing(name.as_str()) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
         let value = value(&name, field.value)?;
@@ -157,6 +135,7 @@ pub(in crate::plugin) fn summary(summary: &Summary) -> wit::access_log::Summary 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::{FRAMING, HANDSHAKE};
 
     fn raw_edit(operation: types::EditOperation, name: &str, value: &[u8]) -> types::FieldEdit {
         types::FieldEdit { operation, name: name.into(), value: value.into() }

@@ -1,0 +1,65 @@
+//! A plugin that has something to do only where an answer has certain headers.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::{
+    Call, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Summary, Target, Verdict, View,
+};
+
+/// Spares a plugin the calls of hook `response-headers` for answers without these headers;
+/// everything else is its own.
+pub struct OnlyWith {
+    plugin: Arc<dyn Plugin>,
+    headers: Box<[HeaderName]>,
+}
+
+impl OnlyWith {
+    /// The plugin, called for answers with at least one of the headers.
+    pub fn new(plugin: Arc<dyn Plugin>, headers: impl Into<Box<[HeaderName]>>) -> Self {
+        Self { plugin, headers: headers.into() }
+    }
+}
+
+impl Plugin for OnlyWith {
+    fn name(&self) -> &str {
+        self.plugin.name()
+    }
+
+    fn hooks(&self) -> HookSet {
+        self.plugin.hooks()
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        self.plugin.on_failure()
+    }
+
+    fn route(&self, view: &Arc<View>) -> Call<Result<Option<Target>, LocalReply>> {
+        self.plugin.route(view)
+    }
+
+    fn check_origin(&self, view: &Arc<View>) -> Call<Decision> {
+        self.plugin.check_origin(view)
+    }
+
+    fn authorize(&self, view: &Arc<View>) -> Call<Verdict> {
+        self.plugin.authorize(view)
+    }
+
+    fn on_request(&self, view: &Arc<View>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
+        self.plugin.on_request(view)
+    }
+
+    fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
+        if self.headers.iter().any(|name| response.headers.contains(name.as_str())) {
+            self.plugin.on_response(view, response)
+        } else {
+            Call::Ready(Ok(Ok(Vec::new())))
+        }
+    }
+
+    fn on_end(&self, view: &Arc<View>, response: &Arc<ResponseView>, summary: &Summary) -> Call<()> {
+        self.plugin.on_end(view, response, summary)
+    }
+}

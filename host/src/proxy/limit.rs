@@ -1,0 +1,129 @@
+//! Phase 3: is it too much. The size of the body, the rate of requests, and how many are open.
+//!
+//! In nginx's order: the size is checked where the location is found, then `limit_req` and
+//! `limit_conn` run in PREACCESS.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Exchange, Target};
+use super::handshake::Upgrade;
+use crate::config::Level;
+use crate::error::{Error, Kind};
+use crate::hook::View;
+use crate::limit::{self, Class, Full, Limits, Rated};
+
+/// Judge the request by its route's limits; wait where a rate says so.
+///
+/// # Errors
+/// [`Kind::BodyTooLarge`], [`Kind::RateLimit`] or [`Kind::OpenLimit`].
+pub(super) async fn check(exchange: &mut Exchange) -> Result<(), Error> {
+    let Some(Target { route, .. }) = &exchange.target else { return Ok(()) };
+    let route = Arc::clone(route);
+    let limits = &route.limits;
+    exchange.max_body = limits.max_body;
+    size(exchange)?;
+    if !limits.rates.is_empty() {
+        let wait = rate(exchange, limits)?;
+        if !wait.is_zero() {
+            // Nothing is locked or held meanwhile; a client that leaves drops this future.
+            tokio::time::sleep(wait).await;
+        }
+    }
+    if limits.open.is_empty() { Ok(()) } else { open(exchange, limits) }
+}
+
+/// What the head declares; a body without a length is measured as it comes.
+fn size(exchange: &Exchange) -> Result<(), Error> {
+    let Some(most) = exchange.max_body else { return Ok(()) };
+    let length = exchange.view.headers.get_str("content-length").and_then(|value| value.trim().parse::<u64>().ok());
+    match length.filter(|length| *length > most) {
+        Some(length) => Err(Error::new(Kind::BodyTooLarge, format!("{length} bytes, and the limit is {most}"))),
+        None => Ok(()),
+    }
+}
+
+/// How long the request has to wait.
+fn rate(exchange: &mut Exchange, limits: &Limits) -> Result<Duration, Error> {
+    let refusal = &limits.rate_refusal;
+    let dry = if refusal.dry_run { ", dry run" } else { "" };
+    let (status, outcome) = match limits.rate(&exchange.view, limit::now()) {
+        Rated::NotCounted => return Ok(Duration::ZERO),
+        Rated::Passed => ("PASSED", Ok(Duration::ZERO)),
+        Rated::Delayed(ms, excess, zone) => {
+            let what = format_args!("delaying request{dry}, excess: {} by zone \"{}\"", Thousandths(excess), zone.name);
+            say(lower(refusal.level), &exchange.view, what);
+            if refusal.dry_run {
+                ("DELAYED_DRY_RUN", Ok(Duration::ZERO))
+            } else {
+                ("DELAYED", Ok(Duration::from_millis(ms)))
+            }
+        }
+        Rated::Refused(excess, zone) => {
+            let what =
+                format_args!("limiting requests{dry}, excess: {} by zone \"{}\"", Thousandths(excess), zone.name);
+            say(refusal.level, &exchange.view, what);
+            if refusal.dry_run {
+                ("REJECTED_DRY_RUN", Ok(Duration::ZERO))
+            } else {
+                ("REJECTED", Err(Error::new(Kind::RateLimit(refusal.status), &*zone.name)))
+            }
+        }
+    };
+    exchange.view_mut().limit_req_status = status;
+    outcome
+}
+
+/// Take a place in each zone; they are the record's, which lives as long as the exchange, its
+/// body, or the tunnel that it becomes.
+fn open(exchange: &mut Exchange, limits: &Limits) -> Result<(), Error> {
+    let refusal = &limits.open_refusal;
+    let class = if exchange.upgrade == Upgrade::None { Class::Request } else { Class::Tunnel };
+    let (status, outcome) = match limits.enter(&exchange.view, class) {
+        Ok(slots) if slots.is_empty() => return Ok(()),
+        Ok(slots) => {
+            if let Some(record) = &mut exchange.record {
+                record.slots = slots;
+            }
+            ("PASSED", Ok(()))
+        }
+        Err(Full(zone)) => {
+            let dry = if refusal.dry_run { ", dry run" } else { "" };
+            say(refusal.level, &exchange.view, format_args!("limiting connections{dry} by zone \"{}\"", zone.name));
+            if refusal.dry_run {
+                ("REJECTED_DRY_RUN", Ok(()))
+            } else {
+                ("REJECTED", Err(Error::new(Kind::OpenLimit(refusal.status), &*zone.name)))
+            }
+        }
+    };
+    exchange.view_mut().limit_conn_status = status;
+    outcome
+}
+
+/// nginx says of what waits one level lower than of what is refused.
+fn lower(level: Level) -> Level {
+    match level {
+        Level::Error => Level::Warn,
+        Level::Warn | Level::Info => Level::Info,
+    }
+}
+
+fn say(level: Level, view: &View, what: fmt::Arguments<'_>) {
+    let (client, host, path, route) = (view.client.ip(), &view.host, &view.path_with_query, &view.route);
+    match level {
+        Level::Error => tracing::error!(%client, %host, %path, %route, "{what}"),
+        Level::Warn => tracing::warn!(%client, %host, %path, %route, "{what}"),
+        Level::Info => tracing::info!(%client, %host, %path, %route, "{what}"),
+    }
+}
+
+/// `1.250`, as nginx writes an excess.
+struct Thousandths(u64);
+
+impl fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
