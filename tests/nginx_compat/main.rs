@@ -9,14 +9,21 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod add_header;
 mod auth_basic;
 mod location;
+mod location_nested;
 mod map;
+mod proxy_cookie;
 mod proxy_fin;
 mod proxy_pass_uri;
+mod proxy_redirect;
 mod proxy_refused;
 mod proxy_set_header;
 mod proxy_timeout;
 mod proxy_upgrade;
 mod proxy_websocket;
+mod return_;
+mod rewrite;
 mod upstream;
+mod uri_fuzz;
