@@ -11,6 +11,7 @@
 
 mod add_header;
 mod auth_basic;
+mod hop_by_hop;
 mod location;
 mod location_nested;
 mod map;
