@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::config::{RealIp, Satisfy, Timeouts};
+use crate::config::{Content, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
 use crate::observe::AccessLog;
@@ -76,4 +76,6 @@ pub struct Route {
     pub limits: Limits,
     /// How the answers of several authorizers become one.
     pub satisfy: Satisfy,
+    /// Files, error pages, compression, buffers.
+    pub content: Content,
 }

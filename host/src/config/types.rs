@@ -7,8 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod content;
 mod limits;
 
+pub use content::{
+    Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
+    Tries, Try,
+};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 
 use super::secret::Secret;
@@ -256,6 +261,8 @@ pub struct Route {
     pub limits: Limits,
     /// `satisfy`
     pub satisfy: Satisfy,
+    /// Files, error pages, compression, buffers.
+    pub content: Content,
 }
 
 /// `timeouts = { … }` of a route.

@@ -24,6 +24,10 @@ pub(super) async fn check(exchange: &mut Exchange) -> Result<(), Error> {
     let limits = &route.limits;
     exchange.max_body = limits.max_body;
     size(exchange)?;
+    if exchange.turns > 0 {
+        // It was counted when it came.
+        return Ok(());
+    }
     if !limits.rates.is_empty() {
         let wait = rate(exchange, limits)?;
         if !wait.is_zero() {

@@ -2,13 +2,18 @@
 //! after it.
 //!
 //! nginx's words for the phases: POST_READ (receive), SERVER_REWRITE and FIND_CONFIG
-//! (route), PREACCESS (limit), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
-//! upstream request (forward), header filters (response_headers), body filters (deliver),
-//! LOG (the record that `deliver` hands on).
+//! (route), PREACCESS (limit), ACCESS (access), PRECONTENT and CONTENT (content),
+//! `proxy_set_header` (request_headers), upstream peer and upstream request (forward), header
+//! filters (response_headers), body filters (buffer, compress), LOG (the record that `deliver`
+//! hands on).
 
 mod access;
 mod ask;
+mod buffer;
+mod compress;
+mod content;
 mod deliver;
+mod error_page;
 mod exchange;
 mod forward;
 mod handshake;
@@ -21,6 +26,7 @@ mod request_headers;
 mod respond;
 mod response_headers;
 mod route;
+mod turn;
 mod variables;
 
 use std::net::SocketAddr;
@@ -37,7 +43,9 @@ use crate::observe::{Metrics, Record};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
+use content::Step;
 use exchange::Exchange;
+use respond::Stopped;
 
 /// What all requests of a server share.
 pub struct Proxy {
@@ -90,9 +98,17 @@ pub struct Response {
 /// Answer one request; none where the connection is to be closed without an answer.
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
     let (mut exchange, body) = receive::begin(connection, request);
-    match run(&mut exchange, body).await {
-        Ok(response) => Some(response),
-        Err(stop) => respond::stopped(&mut exchange, stop).await,
+    let mut ran = run(&mut exchange, body).await;
+    loop {
+        let stop = match ran {
+            Ok(response) => return Some(response),
+            Err(stop) => stop,
+        };
+        match respond::stopped(&mut exchange, stop).await {
+            Stopped::Answer(answer) => return answer,
+            // Once: a page has none itself.
+            Stopped::Page => ran = from_route(&mut exchange, Body::Empty).await,
+        }
     }
 }
 
@@ -106,15 +122,37 @@ pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
 async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
-    // Everything below depends on the route.
-    route::find(exchange).await?;
-    // Before plugins are asked for access: what is too much costs no more than this.
-    limit::check(exchange).await?;
-    // Before headers are mapped: what an authorizer sets can be used there.
-    access::judge(exchange).await?;
-    request_headers::map(exchange).await?;
-    // Peers are chosen inside, one for each try.
-    let mut answer = forward::send(exchange, body).await?;
+    from_route(exchange, body).await
+}
+
+/// The phases from the route on: again for each path that `try_files` or an index leads to,
+/// and once for the page of an error.
+async fn from_route(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
+    let mut answer = loop {
+        // Everything below depends on the route.
+        route::find(exchange).await?;
+        error_page::prepare(exchange);
+        compress::prepare(exchange);
+        // Before plugins are asked for access: what is too much costs no more than this.
+        limit::check(exchange).await?;
+        // Before headers are mapped: what an authorizer sets can be used there.
+        access::judge(exchange).await?;
+        match content::find(exchange).await? {
+            Step::Again => {}
+            Step::Answer(answer) => break answer,
+            Step::Upstream => {
+                let body = buffer::request(exchange, body).await?;
+                request_headers::map(exchange).await?;
+                // Peers are chosen inside, one for each try.
+                let mut answer = forward::send(exchange, body).await?;
+                buffer::response(exchange, &mut answer);
+                break answer;
+            }
+        }
+    };
+    // Before headers are mapped: rules go by the status.
+    error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
+    compress::wrap(exchange, &mut answer)?;
     Ok(deliver::deliver(exchange, answer))
 }

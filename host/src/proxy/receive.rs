@@ -48,6 +48,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         method,
         version,
         path_with_query,
+        original: None,
         path: String::new(),
         host: host_of(&authority),
         authority,
@@ -77,6 +78,13 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         max_body: None,
         target: None,
         answered: false,
+        local: false,
+        turns: 0,
+        next_route: None,
+        coding: None,
+        sent: None,
+        spared: false,
+        page: None,
         record: Some(record),
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn snapshot(
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
             satisfy: route.satisfy,
+            content: route.content.clone(),
         }))
     };
     let routes: HashMap<Arc<str>, Arc<Route>> =

@@ -38,7 +38,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
     ("downstream", &["listener", "pace", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "hook", "limit", "pace", "snapshot", "tunnel", "upstream"]),
+    ("proxy", &["body", "content", "hook", "limit", "pace", "snapshot", "tunnel", "upstream"]),
+    // A source of bodies, like upstream.
+    ("content", &["body"]),
     ("limit", &["hook"]),
     ("upstream", &["body", "stream"]),
     ("body", &["upstream"]),

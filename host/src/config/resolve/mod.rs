@@ -2,6 +2,7 @@
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
 mod access;
+mod content;
 mod headers;
 mod limits;
 mod maps;
@@ -14,6 +15,7 @@ mod stock;
 mod upstream;
 mod upstream_values;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -36,6 +38,8 @@ struct Build<'a> {
     zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
+    /// Names of the routes that are found by name alone: by the key path of their site and `@NAME`.
+    named: HashMap<(String, String), String>,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -59,6 +63,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         zones,
         router: RouterTable::default(),
         routes: Vec::new(),
+        named: HashMap::new(),
     };
     let sites = site::sites(root, &mut build);
     let routers = routers(root, &mut build);

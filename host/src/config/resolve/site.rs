@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, limits, note, route, stock, upstream_values};
+use super::{Build, access, content, limits, note, route, stock, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -77,6 +77,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
     };
+    route::take_named(table, inherited.name, build, taken);
     let own = route::name_of_site(table, &inherited, taken);
     build.router.site(table, &names, own.as_deref(), &build.variables);
     // What no route inherits is checked all the same.
@@ -85,6 +86,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     access::access_list(table);
     access::cors(table);
     limits::limits(table, build);
+    content::content(table, "", build);
     if let Some(wanted) = table.placed(&k::UPSTREAM) {
         build.upstreams.find(table, &wanted);
     }
