@@ -10,18 +10,25 @@
 )]
 
 mod access;
+mod add_header;
 mod auth_basic;
 mod client_max_body_size;
 mod limit_conn;
 mod limit_req;
 mod location;
+mod location_nested;
 mod map;
+mod proxy_cookie;
 mod proxy_fin;
 mod proxy_pass_uri;
+mod proxy_redirect;
 mod proxy_refused;
 mod proxy_set_header;
 mod proxy_timeout;
 mod proxy_upgrade;
 mod proxy_websocket;
 mod real_ip;
+mod return_;
+mod rewrite;
 mod upstream;
+mod uri_fuzz;

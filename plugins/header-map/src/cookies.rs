@@ -93,7 +93,7 @@ impl Flags {
                 }
                 (Some(at), true) => {
                     if let Some(attribute) = attributes.get_mut(at).filter(|_| value.is_some()) {
-                        attribute.value = value;
+                        *attribute = Attribute { name: name.to_owned(), value };
                     }
                 }
                 (None, true) => attributes.push(Attribute { name: name.to_owned(), value }),
@@ -187,7 +187,7 @@ mod tests {
             ("x=1; path=/two/y; Max-Age=3", Some("x=1; path=/y; Max-Age=3")),
             ("x=1;Domain=.b.test;Path=/user/ann", Some("x=1; Domain=.a.test; Path=/u/ann")),
             ("one=1", Some("one=1; HttpOnly; SameSite=Strict")),
-            ("one=1; samesite=Lax; httponly", Some("one=1; samesite=Strict; httponly")),
+            ("one=1; samesite=Lax; httponly", Some("one=1; SameSite=Strict; httponly")),
             ("bare=1; Secure; HttpOnly; SameSite=Lax; Path=/", Some("bare=1; Path=/")),
             ("sid=a=b; secure", Some("sid=a=b; secure")),
             ("sid=secure", Some("sid=secure; Secure")),

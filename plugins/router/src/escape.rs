@@ -36,14 +36,46 @@ pub(crate) fn escape(text: &str, how: As, raw_path: &str, out: &mut String) {
         out.push_str(text);
         return;
     }
-    let keeps_percent = !raw_path.contains("%25");
-    for byte in text.bytes() {
-        if !how.escapes(byte) || (byte == b'%' && keeps_percent) {
-            out.push(char::from(byte));
-        } else {
-            push(byte, out);
+    let sent_percent = raw_path.contains("%25");
+    let mut rest = text;
+    while let Some(byte) = rest.bytes().next() {
+        let kept = if byte == b'%' && !sent_percent { escaped_byte(rest) } else { None };
+        if let Some(kept) = kept {
+            out.push_str(kept);
+            rest = rest.get(kept.len()..).unwrap_or_default();
+            continue;
+        }
+        let length = rest.chars().next().map_or(1, char::len_utf8);
+        let (first, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        for byte in first.bytes() {
+            if how.escapes(byte) { push(byte, out) } else { out.push(char::from(byte)) }
+        }
+        rest = tail;
+    }
+}
+
+/// The `%XX` that a text begins with, if it stands for a byte that is not ASCII.
+fn escaped_byte(text: &str) -> Option<&str> {
+    let code = text.get(1..3)?;
+    let byte = u8::from_str_radix(code, 16).ok()?;
+    (byte >= 0x80).then(|| text.get(..3)).flatten()
+}
+
+/// A query that a rule made: what cannot stand in a request's target is escaped, where nginx
+/// would send it on.
+pub(crate) fn query(text: String) -> String {
+    let escapes = |byte: u8| byte <= b' ' || matches!(byte, b'"' | b'#' | b'<' | b'>' | 0x7f);
+    if !text.bytes().any(escapes) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match u8::try_from(c) {
+            Ok(byte) if escapes(byte) => push(byte, &mut out),
+            _ => out.push(c),
         }
     }
+    out
 }
 
 /// A path of the configuration as the value of a Location header.
@@ -129,6 +161,18 @@ mod tests {
         ] {
             assert_eq!(unescape_redirect(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn escapes_stay_only_where_the_contract_made_them() {
+        let escaped = |text: &str, raw: &str| {
+            let mut out = String::new();
+            escape(text, As::Path, raw, &mut out);
+            out
+        };
+        assert_eq!(escaped("/é %FF%20%zz%", "/"), "/%C3%A9%20%FF%2520%25zz%25");
+        assert_eq!(escaped("/%FF", "/%25FF"), "/%25FF");
+        assert_eq!(query("a=b c\r\n<é>#".to_owned()), "a=b%20c%0D%0A%3Cé%3E%23");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tidegate_plugin::template::Part;
 use tidegate_plugin::{ConfigError, Template};
 
-use crate::escape::{As, escape, unescape_redirect, was_escaped};
+use crate::escape::{As, escape, query, unescape_redirect, was_escaped};
 use crate::pattern::Pattern;
 use crate::state::State;
 
@@ -111,7 +111,7 @@ impl Rule {
                     args.push('&');
                     args.push_str(state.args());
                 }
-                Some(args)
+                Some(query(args))
             }
             None if self.adds_args => None,
             None => Some(String::new()),
