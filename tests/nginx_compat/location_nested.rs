@@ -1,6 +1,6 @@
 //! `location` within `location`: precedence on each level.
 
-use tidegate_tests::{Backend, Subject, both};
+use tidegate_tests::{Backend, Proxy, Subject, both};
 
 both!(nested_locations);
 
@@ -67,6 +67,11 @@ fn nested_locations(subject: Subject) {
         )
         .var("backend", backend.address())
         .start();
+    check(&proxy);
+}
+
+#[track_caller]
+fn check(proxy: &Proxy) {
     for (path, wanted) in [
         ("/", "/"),
         ("/z", "/"),

@@ -15,6 +15,7 @@ mod auth_basic;
 mod client_max_body_size;
 mod limit_conn;
 mod limit_req;
+mod hop_by_hop;
 mod location;
 mod location_nested;
 mod map;

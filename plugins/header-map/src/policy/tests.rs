@@ -178,7 +178,7 @@ fn added_headers_depend_on_the_status() {
         assert_eq!(edits(status), expected, "{status}");
     }
     for status in [101, 202, 300, 305, 400, 404, 500, 502] {
-        assert_eq!(edits(status), [always.clone()], "{status}");
+        assert_eq!(edits(status), std::slice::from_ref(&always), "{status}");
     }
     for (key, pointer) in [("request", "/request/add"), ("response", "/response/add/0/0")] {
         let name = if key == "request" { "X" } else { "Upgrade" };

@@ -372,7 +372,7 @@ fn as_a_plugin() {
     assert_eq!(error.pointer(), "/sites/0/routes/0/mtch");
 }
 
-fn scripted(site: serde_json::Value) -> Policy {
+fn scripted(site: &serde_json::Value) -> Policy {
     policy(serde_json::json!({"sites": [site]}))
 }
 
@@ -380,7 +380,7 @@ fn scripted(site: serde_json::Value) -> Policy {
 fn routes_stand_within_others() {
     let inner = |pattern: &str, routes: serde_json::Value| serde_json::json!({"name": pattern, "match": pattern, "routes": routes});
     let leaf = |pattern: &str| inner(pattern, serde_json::json!([]));
-    let policy = scripted(serde_json::json!({"routes": [
+    let policy = scripted(&serde_json::json!({"routes": [
         leaf("/"),
         inner("/a/", serde_json::json!([leaf("/a/b/"), leaf("= /a/c"), leaf("~ \\.in$"), inner("/a/d/", serde_json::json!([leaf("/a/d/e/")]))])),
         inner("^~ /f/", serde_json::json!([leaf("~ \\.deep$")])),
@@ -425,7 +425,7 @@ fn what_cannot_stand_within_is_refused() {
 
 #[test]
 fn rules_change_the_path() {
-    let policy = scripted(serde_json::json!({
+    let policy = scripted(&serde_json::json!({
         "names": ["a.test"],
         "rewrites": [
             {"match": "^/old/(.*)$", "to": "/new/$1"},
@@ -460,7 +460,7 @@ fn rules_change_the_path() {
     }
     // Ten changes are made, the eleventh is one too many.
     let many = |n: usize| format!("/count{}", "x".repeat(n));
-    let one = scripted(serde_json::json!({"routes": [
+    let one = scripted(&serde_json::json!({"routes": [
         {"name": "c", "match": "/count", "rewrites": [{"match": "^/countx(.*)", "to": "/count$1", "flag": "last"}]}]}));
     assert_eq!(sent(&one, &many(10), &many(10)), "/count");
     assert_eq!(sent(&one, &many(11), &many(11)), circles);
@@ -481,7 +481,7 @@ fn a_changed_path_is_told_to_the_host() {
 
 #[test]
 fn sites_and_routes_answer_themselves() {
-    let policy = scripted(serde_json::json!({
+    let policy = scripted(&serde_json::json!({
         "names": ["a.test"], "route": "own", "redirects": {"absolute": true, "site_name": true, "port": false},
         "routes": [
             {"name": "health", "match": "= /health", "respond": {"body": "healthy\n"}},
@@ -503,7 +503,7 @@ fn sites_and_routes_answer_themselves() {
     ] {
         assert_eq!(sent(&policy, path, path), expected, "{path}");
     }
-    let site = scripted(serde_json::json!({
+    let site = scripted(&serde_json::json!({
         "names": ["b.test"], "redirects": {"absolute": true, "site_name": true, "port": false}, "route": "own",
         "respond": {"status": 308, "location": "/x"},
     }));
