@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::{Method, StatusCode, Version};
+
 use super::maps::{Kept, Maps};
-use http::{HeaderMap, Method, StatusCode, Version};
+use crate::message::Fields;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
@@ -29,7 +31,7 @@ pub struct View {
     /// Whether this is a checked WebSocket handshake.
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The client's end.
     pub client: SocketAddr,
     /// The proxy's end.
@@ -83,7 +85,7 @@ pub struct ResponseView {
     /// The status; 101 for an accepted handshake.
     pub status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub headers: Fields,
 }
 
 /// How an exchange went: what the access log and the `access-log` hook are told.

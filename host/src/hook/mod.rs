@@ -13,7 +13,7 @@ mod template;
 
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Builtins, ResponseView, Summary, View};
-pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own};
+pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use only_with::OnlyWith;
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
@@ -22,19 +22,21 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
+
+use crate::message::{FieldName, FieldValue};
 
 /// One change of a head's headers; edits are applied in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldEdit {
     /// Replace all values of the name by this one.
-    Set(HeaderName, HeaderValue),
+    Set(FieldName, FieldValue),
     /// Add one more value.
-    Append(HeaderName, HeaderValue),
+    Append(FieldName, FieldValue),
     /// Add the value only where the name is absent.
-    SetDefault(HeaderName, HeaderValue),
+    SetDefault(FieldName, FieldValue),
     /// Remove every value of the name.
-    Remove(HeaderName),
+    Remove(FieldName),
 }
 
 /// An answer that the proxy gives itself because a plugin said so.
@@ -43,7 +45,7 @@ pub struct LocalReply {
     /// 200 to 599.
     pub status: StatusCode,
     /// Header lines, without framing headers.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
+    pub fields: Vec<(FieldName, FieldValue)>,
     /// The body; empty for none.
     pub body: Bytes,
 }

@@ -52,7 +52,7 @@ impl Plugin for OnlyWith {
     }
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
-        if self.headers.iter().any(|name| response.headers.contains_key(name)) {
+        if self.headers.iter().any(|name| response.headers.contains(name.as_str())) {
             self.plugin.on_response(view, response)
         } else {
             Call::Ready(Ok(Ok(Vec::new())))

@@ -5,11 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use http::HeaderMap;
-use http::header::{REFERER, UPGRADE, USER_AGENT};
-
 use crate::config::{self, LogFormat, LogTarget};
 use crate::hook::{Summary, View};
+use crate::message::Fields;
 
 /// An open access log. nginx: `access_log`.
 #[derive(Debug)]
@@ -37,9 +35,9 @@ impl LogFacts {
             client: view.client.ip(),
             user: None,
             request: format!("{} {} {:?}", view.method, view.path_with_query, view.version).into(),
-            referer: copy(&view.headers, &REFERER),
-            user_agent: copy(&view.headers, &USER_AGENT),
-            upgrade: copy(&view.headers, &UPGRADE),
+            referer: copy(&view.headers, "referer"),
+            user_agent: copy(&view.headers, "user-agent"),
+            upgrade: copy(&view.headers, "upgrade"),
         }
     }
 
@@ -49,8 +47,8 @@ impl LogFacts {
     }
 }
 
-fn copy(headers: &HeaderMap, name: &http::HeaderName) -> Option<Box<[u8]>> {
-    headers.get(name).map(|value| value.as_bytes().into())
+fn copy(headers: &Fields, name: &str) -> Option<Box<[u8]>> {
+    headers.get(name).map(Into::into)
 }
 
 thread_local! {

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{AccessLog, LogFacts, Metrics};
 use crate::body::Meter;
 use crate::hook::{Plugin, ResponseView, Summary, View};
-use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
 const GONE: &str = "downstream.gone";
@@ -35,8 +34,6 @@ pub struct Record {
     pub log: Option<(Arc<AccessLog>, LogFacts)>,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
-    /// Keeps the client's connection from counting as idle.
-    pub busy: Option<Busy>,
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
@@ -66,7 +63,6 @@ impl Record {
             cause: None,
             log: None,
             after: None,
-            busy: None,
             started: Instant::now(),
             metrics,
             finished: false,

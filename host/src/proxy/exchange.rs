@@ -2,27 +2,26 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, StatusCode, Uri};
+use http::StatusCode;
 
-use super::Connection;
 use super::handshake::Upgrade;
 use crate::hook::{ResponseView, View};
+use crate::http1::BadLength;
+use crate::message::Fields;
 use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::Upstream;
 
 /// One request and its answer.
 pub(super) struct Exchange {
-    /// The client connection that it came on.
-    pub(super) connection: Arc<Connection>,
     /// The configuration that it runs by.
     pub(super) snapshot: Arc<Snapshot>,
     /// The request as hooks see it; changed between hook calls.
     pub(super) view: Arc<View>,
-    /// hyper's own: the case in which header names were sent.
-    pub(super) extensions: Extensions,
-    /// What to ask the upstream for.
-    pub(super) uri: Uri,
+    /// What to ask the upstream for: path and query.
+    pub(super) target_path: String,
+    /// Why it cannot be told where the request's body ends.
+    pub(super) unframed: Option<BadLength>,
     /// Whether and how the client wants to leave HTTP.
     pub(super) upgrade: Upgrade,
     /// Where it goes: set by the route phase.
@@ -50,7 +49,7 @@ impl Exchange {
     }
 
     /// The record, with what is known once the head of an answer is: it outlives the exchange.
-    pub(super) fn take_record(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Box<Record>> {
+    pub(super) fn take_record(&mut self, status: StatusCode, headers: &Fields) -> Option<Box<Record>> {
         let mut record = self.record.take()?;
         record.status = status.as_u16();
         if let Some(target) = self.target.as_ref().filter(|t| !t.route.chains.access_log.is_empty()) {

@@ -1,133 +1,92 @@
-//! The one place with hop-by-hop rules (RFC 9110 §7.6.1) and with changes of header maps.
-//!
-//! Nothing here reorders: `HeaderMap::remove` would move the last line into the gap.
+//! The one place with hop-by-hop rules (RFC 9110 §7.6.1) and with plugins' edits of heads.
 
-use http::header::{CONNECTION, EXPECT, SERVER, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::handshake::{self, Upgrade};
-use crate::hook::FieldEdit;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+use crate::hook::{FieldEdit, is_one_of};
+use crate::message::Fields;
 
 /// Headers of one connection, which end here in either direction.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE, &HTTP2_SETTINGS]
+fn is_hop_by_hop(name: &str) -> bool {
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings"]
         .into_iter()
-        .any(|hop| hop == name)
+        .any(|hop| hop.eq_ignore_ascii_case(name))
 }
 
 /// Remove what a Connection header names as belonging to the connection. Done before any
 /// hook runs, so that a client cannot name a header that the proxy is about to set.
-pub(super) fn remove_nominated(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = handshake::tokens(headers, &CONNECTION)
+pub(super) fn remove_nominated(headers: &mut Fields) {
+    let nominated: Vec<String> = handshake::tokens(headers, "connection")
         .filter(|token| !["close", "keep-alive", "upgrade"].iter().any(|known| token.eq_ignore_ascii_case(known)))
-        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         // The head's own framing and TE are not for the client to hide from the proxy.
-        .filter(|name| !is_hop_by_hop(name) && *name != http::header::CONTENT_LENGTH && *name != http::header::HOST)
+        .filter(|token| !is_hop_by_hop(token))
+        .filter(|token| !["content-length", "host"].iter().any(|kept| token.eq_ignore_ascii_case(kept)))
+        .map(str::to_owned)
         .collect();
     if !nominated.is_empty() {
-        retain(headers, |name| !nominated.contains(name));
+        headers.retain(|name, _| !nominated.iter().any(|gone| gone.eq_ignore_ascii_case(name)));
     }
 }
 
 /// Make a request's headers those of the connection to the peer.
-pub(super) fn for_upstream(headers: &mut HeaderMap, upgrade: &Upgrade) {
+pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
     let switching = handshake::upgrade_value(upgrade, headers);
     // RFC 9110 §10.1.4: the one meaning of TE that a proxy can pass on.
-    let trailers = handshake::tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
-    retain(headers, |name| {
+    let trailers = handshake::tokens(headers, "te").any(|token| token.eq_ignore_ascii_case("trailers"));
+    let keeps = switching.is_some();
+    headers.retain(|name, _| {
         // Kept for now, so that they keep their place.
-        let replaced = switching.is_some() && (name == CONNECTION || name == UPGRADE);
-        // hyper answers `Expect: 100-continue` itself when the body is first wanted.
-        replaced || !(is_hop_by_hop(name) || name == EXPECT)
+        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
+        // The client's connection answers `Expect: 100-continue` itself when the body is first wanted.
+        replaced || !(is_hop_by_hop(name) || name.eq_ignore_ascii_case("expect"))
     });
     if let Some(value) = switching {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, value);
+        headers.set("Connection", b"upgrade");
+        headers.set("Upgrade", value.as_bytes());
     } else if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+        headers.set("TE", b"trailers");
+        headers.set("Connection", b"TE");
     }
 }
 
 /// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
 /// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
-fn is_hidden(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-")
-        && matches!(
-            name,
-            "x-pad"
-                | "x-accel-buffering"
-                | "x-accel-charset"
-                | "x-accel-expires"
-                | "x-accel-limit-rate"
-                | "x-accel-redirect"
-        )
-}
+const HIDDEN: [&str; 6] =
+    ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
 
 /// Make a response's headers those of the connection to the client. `pass` are headers that
 /// would be hidden, `server` what takes the place of the upstream's Server.
-pub(super) fn for_downstream(
-    headers: &mut HeaderMap,
-    switching: bool,
-    pass: &[HeaderName],
-    server: Option<&HeaderValue>,
-) {
-    let upgrade = switching.then(|| headers.get(UPGRADE).cloned()).flatten();
+pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[HeaderName], server: Option<&HeaderValue>) {
+    let upgrade = if switching { headers.get("upgrade").map(<[u8]>::to_vec) } else { None };
     remove_nominated(headers);
-    let keeps_server = pass.contains(&SERVER);
-    retain(headers, |name| {
-        let replaced = upgrade.is_some() && (name == CONNECTION || name == UPGRADE);
-        let hidden = is_hidden(name) && !pass.contains(name);
-        let nameless = server.is_none() && !keeps_server && name == SERVER;
+    let keeps = upgrade.is_some();
+    let passes = |name: &str| pass.iter().any(|passed| passed.as_str().eq_ignore_ascii_case(name));
+    let keeps_server = passes("server");
+    headers.retain(|name, _| {
+        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
+        let hidden = is_one_of(&HIDDEN, name) && !passes(name);
+        let nameless = server.is_none() && !keeps_server && name.eq_ignore_ascii_case("server");
         replaced || !(is_hop_by_hop(name) || hidden || nameless)
     });
-    if let Some(server) = server.filter(|_| !keeps_server || !headers.contains_key(SERVER)) {
-        headers.insert(SERVER, server.clone());
+    match server {
+        Some(server) if keeps_server => headers.set_default("Server", server.as_bytes()),
+        Some(server) => headers.set("Server", server.as_bytes()),
+        None => {}
     }
     if let Some(value) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, value);
+        headers.set("Connection", b"upgrade");
+        headers.set("Upgrade", &value);
     }
 }
 
 /// Make a plugin's edits, in order.
-pub(super) fn apply(headers: &mut HeaderMap, edits: Vec<FieldEdit>) {
+pub(super) fn apply(headers: &mut Fields, edits: Vec<FieldEdit>) {
     for edit in edits {
         match edit {
-            FieldEdit::Set(name, value) => {
-                headers.insert(name, value);
-            }
-            FieldEdit::Append(name, value) => {
-                headers.append(name, value);
-            }
-            FieldEdit::SetDefault(name, value) => {
-                headers.entry(name).or_insert(value);
-            }
-            FieldEdit::Remove(removed) => retain(headers, |name| *name != removed),
-        }
-    }
-}
-
-/// Keep the headers that `keep` wants, in their order. Costs nothing where it wants all.
-fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
-    if headers.keys().all(&keep) {
-        return;
-    }
-    let all = std::mem::take(headers);
-    headers.reserve(all.len());
-    let mut current: Option<HeaderName> = None;
-    for (name, value) in all {
-        // The map's own iterator gives a name once, before the first of its values.
-        if let Some(name) = name {
-            current = keep(&name).then_some(name);
-        }
-        if let Some(name) = &current {
-            headers.append(name.clone(), value);
+            FieldEdit::Set(name, value) => headers.set(name.as_str(), value.as_bytes()),
+            FieldEdit::Append(name, value) => headers.append(name.as_str(), value.as_bytes()),
+            FieldEdit::SetDefault(name, value) => headers.set_default(name.as_str(), value.as_bytes()),
+            FieldEdit::Remove(name) => headers.remove(name.as_str()),
         }
     }
 }
@@ -135,17 +94,14 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{FieldName, FieldValue};
 
-    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
+    fn head(lines: &[(&str, &str)]) -> Fields {
+        lines.iter().copied().collect()
     }
 
-    fn lines(headers: &HeaderMap) -> Vec<String> {
-        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    fn lines(headers: &Fields) -> Vec<String> {
+        headers.iter().map(|(name, value)| format!("{name}: {}", std::str::from_utf8(value).unwrap())).collect()
     }
 
     #[test]
@@ -162,7 +118,7 @@ mod tests {
         for_upstream(&mut headers, &Upgrade::WebSocket(String::new()));
         assert_eq!(
             lines(&headers),
-            ["host: h", "connection: upgrade", "upgrade: WebSocket", "sec-websocket-key: k", "cookie: c"]
+            ["host: h", "Connection: upgrade", "Upgrade: WebSocket", "sec-websocket-key: k", "cookie: c"]
         );
     }
 
@@ -178,7 +134,7 @@ mod tests {
         ]);
         remove_nominated(&mut headers);
         for_upstream(&mut headers, &Upgrade::None);
-        assert_eq!(lines(&headers), ["a: 1", "a: 3", "b: 2"]);
+        assert_eq!(lines(&headers), ["a: 1", "b: 2", "a: 3"]);
     }
 
     #[test]
@@ -186,7 +142,7 @@ mod tests {
         let mut headers = head(&[("te", "gzip, trailers"), ("connection", "te"), ("a", "1")]);
         remove_nominated(&mut headers);
         for_upstream(&mut headers, &Upgrade::None);
-        assert_eq!(lines(&headers), ["a: 1", "te: trailers", "connection: TE"]);
+        assert_eq!(lines(&headers), ["a: 1", "TE: trailers", "Connection: TE"]);
     }
 
     #[test]
@@ -198,24 +154,25 @@ mod tests {
 
     #[test]
     fn what_is_for_the_proxy_is_hidden() {
-        let sent = [("server", "s"), ("x-accel-buffering", "no"), ("x-pad", "p"), ("date", "d"), ("x-a", "1")];
+        let sent = [("Server", "s"), ("X-Accel-Buffering", "no"), ("X-Pad", "p"), ("Date", "d"), ("X-A", "1")];
         let shown = |pass: &[&'static str], server: Option<&'static str>| {
             let mut headers = head(&sent);
             let pass: Vec<_> = pass.iter().map(|name| HeaderName::from_static(name)).collect();
             for_downstream(&mut headers, false, &pass, server.map(HeaderValue::from_static).as_ref());
             lines(&headers)
         };
-        assert_eq!(shown(&[], Some("t")), ["server: t", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&[], None), ["date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["server: s", "x-pad: p", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server"], None), ["server: s", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&[], Some("t")), ["Server: t", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&[], None), ["Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["Server: s", "X-Pad: p", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server"], None), ["Server: s", "Date: d", "X-A: 1"]);
     }
 
     #[test]
     fn edits_are_made_in_order() {
         let mut headers = head(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        let (a, b, d) = (HeaderName::from_static("a"), HeaderName::from_static("b"), HeaderName::from_static("d"));
-        let value = HeaderValue::from_static;
+        let name = |name: &str| FieldName::new(name).unwrap();
+        let (a, b, d) = (name("a"), name("B"), name("d"));
+        let value = |value: &str| FieldValue::new(value).unwrap();
         apply(
             &mut headers,
             vec![
@@ -227,6 +184,6 @@ mod tests {
                 FieldEdit::Append(a, value("7")),
             ],
         );
-        assert_eq!(lines(&headers), ["b: 6", "c: 3", "d: 4", "d: 5", "a: 7"]);
+        assert_eq!(lines(&headers), ["B: 6", "c: 3", "d: 4", "d: 5", "a: 7"]);
     }
 }

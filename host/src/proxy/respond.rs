@@ -1,19 +1,22 @@
 //! Answers that the proxy gives itself: the one table from error to status.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, SERVER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::StatusCode;
 
 use super::exchange::Exchange;
-use super::{Unanswered, response_headers};
+use super::{Response, response_headers};
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
+use crate::message::{Fields, ResponseHead};
 
 /// The status of an error.
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
@@ -32,31 +35,31 @@ const CLOSE: u16 = 444;
 /// An answer of the proxy's own.
 struct Own {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Fields,
     body: Bytes,
 }
 
-/// The answer to a request that a phase stopped. The route's rules for what the client sees
-/// apply, if the route is known.
-pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Response<Body> {
+/// The answer to a request that a phase stopped; none where the connection is to be closed
+/// without one. The route's rules for what the client sees apply, if the route is known.
+pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Response> {
     let mut own = Own::of(exchange, stop);
     if own.status.as_u16() == CLOSE {
-        return unanswered(exchange, own.status);
+        if let Some(record) = exchange.take_record(own.status, &own.headers) {
+            record.finish("done");
+        }
+        return None;
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
         // What the rules say instead is said without them.
         Err(stop) => own = Own::of(exchange, stop),
     }
-    own.send(exchange)
+    Some(own.send(exchange))
 }
 
-/// No answer: the record is kept with the response, which the listener drops.
-fn unanswered(exchange: &mut Exchange, status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::Empty(exchange.take_record(status, &HeaderMap::new())));
-    *response.status_mut() = status;
-    response.extensions_mut().insert(Unanswered);
-    response
+/// The answer to what could not be read as a request, and so has no route.
+pub(super) fn refused(exchange: &mut Exchange, stop: Stop) -> Response {
+    Own::of(exchange, stop).send(exchange)
 }
 
 impl Own {
@@ -66,7 +69,7 @@ impl Own {
             Stop::Reply(reply) => Self::from_reply(reply),
         };
         if let Some(server) = &exchange.snapshot.server_header {
-            own.headers.entry(SERVER).or_insert_with(|| server.clone());
+            own.headers.set_default("Server", server.as_bytes());
         }
         own
     }
@@ -77,40 +80,29 @@ impl Own {
         if let Some(record) = &mut exchange.record {
             record.cause = Some(error.kind.code());
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let mut headers = Fields::new();
+        headers.append("Content-Type", b"text/plain");
         if error.kind == Kind::HandshakeVersion {
             // RFC 6455 §4.4: say which version is spoken.
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.append("Sec-WebSocket-Version", b"13");
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
         Self { status, headers, body: text.into() }
     }
 
     fn from_reply(reply: LocalReply) -> Self {
-        let mut headers = HeaderMap::with_capacity(reply.fields.len() + 2);
+        let mut headers = Fields::new();
         for (name, value) in reply.fields {
-            headers.append(name, value);
+            headers.append(name.as_str(), value.as_bytes());
         }
         Self { status: reply.status, headers, body: reply.body }
     }
 
-    fn send(self, exchange: &mut Exchange) -> Response<Body> {
-        let Self { status, mut headers, body } = self;
-        let mut record = exchange.take_record(status, &headers);
-        let is_sent = !body.is_empty() && exchange.view.method != Method::HEAD;
-        if let Some(record) = record.as_mut().filter(|_| is_sent) {
-            record.bytes_out = body.len() as u64;
-        }
-        if !is_sent && !body.is_empty() {
-            // RFC 9110 §8.6: what a GET would have had.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        }
-        let body = if is_sent { Body::Full(Some(body), record) } else { Body::Empty(record) };
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response
+    fn send(self, exchange: &mut Exchange) -> Response {
+        let Self { status, headers, body } = self;
+        let record = exchange.take_record(status, &headers);
+        let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+        Response { head: ResponseHead::new(status, headers), body, record, opening: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
@@ -10,6 +10,7 @@ use super::forward::Answer;
 use super::headers;
 use crate::error::Stop;
 use crate::hook::{Chain, ResponseView};
+use crate::message::Fields;
 
 /// Make the response's headers the client's, and let the route's plugins edit them.
 ///
@@ -22,13 +23,13 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
     let keeps_upgrade = switching || head.status == StatusCode::UPGRADE_REQUIRED;
     let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
     let server = exchange.snapshot.server_header.as_ref();
-    headers::for_downstream(&mut head.headers, keeps_upgrade, &route.pass_headers, server);
+    headers::for_downstream(&mut head.fields, keeps_upgrade, &route.pass_headers, server);
     exchange.answered = true;
     if route.chains.response_headers.is_empty() {
         return Ok(());
     }
-    head.headers =
-        edited(exchange, &route.chains.response_headers, head.status, std::mem::take(&mut head.headers)).await?;
+    head.fields =
+        edited(exchange, &route.chains.response_headers, head.status, std::mem::take(&mut head.fields)).await?;
     Ok(())
 }
 
@@ -37,11 +38,7 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
 ///
 /// # Errors
 /// The reply of a plugin that answers instead, or the failure of one that fails closed.
-pub(super) async fn map_own(
-    exchange: &mut Exchange,
-    status: StatusCode,
-    headers: HeaderMap,
-) -> Result<HeaderMap, Stop> {
+pub(super) async fn map_own(exchange: &mut Exchange, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
     let Some(Target { route, .. }) = exchange.target.clone().filter(|_| !exchange.answered) else { return Ok(headers) };
     exchange.answered = true;
     if route.chains.response_headers.is_empty() {
@@ -52,7 +49,7 @@ pub(super) async fn map_own(
 }
 
 /// The headers after each plugin's edits.
-async fn edited(exchange: &Exchange, chain: &Chain, status: StatusCode, headers: HeaderMap) -> Result<HeaderMap, Stop> {
+async fn edited(exchange: &Exchange, chain: &Chain, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
     let mut view = Arc::new(ResponseView { status, headers });
     for plugin in chain {
         match ask(plugin.as_ref(), plugin.on_response(&exchange.view, &view)).await? {

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Uri;
-use http::uri::PathAndQuery;
-
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::handshake::{Upgrade, WEBSOCKET};
@@ -30,7 +27,9 @@ pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
 /// A router's reply, with the route that it is for put on the exchange: the rules for
 /// answers and the logs of that route are its own then.
 fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply, Error> {
-    let Some(at) = reply.fields.iter().position(|(name, _)| *name == hook::ROUTE_OF_REPLY) else { return Ok(reply) };
+    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str() == hook::ROUTE_OF_REPLY) else {
+        return Ok(reply);
+    };
     let (_, name) = reply.fields.remove(at);
     let name = String::from_utf8_lossy(name.as_bytes());
     let route = exchange.snapshot.routes.get(&*name).ok_or_else(|| unknown("route", &name))?;
@@ -55,12 +54,7 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     };
     let target = Target { route: Arc::clone(route), upstream: Arc::clone(upstream) };
     if let Some(path) = found.path_with_query {
-        let path = PathAndQuery::from_maybe_shared(path.into_bytes())
-            .map_err(|e| Error::new(Kind::UnknownTarget, format!("the router's path cannot be requested: {e}")))?;
-        exchange.uri = Uri::from(path);
-    } else if exchange.uri.authority().is_some() {
-        // An absolute target becomes the origin form that a server expects.
-        exchange.uri = exchange.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        exchange.target_path = path;
     }
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);

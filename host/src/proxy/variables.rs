@@ -6,10 +6,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::LazyLock;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
-use http::{HeaderMap, Version};
+use http::Version;
 
 use crate::hook::{Builtins, View};
+use crate::message::Fields;
 
 /// nginx's variables over a [`View`].
 #[derive(Debug)]
@@ -57,8 +57,8 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
 /// Variables that name a part of the request, which may be absent: none then.
 fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
     let found = match name {
-        "content_length" => header(&view.headers, CONTENT_LENGTH.as_str(), out),
-        "content_type" => header(&view.headers, CONTENT_TYPE.as_str(), out),
+        "content_length" => header(&view.headers, "content-length", out),
+        "content_type" => header(&view.headers, "content-type", out),
         _ => match name.split_once('_')? {
             ("http", name) => header(&view.headers, &name.replace('_', "-"), out),
             ("arg", name) => argument(query(view)?, name, out),
@@ -93,13 +93,13 @@ fn query(view: &View) -> Option<&str> {
 }
 
 /// Several lines of one header are joined with `, ` as nginx ≥ 1.23 does.
-fn header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
-    let mut values = headers.get_all(name).iter();
+fn header(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+    let mut values = headers.get_all(name);
     let Some(first) = values.next() else { return false };
-    out.extend_from_slice(first.as_bytes());
+    out.extend_from_slice(first);
     for value in values {
         put(out, ", ");
-        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(value);
     }
     true
 }
@@ -120,8 +120,8 @@ fn argument(query: &str, name: &str, out: &mut Vec<u8>) -> bool {
     found.map(|value| put(out, value)).is_some()
 }
 
-fn cookie(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+fn cookie(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+    let pairs = headers.get_all("cookie").flat_map(|line| line.split(|b| *b == b';'));
     for pair in pairs {
         let pair = pair.trim_ascii();
         let rest = pair.split_at_checked(name.len()).filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
@@ -144,23 +144,21 @@ fn request_id(serial: u64) -> u128 {
 mod tests {
     use std::sync::Arc;
 
-    use http::{HeaderValue, Method};
+    use http::Method;
 
     use super::*;
     use crate::hook::Kept;
 
     fn view() -> View {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
+        let headers = [
             ("x-forwarded-for", "10.0.0.9"),
             ("cookie", "a=1; Session=x=y"),
             ("cookie", "b=2"),
             ("user-agent", "t"),
             ("x-two", "1"),
             ("x-two", "2"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
+        ];
+        let headers = headers.into_iter().collect();
         View {
             serial: 1,
             method: Method::GET,

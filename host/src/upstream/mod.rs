@@ -1,15 +1,21 @@
 //! Where requests go: groups of peers, the choice among them, and connections to them.
 
+mod answer;
+mod asked;
 mod balance;
 mod connect;
+mod link;
 mod pool;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use connect::{Connection, Sender, connect, speak};
-pub use pool::{Pooled, checkout};
+pub use answer::AnswerBody;
+pub use asked::Asked;
+pub use connect::connect;
+pub use link::Link;
+pub use pool::checkout;
 
 use balance::RoundRobin;
 
