@@ -13,7 +13,7 @@ mod template;
 
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Builtins, ResponseView, Summary, View};
-pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_framing, is_hosts_own};
+pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use only_with::OnlyWith;
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};

@@ -56,20 +56,8 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
 
 /// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
 /// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
-fn is_hidden(name: &[u8]) -> bool {
-    name.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'x'))
-        && is_one_of(
-            name,
-            &[
-                "x-pad",
-                "x-accel-buffering",
-                "x-accel-charset",
-                "x-accel-expires",
-                "x-accel-limit-rate",
-                "x-accel-redirect",
-            ],
-        )
-}
+const HIDDEN: [&str; 6] =
+    ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
 
 /// Make a response's headers those of the connection to the client. `pass` are headers that
 /// would be hidden, `server` what takes the place of the upstream's Server.
@@ -81,12 +69,14 @@ pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[Head
     let keeps_server = passes(b"server");
     headers.retain(|name| {
         let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
-        let hidden = is_hidden(name) && !passes(name);
+        let hidden = is_one_of(name, &HIDDEN) && !passes(name);
         let nameless = server.is_none() && !keeps_server && is_one_of(name, &["server"]);
         replaced || !(is_hop_by_hop(name) || hidden || nameless)
     });
-    if let Some(server) = server.filter(|_| !keeps_server || !headers.contains("server")) {
-        headers.set("Server", server.as_bytes());
+    match server {
+        Some(server) if keeps_server => headers.set_default("Server", server.as_bytes()),
+        Some(server) => headers.set("Server", server.as_bytes()),
+        None => {}
     }
     if let Some(value) = upgrade {
         headers.set("Connection", b"upgrade");
@@ -169,17 +159,17 @@ mod tests {
 
     #[test]
     fn what_is_for_the_proxy_is_hidden() {
-        let sent = [("server", "s"), ("x-accel-buffering", "no"), ("x-pad", "p"), ("date", "d"), ("x-a", "1")];
+        let sent = [("Server", "s"), ("X-Accel-Buffering", "no"), ("X-Pad", "p"), ("Date", "d"), ("X-A", "1")];
         let shown = |pass: &[&'static str], server: Option<&'static str>| {
             let mut headers = head(&sent);
             let pass: Vec<_> = pass.iter().map(|name| HeaderName::from_static(name)).collect();
             for_downstream(&mut headers, false, &pass, server.map(HeaderValue::from_static).as_ref());
             lines(&headers)
         };
-        assert_eq!(shown(&[], Some("t")), ["Server: t", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&[], None), ["date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["server: s", "x-pad: p", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server"], None), ["server: s", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&[], Some("t")), ["Server: t", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&[], None), ["Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["Server: s", "X-Pad: p", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server"], None), ["Server: s", "Date: d", "X-A: 1"]);
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub struct Response {
     pub close: bool,
 }
 
-/// Answer one request; none where the connection is to be closed without an answer.
+/// Answer one request; none where it is not to be answered and the connection is to be
+/// closed (nginx: 444).
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
     let (mut exchange, body) = receive::begin(connection, request);
     match run(&mut exchange, body).await {
@@ -99,7 +100,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
 /// Answer what could not be read as a request.
 pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
     let mut exchange = receive::unreadable(connection);
-    respond::refused(&mut exchange, receive::complaint(malformed))
+    respond::refused(&mut exchange, receive::complaint(malformed).into())
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Response;
 use super::exchange::Exchange;
-use super::response_headers;
+use super::{Response, response_headers};
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
@@ -35,8 +34,6 @@ fn status_of(kind: Kind) -> StatusCode {
 
 /// nginx's status for a connection that is closed without an answer.
 const CLOSE: u16 = 444;
-/// The cause of an exchange that was closed so.
-const UNANSWERED: &str = "downstream.unanswered";
 
 /// An answer of the proxy's own.
 struct Own {
@@ -52,7 +49,9 @@ struct Own {
 pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Response> {
     let mut own = Own::of(exchange, stop);
     if own.status.as_u16() == CLOSE {
-        unanswered(exchange, own.status);
+        if let Some(record) = exchange.take_record(own.status, &own.headers) {
+            record.finish("done");
+        }
         return None;
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
@@ -63,16 +62,9 @@ pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Respo
     Some(own.send(exchange))
 }
 
-/// The answer to what is no request.
-pub(super) fn refused(exchange: &mut Exchange, error: Error) -> Response {
-    Own::of(exchange, error.into()).send(exchange)
-}
-
-/// No answer: only the record tells of it.
-fn unanswered(exchange: &mut Exchange, status: StatusCode) {
-    if let Some(record) = exchange.take_record(status, &Fields::new()) {
-        record.finish(UNANSWERED);
-    }
+/// The answer to what could not be read as a request, and so has no route.
+pub(super) fn refused(exchange: &mut Exchange, stop: Stop) -> Response {
+    Own::of(exchange, stop).send(exchange)
 }
 
 impl Own {

@@ -27,8 +27,7 @@ pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
 /// A router's reply, with the route that it is for put on the exchange: the rules for
 /// answers and the logs of that route are its own then.
 fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply, Error> {
-    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str().eq_ignore_ascii_case(hook::ROUTE_OF_REPLY))
-    else {
+    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str() == hook::ROUTE_OF_REPLY) else {
         return Ok(reply);
     };
     let (_, name) = reply.fields.remove(at);

@@ -168,7 +168,7 @@ impl Client {
         (Body::Stream(Box::new(body)), Some(back))
     }
 
-    /// Await the answer; none where the client leaves before, or is to get none.
+    /// Await the answer; none where the client leaves before, or where there is to be none.
     async fn answer(&mut self, request: Request, back: Option<&Back>) -> Option<Response> {
         let mut answering = pin!(proxy::handle(Arc::clone(&self.connection), request));
         poll_fn(|cx| {
