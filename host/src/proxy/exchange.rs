@@ -24,9 +24,6 @@ pub(super) struct Exchange {
     pub(super) unframed: Option<BadLength>,
     /// Whether and how the client wants to leave HTTP.
     pub(super) upgrade: Upgrade,
-    /// The most bytes that its body may have; none for no limit. Set by the limit phase, which
-    /// has judged what the head declares.
-    pub(super) max_body: Option<u64>,
     /// Where it goes: set by the route phase.
     pub(super) target: Option<Target>,
     /// Whether hook `response-headers` has begun: it is not asked twice.

@@ -110,7 +110,7 @@ async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
     // Everything below depends on the route.
     route::find(exchange).await?;
     // Before plugins are asked for access: what is too much costs no more than this.
-    limit::check(exchange).await?;
+    let body = limit::check(exchange, body).await?;
     // Before headers are mapped: what an authorizer sets can be used there.
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;

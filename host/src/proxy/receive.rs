@@ -74,7 +74,6 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         target_path,
         unframed: None,
         upgrade: Upgrade::None,
-        max_body: None,
         target: None,
         answered: false,
         record: Some(record),
