@@ -12,6 +12,7 @@
 mod add_header;
 mod auth_basic;
 mod hop_by_hop;
+mod listen;
 mod location;
 mod location_nested;
 mod map;

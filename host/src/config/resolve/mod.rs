@@ -12,6 +12,7 @@ mod stock;
 mod upstream;
 mod upstream_values;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -33,6 +34,8 @@ struct Build<'a> {
     variables: Variables,
     router: RouterTable,
     routes: Vec<Route>,
+    /// Where clients connect.
+    addresses: Vec<SocketAddr>,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -54,6 +57,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         variables,
         router: RouterTable::default(),
         routes: Vec::new(),
+        addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
     let routers = routers(root, &mut build);
