@@ -16,6 +16,7 @@ mod client_max_body_size;
 mod hop_by_hop;
 mod limit_conn;
 mod limit_req;
+mod listen;
 mod location;
 mod location_nested;
 mod map;

@@ -158,6 +158,8 @@ keys! {
     NAMES = "names" in [Site]: Texts, Other("`[]`"), "server_name",
         "Host names: `a.example.com`, `*.example.com`, `mail.*` or `~re`, preferred in this order, and \
          `.example.com` for the name and all below it; without any, the site takes only what is left.";
+    LISTEN = "listen" in [Site]: Texts, Other("all listeners"), "listen",
+        "The listeners that the site is at, by their addresses; names and `default` are chosen among the sites at one.";
     DEFAULT_SITE = "default" in [Site]: Flag, B(false), "listen … default_server",
         "Takes requests that no name matches; where no site says so, the first site does.";
     ROUTES = "routes" in [Site, Route]: Tables(Route), Other("none: on a site every request is answered with 404"),

@@ -14,6 +14,7 @@ mod stock;
 mod upstream;
 mod upstream_values;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -36,6 +37,8 @@ struct Build<'a> {
     zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
+    /// Where clients connect.
+    addresses: Vec<SocketAddr>,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -59,6 +62,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         zones,
         router: RouterTable::default(),
         routes: Vec::new(),
+        addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
     let routers = routers(root, &mut build);
