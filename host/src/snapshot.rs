@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::Timeouts;
 use crate::hook::{Chain, Chains, Maps};
-use crate::observe::AccessLog;
+use crate::observe::Logs;
 use crate::upstream::Upstream;
 
 /// Everything that requests need of one configuration.
@@ -22,8 +22,8 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Variables made of others.
     pub maps: Arc<Maps>,
-    /// Where the access log goes.
-    pub access_log: Option<Arc<AccessLog>>,
+    /// The access logs of requests that no route took.
+    pub logs: Option<Arc<Logs>>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -51,6 +51,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
+    /// Its access logs.
+    pub logs: Option<Arc<Logs>>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

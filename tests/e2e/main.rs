@@ -23,6 +23,7 @@ mod headers;
 mod http;
 mod idle_timeout;
 mod keep_alive;
+mod logs;
 mod metrics;
 mod origin;
 mod plugins;

@@ -11,6 +11,7 @@
 
 mod auth_basic;
 mod location;
+mod log_format;
 mod map;
 mod proxy_fin;
 mod proxy_pass_uri;

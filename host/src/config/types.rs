@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::Secret;
-use crate::hook::{HookSet, Maps, OnFailure};
+use crate::hook::{HookSet, Maps, OnFailure, Template};
+use crate::observe::Format;
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
-    /// `[access_log]`
-    pub access_log: AccessLog,
+    /// `access_log` at the top level: of requests that no route takes.
+    pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<SocketAddr>,
     /// `[[listeners]]`, in order, at least one.
@@ -57,13 +58,23 @@ pub struct ServerSettings {
     pub max_head: usize,
 }
 
-/// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
+/// One `access_log`: one line per request or tunnel. nginx: `access_log`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where to.
     pub target: LogTarget,
     /// In which form.
-    pub format: LogFormat,
+    pub format: Arc<Format>,
+    /// Where this is empty or `0`, the line is not written. nginx: `if=`.
+    pub condition: Option<Template>,
+    /// Bytes that a worker gathers before it writes; 0 writes each line at once.
+    pub buffer: usize,
+    /// How long a line may wait in the buffer.
+    pub flush: Option<Duration>,
+    /// Whether a tunnel has a line when it opens.
+    pub tunnel_opening: bool,
+    /// How often an open tunnel has a line.
+    pub tunnel_interval: Option<Duration>,
 }
 
 /// Where log lines go.
@@ -75,16 +86,6 @@ pub enum LogTarget {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
-}
-
-/// The form of an access log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// nginx's `combined`.
-    #[default]
-    Combined,
-    /// `combined`, then upgrade token, peer, durations, bytes each way, and cause.
-    Upgrade,
 }
 
 /// One `[[listeners]]`. nginx: `listen`.
@@ -227,6 +228,8 @@ pub struct Route {
     /// The plugins of its chains, in order: indexes into `Config::plugins`. Stock ones
     /// come first, then the site's, then the route's.
     pub plugins: Vec<usize>,
+    /// Its access logs, inherited or its own.
+    pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

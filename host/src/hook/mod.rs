@@ -7,11 +7,13 @@
 mod chain;
 mod exchange;
 mod maps;
+mod outcome;
 mod template;
 
 pub use chain::{Chain, Chains, chain_of};
-pub use exchange::{Builtins, ResponseView, Summary, View};
+pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use maps::{Kept, Map, Maps, Twice};
+pub use outcome::{Moment, Outcome, Try};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;

@@ -1,9 +1,11 @@
-//! What happened: the record of each exchange, the access log, and metrics.
+//! What happened: the record of each exchange, access logs, and metrics.
 
-mod access_log;
+mod client;
+mod log;
 mod metrics;
 mod record;
 
-pub use access_log::{AccessLog, LogFacts};
+pub use client::Client;
+pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
 pub use metrics::Metrics;
 pub use record::{After, Record};

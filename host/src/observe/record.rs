@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{AccessLog, LogFacts, Metrics};
+use super::{Metrics, Pending};
 use crate::body::Meter;
-use crate::hook::{Plugin, ResponseView, Summary, View};
+use crate::hook::{Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
 use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
@@ -31,8 +31,12 @@ pub struct Record {
     pub tunnel: bool,
     /// Why it failed, where the answer itself says so.
     pub cause: Option<&'static str>,
-    /// What the access log will say of the request; none where nothing is logged.
-    pub log: Option<(Arc<AccessLog>, LogFacts)>,
+    /// The lines that access logs will have of it; none where nothing is logged.
+    pub log: Option<Pending>,
+    /// The peers that were asked, in order; see [`Record::asks`].
+    pub tries: Vec<Try>,
+    /// Bytes of the answer's head.
+    pub head_out: u64,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
     /// Keeps the client's connection from counting as idle.
@@ -65,6 +69,8 @@ impl Record {
             tunnel: false,
             cause: None,
             log: None,
+            tries: Vec::new(),
+            head_out: 0,
             after: None,
             busy: None,
             started: Instant::now(),
@@ -76,6 +82,74 @@ impl Record {
     /// The exchange ended. `cause` is `done` or an error's code.
     pub fn finish(mut self: Box<Self>, cause: &'static str) {
         self.close(cause);
+    }
+
+    /// When the head was there.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The proxy turns to a peer: a try begins.
+    pub fn asks(&mut self, peer: &Arc<str>) {
+        self.end_try();
+        self.tries.push(Try::new(Arc::clone(peer)));
+    }
+
+    /// The connection to the peer is there.
+    pub fn connected(&mut self) {
+        if let Some(last) = self.tries.last_mut() {
+            last.connect.get_or_insert(last.began.elapsed());
+        }
+    }
+
+    /// The head of the peer's answer is there.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(last) = self.tries.last_mut() {
+            last.status = status;
+            last.header.get_or_insert(last.began.elapsed());
+        }
+    }
+
+    /// The try failed, which the proxy takes for this status.
+    pub fn failed(&mut self, status: u16) {
+        if let Some(last) = self.tries.last_mut() {
+            last.status = status;
+        }
+        self.end_try();
+    }
+
+    fn end_try(&mut self) {
+        if let Some(last) = self.tries.last_mut() {
+            last.response.get_or_insert(last.began.elapsed());
+        }
+    }
+
+    /// The tunnel is at this moment of its life, with so many bytes each way: log it where
+    /// that is asked for.
+    pub fn tunnel(&mut self, moment: Moment, bytes_in: u64, bytes_out: u64) {
+        if let Some(log) = &self.log {
+            let outcome = Outcome { bytes_in, bytes_out, tunnel: Some(moment), ..self.outcome("") };
+            log.write(&outcome);
+        }
+    }
+
+    /// How often the tunnel's life is to be logged; none where it is not.
+    pub fn tunnel_interval(&self) -> Option<std::time::Duration> {
+        self.log.as_ref().and_then(Pending::tunnel_interval)
+    }
+
+    fn outcome(&self, cause: &'static str) -> Outcome {
+        Outcome {
+            started: Some(self.started),
+            duration: Some(self.started.elapsed()),
+            status: self.status,
+            tries: self.tries.clone(),
+            cause,
+            tunnel: self.tunnel.then_some(Moment::End),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            head_out: self.head_out,
+        }
     }
 
     fn close(&mut self, cause: &'static str) {
@@ -96,8 +170,9 @@ impl Record {
             bytes_out: self.bytes_out,
         };
         self.metrics.exchange_ended(&summary);
-        if let Some((log, facts)) = self.log.take() {
-            log.write(&facts, &summary);
+        if let Some(log) = self.log.take() {
+            self.end_try();
+            log.write(&self.outcome(summary.cause));
         }
         if let Some(after) = self.after.take() {
             after.tell(summary);

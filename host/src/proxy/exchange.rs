@@ -6,6 +6,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri};
 
 use super::Connection;
 use super::handshake::Upgrade;
+use super::variables;
 use crate::hook::{ResponseView, View};
 use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
@@ -49,8 +50,16 @@ impl Exchange {
 
     /// The record, with what is known once the head of an answer is: it outlives the exchange.
     pub(super) fn take_record(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Box<Record>> {
+        if self.target.is_none() {
+            // It went nowhere, so no route says where it is logged.
+            self.begin_log();
+        }
         let mut record = self.record.take()?;
         record.status = status.as_u16();
+        if let Some(log) = &mut record.log {
+            log.sent_headers(headers);
+            record.head_out = variables::head_length(status, headers);
+        }
         if let Some(target) = self.target.as_ref().filter(|t| !t.route.chains.access_log.is_empty()) {
             record.after = Some(After {
                 plugins: target.route.chains.access_log.to_vec(),
@@ -61,16 +70,26 @@ impl Exchange {
         Some(record)
     }
 
+    /// Copy what access logs will say of the request: once its route is known, or that there
+    /// is none.
+    pub(super) fn begin_log(&mut self) {
+        let logs = match &self.target {
+            Some(target) => target.route.logs.as_ref(),
+            None => self.snapshot.logs.as_ref(),
+        };
+        if let (Some(logs), Some(record)) = (logs, &mut self.record) {
+            record.log = Some(logs.begin(&self.view));
+        }
+    }
+
     /// Put variables on the exchange; a later value of a name replaces an earlier one.
     pub(super) fn set_variables(&mut self, variables: Vec<(String, String)>) {
         if variables.is_empty() {
             return;
         }
         for (name, value) in variables {
-            if let ("remote_user", Some((_, facts))) =
-                (name.as_str(), self.record.as_mut().and_then(|r| r.log.as_mut()))
-            {
-                facts.set_user(&value);
+            if let Some(log) = self.record.as_mut().and_then(|record| record.log.as_mut()) {
+                log.set(&name, &value);
             }
             let held = &mut self.view_mut().variables;
             held.retain(|(n, _)| *n != name);

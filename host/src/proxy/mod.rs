@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod outcome;
 mod path;
 mod receive;
 mod request_headers;
@@ -28,10 +29,11 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::Stop;
-use crate::observe::Metrics;
+use crate::observe::{Client, LogFiles, Metrics};
 use crate::pace::Pace;
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
@@ -44,6 +46,8 @@ pub struct Proxy {
     pub snapshot: ArcSwap<Snapshot>,
     /// The server's numbers.
     pub metrics: Arc<Metrics>,
+    /// The files that access logs are written to.
+    pub log_files: Arc<LogFiles>,
     /// The tunnels that are open.
     pub tunnels: Arc<Registry>,
 }
@@ -53,7 +57,7 @@ pub struct Connection {
     /// The server's.
     pub proxy: Arc<Proxy>,
     /// The client's end.
-    pub client: SocketAddr,
+    pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
     /// `http` or `https`.
@@ -80,11 +84,16 @@ async fn run(exchange: &mut Exchange, body: Incoming) -> Result<Response<Body>, 
     receive::check(exchange)?;
     // Everything below depends on the route.
     route::find(exchange).await?;
+    // With the route it is known what lines will say, and the head is still as it was sent.
+    exchange.begin_log();
     // Before headers are mapped: what an authorizer sets can be used there.
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;
     // Peers are chosen inside, one for each try.
-    let mut answer = forward::send(exchange, body).await?;
+    let asked_at = Instant::now();
+    let answer = forward::send(exchange, body).await;
+    outcome::answered(exchange, asked_at, &answer);
+    let mut answer = answer?;
     response_headers::map(exchange, &mut answer).await?;
     Ok(deliver::deliver(exchange, answer))
 }

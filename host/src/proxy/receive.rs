@@ -13,8 +13,8 @@ use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
 use super::{Connection, headers, path};
 use crate::error::{Error, Kind};
-use crate::hook::{Kept, View};
-use crate::observe::{LogFacts, Record};
+use crate::hook::{Arrival, Kept, Outcome, View};
+use crate::observe::Record;
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
 /// a bad request is recorded like any other.
@@ -33,18 +33,24 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         scheme: connection.scheme,
         is_websocket: false,
         headers: head.headers,
-        client: canonical(connection.client),
+        client: canonical(connection.client.address),
         local: canonical(connection.local),
+        arrival: Arrival {
+            connection: connection.client.number,
+            request: connection.client.request(),
+            since: Some(connection.client.since),
+        },
         variables: Vec::new(),
         route: Arc::default(),
         site: Arc::default(),
+        upstream: Arc::default(),
+        outcome: Outcome::default(),
         maps: Arc::clone(&snapshot.maps),
         kept: Kept::default(),
         builtins: &Nginx,
     };
     let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
     record.busy = Some(connection.pace.busy());
-    record.log = snapshot.access_log.as_ref().map(|log| (Arc::clone(log), LogFacts::of(&view)));
     let exchange = Exchange {
         connection,
         snapshot,

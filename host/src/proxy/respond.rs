@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
 
 /// The status of an error.
-fn status_of(kind: Kind) -> StatusCode {
+pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -7,9 +7,10 @@ use http::StatusCode;
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::forward::Answer;
-use super::headers;
+use super::{headers, outcome};
 use crate::error::Stop;
 use crate::hook::ResponseView;
+use crate::snapshot::Route;
 
 /// Make the response's headers the client's, and let the route's plugins edit them.
 ///
@@ -26,13 +27,21 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
         return Ok(());
     }
     let mut view = Arc::new(ResponseView { status: head.status, headers: std::mem::take(&mut head.headers) });
+    outcome::lend(exchange, head.status);
+    let asked = ask_all(exchange, &route, &mut view).await;
+    outcome::take_back(exchange);
+    asked?;
+    head.headers = std::mem::take(&mut Arc::make_mut(&mut view).headers);
+    Ok(())
+}
+
+async fn ask_all(exchange: &Exchange, route: &Route, view: &mut Arc<ResponseView>) -> Result<(), Stop> {
     for plugin in &route.chains.response_headers {
-        match ask(plugin.as_ref(), plugin.on_response(&exchange.view, &view)).await? {
-            Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(&mut view).headers, edits),
+        match ask(plugin.as_ref(), plugin.on_response(&exchange.view, view)).await? {
+            Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(view).headers, edits),
             Some(Err(reply)) => return Err(reply.into()),
             None => {}
         }
     }
-    head.headers = std::mem::take(&mut Arc::make_mut(&mut view).headers);
     Ok(())
 }

@@ -47,6 +47,7 @@ fn take(exchange: &mut Exchange, found: hook::Target) -> Result<(), Error> {
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
+    view.upstream = Arc::clone(&target.upstream.name);
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
     exchange.target = Some(target);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, Plugin, chain_of};
-use crate::observe::AccessLog;
+use crate::hook::{Chains, Hook, Maps, Plugin, chain_of};
+use crate::observe::{LogFiles, Logs};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
@@ -19,31 +19,35 @@ const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 ///
 /// # Errors
 /// Every plugin that is refused, or the access log that cannot be opened.
-pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapshot, StartError> {
+pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>, files: &Arc<LogFiles>) -> Result<Snapshot, StartError> {
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
     let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
-    let route = |route: &config::Route| {
-        Some(Arc::new(Route {
+    let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
+    let logs = opened.logs(&config.access_logs)?;
+    let mut routes = HashMap::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let Some(upstream) = upstreams.get(route.upstream) else { continue };
+        let made = Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            upstream: Arc::clone(upstreams.get(route.upstream)?),
+            upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
+            logs: opened.logs(&route.access_logs)?,
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
-        }))
-    };
-    let routes: HashMap<Arc<str>, Arc<Route>> =
-        config.routes.iter().filter_map(route).map(|route| (Arc::clone(&route.name), route)).collect();
+        };
+        routes.insert(Arc::clone(&route.name), Arc::new(made));
+    }
     Ok(Snapshot {
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         maps: Arc::clone(&config.maps),
-        access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        logs,
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
@@ -51,6 +55,24 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
             send_timeout: SEND_TIMEOUT,
         },
     })
+}
+
+/// The access logs that are open: routes with the same list share them.
+struct Opened<'a> {
+    files: &'a Arc<LogFiles>,
+    maps: &'a Arc<Maps>,
+    logs: Vec<(Arc<[config::AccessLog]>, Option<Arc<Logs>>)>,
+}
+
+impl Opened<'_> {
+    fn logs(&mut self, wanted: &Arc<[config::AccessLog]>) -> Result<Option<Arc<Logs>>, StartError> {
+        if let Some((_, logs)) = self.logs.iter().find(|(list, _)| Arc::ptr_eq(list, wanted)) {
+            return Ok(logs.clone());
+        }
+        let logs = Logs::open(wanted, self.files, self.maps).map_err(StartError::AccessLog)?;
+        self.logs.push((Arc::clone(wanted), logs.clone()));
+        Ok(logs)
+    }
 }
 
 /// Try a configuration without serving it: load every plugin and let it read its config.

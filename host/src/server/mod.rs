@@ -20,7 +20,7 @@ pub use worker::Worker;
 
 use crate::admin;
 use crate::config::{Config, Problem};
-use crate::observe::Metrics;
+use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::tunnel::Registry;
@@ -76,10 +76,12 @@ impl Server {
     /// [`StartError`]; nothing runs then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
-        let snapshot = build::snapshot(config, &runtime)?;
+        let log_files = Arc::new(LogFiles::default());
+        let snapshot = build::snapshot(config, &runtime, &log_files)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics: Arc::new(Metrics::default()),
+            log_files,
             tunnels: Arc::new(Registry::default()),
         });
         let (alive, all_gone) = mpsc::channel();
@@ -116,12 +118,19 @@ impl Server {
     /// # Errors
     /// [`StartError`]; the old configuration stays in use then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let snapshot = build::snapshot(config, &self.runtime)?;
+        let snapshot = build::snapshot(config, &self.runtime, &self.proxy.log_files)?;
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;
         self.proxy.snapshot.store(Arc::new(snapshot));
         self.proxy.metrics.reloads.add(1);
+        // As nginx does: who has moved the files away and reloads finds new ones.
+        self.reopen_logs();
         Ok(())
+    }
+
+    /// Write out what logs have gathered, and open their files anew by their names.
+    pub fn reopen_logs(&self) {
+        self.proxy.log_files.reopen();
     }
 }

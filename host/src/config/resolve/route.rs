@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, note, stock};
+use super::{Build, logs, note, stock};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -21,6 +21,7 @@ pub(super) fn route<'a>(
 ) -> Option<Route> {
     let upstream = upstream(table, build);
     let chain = chain(table, site, build);
+    let access_logs = logs::access_logs(table, &build.formats, &build.variables, &site.access_logs);
     check_upgrade(table);
     let pattern = table.text(&k::MATCH).filter(|m| !m.is_empty())?;
     check_match(table, pattern, matches);
@@ -36,6 +37,7 @@ pub(super) fn route<'a>(
         pattern: pattern.to_owned(),
         upstream: upstream?,
         plugins: chain,
+        access_logs,
         timeouts: timeouts(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),

@@ -1,4 +1,4 @@
-//! `[server]`, `[log]`, `[access_log]`, `[admin]` and `[[listeners]]`.
+//! `[server]`, `[log]`, `[admin]` and `[[listeners]]`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{AccessLog, Listener, LogFormat, LogTarget, ServerSettings};
+use crate::config::types::{Listener, ServerSettings};
 use crate::config::{Context, defaults};
 
 /// `[server]` and `[log]`.
@@ -45,21 +45,6 @@ fn log_level(root: &Reader<'_>) -> String {
         root.cx.hinted(text.at, &text.path, format!("\"{level}\" is not a log filter: {e}"), hint);
     }
     level.to_owned()
-}
-
-/// `[access_log]`.
-pub(super) fn access_log(root: &Reader<'_>) -> AccessLog {
-    let log = root.table(&k::ACCESS_LOG);
-    let target = match log.text(&k::LOG_PATH) {
-        None | Some("off") => LogTarget::Off,
-        Some("stdout") => LogTarget::Stdout,
-        Some(path) => LogTarget::File(root.cx.path(path)),
-    };
-    let format = match log.text(&k::LOG_FORMAT) {
-        Some("upgrade") => LogFormat::Upgrade,
-        _ => LogFormat::Combined,
-    };
-    AccessLog { target, format }
 }
 
 /// `[admin]`.

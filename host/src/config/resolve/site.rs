@@ -1,14 +1,15 @@
 //! `[[sites]]` and what they have to say to their routes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, note, route, stock};
+use super::{Build, logs, note, route, stock};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::Site;
+use crate::config::types::{AccessLog, Site};
 
 /// Names that are taken, and the byte where they stand.
 #[derive(Default)]
@@ -26,6 +27,7 @@ pub(super) struct Inherited<'a> {
     pub(super) rules: Rules<'a>,
     /// Indexes of the site's plugins, with their names.
     pub(super) plugins: Vec<(&'a str, usize)>,
+    pub(super) access_logs: Arc<[AccessLog]>,
 }
 
 /// `[[sites]]`.
@@ -56,6 +58,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> Sit
         name: names.first().map_or("", |n| n.text),
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
+        access_logs: logs::access_logs(table, &build.formats, &build.variables, &build.access_logs),
     };
     // What no route inherits is checked all the same.
     stock::origin_check(table);
