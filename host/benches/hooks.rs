@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{Method, Version};
 use rustix::time::{ClockId, clock_gettime};
 use tidegate::hook::{Builtins, Call, OnFailure, Plugin, View};
 use tidegate::plugin::{Runtime, RuntimeSettings, Source, Spec};
@@ -136,8 +136,6 @@ fn view() -> Arc<View> {
         ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits"),
         ("authorization", "Basic YW5uOnNlY3JldA=="),
     ];
-    let headers: HeaderMap =
-        lines.into_iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
     Arc::new(View {
         serial: 1,
         method: Method::GET,
@@ -148,7 +146,7 @@ fn view() -> Arc<View> {
         host: "ws.example.com".into(),
         scheme: "http",
         is_websocket: true,
-        headers,
+        headers: lines.into_iter().collect(),
         client: "192.0.2.1:4711".parse().unwrap(),
         local: "192.0.2.2:80".parse().unwrap(),
         variables: Vec::new(),
@@ -184,7 +182,7 @@ impl Builtins for Variables {
         false
     }
 
-    fn header(&self, _: &HeaderMap, _: &str, _: &mut Vec<u8>) -> bool {
+    fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
     }
 }

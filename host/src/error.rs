@@ -31,8 +31,14 @@ pub enum Retry {
 /// What happened. A closed list: each has a stable [`Kind::code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request breaks HTTP in a way that hyper lets through: no Host, two Hosts.
+    /// The request breaks HTTP: its grammar, its framing, no Host, two Hosts.
     BadRequest,
+    /// The request line alone is larger than a head may be.
+    TargetTooLong,
+    /// The head is larger than it may be.
+    HeadTooLarge,
+    /// A version of HTTP that is not spoken.
+    Version,
     /// A transfer coding other than `chunked`.
     TransferCoding,
     /// CONNECT, which a reverse proxy does not serve.
@@ -74,6 +80,9 @@ impl Kind {
     pub fn side(self) -> Side {
         match self {
             Self::BadRequest
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::Version
             | Self::TransferCoding
             | Self::MethodNotAllowed
             | Self::Handshake
@@ -106,6 +115,9 @@ impl Kind {
     pub fn code(self) -> &'static str {
         match self {
             Self::BadRequest => "downstream.bad_request",
+            Self::TargetTooLong => "downstream.target_too_long",
+            Self::HeadTooLarge => "downstream.head_too_large",
+            Self::Version => "downstream.version",
             Self::TransferCoding => "downstream.transfer_coding",
             Self::MethodNotAllowed => "downstream.method",
             Self::Handshake => "downstream.handshake",
@@ -143,17 +155,10 @@ impl Error {
         Self { kind, detail: detail.into() }
     }
 
-    /// An error of hyper's client side.
-    pub fn from_upstream(error: &hyper::Error) -> Self {
-        let kind = match source_io(error).map(io::Error::kind) {
-            Some(io::ErrorKind::TimedOut) => Kind::SendTimeout,
-            Some(_) => Kind::Closed,
-            None if error.is_parse() => Kind::BadResponse,
-            // What our own body reported: the client's body broke off.
-            None if error.is_user() => Kind::ClientBody,
-            None => Kind::Closed,
-        };
-        Self::new(kind, chain_text(error))
+    /// An error of a connection to a peer.
+    pub fn from_peer(error: &io::Error) -> Self {
+        let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::SendTimeout } else { Kind::Closed };
+        Self::new(kind, error.to_string())
     }
 }
 
@@ -161,11 +166,6 @@ impl From<Kind> for Error {
     fn from(kind: Kind) -> Self {
         Self { kind, detail: String::new() }
     }
-}
-
-/// The first `io::Error` among an error's sources.
-fn source_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
-    std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref::<io::Error>())
 }
 
 /// An error and its sources in one line.

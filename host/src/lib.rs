@@ -5,8 +5,8 @@
 //! - [`cli`]: what the operator types; [`config`]: what the operator wrote, resolved
 //! - [`server`]: workers, listeners, reload, drain; [`snapshot`]: one configuration made ready
 //! - [`listener`]: sockets that accept
-//! - [`downstream`]: clients' connections, bytes to requests; [`pace`] and [`stream`] watch
-//!   over slow and idle ones
+//! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
+//!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
@@ -24,9 +24,10 @@ pub mod config;
 pub mod downstream;
 pub mod error;
 pub mod hook;
+pub mod http1;
 pub mod listener;
+pub mod message;
 pub mod observe;
-pub mod pace;
 pub mod plugin;
 pub mod proxy;
 pub mod server;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::Timeouts;
 use crate::hook::{Chain, Chains, Maps};
-use crate::observe::Logs;
+use crate::observe::{Logs, Tally};
 use crate::upstream::Upstream;
 
 /// Everything that requests need of one configuration.
@@ -47,6 +47,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// The first name of its site.
     pub site: Arc<str>,
+    /// The numbers of its site.
+    pub tally: Arc<Tally>,
     /// Where it leads.
     pub upstream: Arc<Upstream>,
     /// Its plugins.

@@ -1,4 +1,4 @@
-//! A TCP stream that gives up when the other side takes no bytes for too long.
+//! A stream that gives up when the other side takes no bytes for too long.
 
 use std::future::Future;
 use std::io;
@@ -7,33 +7,38 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// Header lines that a head may have, on either side. hyper allows 100 by itself; nginx has no
-/// limit but the head's size, and browsers with many cookies pass 100.
-pub const MAX_HEADERS: usize = 256;
-
-/// A TCP stream with a limit on how long a write may stall. nginx: `proxy_send_timeout`
-/// and `send_timeout`: between two writes, not for the whole.
+/// A stream with a limit on how long a write may stall. nginx: `proxy_send_timeout` and
+/// `send_timeout`: between two writes, not for the whole.
 ///
 /// The timer exists only while a write stalls, so it costs nothing otherwise.
 #[derive(Debug)]
-pub struct Stream {
-    stream: TcpStream,
+pub struct Stream<S> {
+    stream: S,
     send_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stream {
+impl<S> Stream<S> {
     /// Wrap a stream.
-    pub fn new(stream: TcpStream, send_timeout: Duration) -> Self {
+    pub fn new(stream: S, send_timeout: Duration) -> Self {
         Self { stream, send_timeout, stalled: None }
     }
 
     /// The stream itself.
-    pub fn into_inner(self) -> TcpStream {
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream itself, without the limit.
+    pub fn into_inner(self) -> S {
         self.stream
+    }
+
+    /// Another limit from now on.
+    pub fn set_send_timeout(&mut self, send_timeout: Duration) {
+        self.send_timeout = send_timeout;
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -48,13 +53,13 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch(cx, written)

@@ -30,5 +30,6 @@ mod plugins;
 mod reload;
 mod resets;
 mod routing;
+mod status;
 mod timeouts;
 mod upgrade;

@@ -9,6 +9,7 @@ both!(
     a_list_takes_the_place_of_another,
     what_is_known_at_the_end,
     a_peer_that_refuses,
+    each_peer_that_was_asked,
     a_buffer_is_written_in_time,
     a_bad_request_is_logged,
 );
@@ -251,6 +252,40 @@ fn a_peer_that_refuses(subject: Subject) {
         .start();
     assert_eq!(proxy.get("/").0.status(), 502);
     assert_eq!(lines(&proxy, "up.log", 1), [format!("502 {} 502 - -", refusing.address())]);
+}
+
+fn each_peer_that_was_asked(subject: Subject) {
+    let (refusing, backend) = (Refusing::new(), Backend::named("ok"));
+    let proxy = subject
+        .setup()
+        .nginx(
+            "upstream pair { server %refusing%; server %backend%; }
+             log_format up '$status $upstream_addr|$upstream_status|$upstream_connect_time|$upstream_header_time|$proxy_host';
+             server { listen %listen%; access_log %dir%/up.log up; location / { proxy_pass http://pair; } }",
+        )
+        .tidegate(
+            r#"
+            access_log = { path = "up.log", format = "up" }
+            [log_formats.up]
+            template = "$status $upstream_addr|$upstream_status|$upstream_connect_time|$upstream_header_time|$proxy_host"
+            [upstreams.pair]
+            peers = ["%refusing%", "%backend%"]
+            [[sites]]
+            routes = [{ match = "/", upstream = "pair" }]
+            "#,
+        )
+        .var("refusing", refusing.address())
+        .var("backend", backend.address())
+        .start();
+    assert_eq!(proxy.get("/").0.status(), 200);
+    let line = lines(&proxy, "up.log", 1).remove(0);
+    let mut parts = line.split('|');
+    assert_eq!(parts.next(), Some(format!("200 {}, {}", refusing.address(), backend.address()).as_str()));
+    assert_eq!(parts.next(), Some("502, 200"));
+    for time in [parts.next(), parts.next()] {
+        assert!(time.is_some_and(|time| time.starts_with("-, 0.0") && time.len() == 8), "{line}");
+    }
+    assert_eq!(parts.next(), Some("pair"));
 }
 
 fn a_buffer_is_written_in_time(subject: Subject) {

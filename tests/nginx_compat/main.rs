@@ -20,4 +20,5 @@ mod proxy_set_header;
 mod proxy_timeout;
 mod proxy_upgrade;
 mod proxy_websocket;
+mod stub_status;
 mod upstream;

@@ -94,7 +94,10 @@ keys! {
         "A JSON object for each line: names and texts with variables; a variable alone that is a number is one.";
 
     ADMIN_ADDRESS = "address" in [Admin]: Address, Required, "",
-        "Where `GET /metrics` is answered; port 0 lets the system choose.";
+        "Where `/metrics` (Prometheus), `/status` (JSON) and `/stub_status` (nginx's page) are answered; port 0 lets \
+         the system choose.";
+    ADMIN_ALLOW = "allow" in [Admin]: Texts, Other("all who reach it"), "allow, deny",
+        "Addresses and ranges, such as `10.0.0.0/8`, that may ask; others are answered with 403.";
 
     LISTEN_ADDRESS = "address" in [Listener]: Address, Required, "listen",
         "Address and port; port 0 lets the system choose.";

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_cidr::Cidr;
+
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
 use crate::observe::Format;
@@ -19,7 +21,7 @@ pub struct Config {
     /// `access_log` at the top level: of requests that no route takes.
     pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Admin>,
     /// `[[listeners]]`, in order, at least one.
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, in order; routes refer to them by index.
@@ -56,6 +58,15 @@ pub struct ServerSettings {
     pub keepalive_timeout: Duration,
     /// Largest request head, bytes. nginx: `large_client_header_buffers`.
     pub max_head: usize,
+}
+
+/// `[admin]`: the operator's own address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where its pages are.
+    pub address: SocketAddr,
+    /// Who may ask for them; empty for all who reach it.
+    pub allow: Vec<Cidr>,
 }
 
 /// One `access_log`: one line per request or tunnel. nginx: `access_log`.

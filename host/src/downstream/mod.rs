@@ -1,6 +1,5 @@
 //! Clients' connections: bytes become requests, and answers bytes.
 
 mod http1;
-mod watched;
 
 pub use http1::serve;

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::maps::{Kept, Maps};
 use super::outcome::Outcome;
+use crate::message::Fields;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
@@ -32,7 +33,7 @@ pub struct View {
     /// Whether this is a checked WebSocket handshake.
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The client's end.
     pub client: SocketAddr,
     /// The proxy's end.
@@ -80,7 +81,7 @@ pub trait Builtins: Send + Sync + std::fmt::Debug {
 
     /// Append the value of a header by its name in a variable, `-` being `_`; false where
     /// there is none.
-    fn header(&self, headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool;
+    fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool;
 }
 
 impl View {
@@ -110,7 +111,7 @@ pub struct ResponseView {
     /// The status; 101 for an accepted handshake.
     pub status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub headers: Fields,
 }
 
 /// How an exchange went: what the access log and the `access-log` hook are told.

@@ -20,19 +20,21 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
+
+use crate::message::{FieldName, FieldValue};
 
 /// One change of a head's headers; edits are applied in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldEdit {
     /// Replace all values of the name by this one.
-    Set(HeaderName, HeaderValue),
+    Set(FieldName, FieldValue),
     /// Add one more value.
-    Append(HeaderName, HeaderValue),
+    Append(FieldName, FieldValue),
     /// Add the value only where the name is absent.
-    SetDefault(HeaderName, HeaderValue),
+    SetDefault(FieldName, FieldValue),
     /// Remove every value of the name.
-    Remove(HeaderName),
+    Remove(FieldName),
 }
 
 /// An answer that the proxy gives itself because a plugin said so.
@@ -41,7 +43,7 @@ pub struct LocalReply {
     /// 200 to 599.
     pub status: StatusCode,
     /// Header lines, without framing headers.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
+    pub fields: Vec<(FieldName, FieldValue)>,
     /// The body; empty for none.
     pub body: Bytes,
 }

@@ -4,8 +4,11 @@ mod client;
 mod log;
 mod metrics;
 mod record;
+mod seat;
+mod tally;
 
 pub use client::Client;
 pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
-pub use metrics::Metrics;
+pub use metrics::{Connections, Count, Metrics, Raised};
 pub use record::{After, Record};
+pub use tally::{Subject, Tallies, Tally, Totals};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Metrics, Pending};
+use super::tally::Counted;
+use super::{Metrics, Pending, Tally};
 use crate::body::Meter;
 use crate::hook::{Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
-use crate::pace::Busy;
 
 /// The cause of an exchange whose client left before it was done.
 const GONE: &str = "downstream.gone";
@@ -39,8 +39,8 @@ pub struct Record {
     pub head_out: u64,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
-    /// Keeps the client's connection from counting as idle.
-    pub busy: Option<Busy>,
+    site: Option<Counted>,
+    peer: Option<Counted>,
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
@@ -72,7 +72,8 @@ impl Record {
             tries: Vec::new(),
             head_out: 0,
             after: None,
-            busy: None,
+            site: None,
+            peer: None,
             started: Instant::now(),
             metrics,
             finished: false,
@@ -89,16 +90,23 @@ impl Record {
         self.started
     }
 
-    /// The proxy turns to a peer: a try begins.
-    pub fn asks(&mut self, peer: &Arc<str>) {
-        self.end_try();
-        self.tries.push(Try::new(Arc::clone(peer)));
+    /// It belongs to this site.
+    pub fn belongs(&mut self, site: &Arc<Tally>) {
+        self.site = Some(site.enter());
     }
 
-    /// The connection to the peer is there.
-    pub fn connected(&mut self) {
+    /// The proxy turns to a peer: a try begins.
+    pub fn asks(&mut self, peer: &Arc<str>, tally: &Arc<Tally>) {
+        self.end_try();
+        self.upstream = Some(Arc::clone(peer));
+        self.tries.push(Try::new(Arc::clone(peer)));
+        self.peer = Some(tally.enter());
+    }
+
+    /// Since then there was a connection to the peer.
+    pub fn connected(&mut self, at: Instant) {
         if let Some(last) = self.tries.last_mut() {
-            last.connect.get_or_insert(last.began.elapsed());
+            last.connect.get_or_insert(at.saturating_duration_since(last.began));
         }
     }
 
@@ -115,6 +123,9 @@ impl Record {
         if let Some(last) = self.tries.last_mut() {
             last.status = status;
         }
+        if let Some(peer) = &self.peer {
+            peer.failed();
+        }
         self.end_try();
     }
 
@@ -127,6 +138,9 @@ impl Record {
     /// The tunnel is at this moment of its life, with so many bytes each way: log it where
     /// that is asked for.
     pub fn tunnel(&mut self, moment: Moment, bytes_in: u64, bytes_out: u64) {
+        for counted in self.site.iter_mut().chain(&mut self.peer) {
+            counted.tunnel();
+        }
         if let Some(log) = &self.log {
             let outcome = Outcome { bytes_in, bytes_out, tunnel: Some(moment), ..self.outcome("") };
             log.write(&outcome);
@@ -170,6 +184,14 @@ impl Record {
             bytes_out: self.bytes_out,
         };
         self.metrics.exchange_ended(&summary);
+        // Gone from what is active before the line is written: who reads the log finds it so.
+        if let Some(site) = self.site.take() {
+            site.ended(self.status, self.bytes_in, self.bytes_out);
+        }
+        let answered = self.tries.last().map_or(self.status, |last| last.status);
+        if let Some(peer) = self.peer.take().filter(|_| answered != 0) {
+            peer.ended(answered, self.bytes_in, self.bytes_out);
+        }
         if let Some(log) = self.log.take() {
             self.end_try();
             log.write(&self.outcome(summary.cause));

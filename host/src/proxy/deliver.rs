@@ -1,33 +1,25 @@
 //! Phase 9: the answer goes to the client: a body that streams, or a tunnel that opens.
 
-use http::{Response, Version};
-
+use super::Response;
 use super::exchange::Exchange;
 use super::forward::Answer;
-use crate::body::{Body, ResponseBody};
+use crate::body::Body;
 use crate::tunnel::{Opening, Terms};
 
-/// Hand the peer's answer to the client's connection, with the record of the exchange on it.
-pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response<Body> {
-    let timeouts = exchange.target.as_ref().map(|target| (target.route.timeouts, target.route.half_close));
-    let (idle, half_close) = timeouts.map(|(t, half_close)| (t.read, half_close)).unwrap_or_default();
+/// Hand the peer's answer to the client's connection, with the record of the exchange.
+pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
     let head = answer.head();
-    let mut record = exchange.take_record(head.status, &head.headers);
+    let mut record = exchange.take_record(head.status, &head.fields);
     match answer {
-        Answer::Response { mut head, body, connection } => {
-            // RFC 9110 §2.5: the version is that of the connection to the client.
-            head.version = Version::HTTP_11;
-            let body = ResponseBody::new(body, idle, connection, record);
-            Response::from_parts(*head, Body::Response(Box::new(body)))
-        }
+        Answer::Response { head, body } => Response { head, body: Body::Stream(Box::new(body)), record, opening: None },
         Answer::Switch { head, upstream, early } => {
             if let Some(record) = &mut record {
                 record.tunnel = true;
-                record.busy = None;
             }
-            let terms = Terms { idle, half_close };
-            *exchange.connection.opening.lock() = Some(Opening { upstream, early, terms, record });
-            Response::from_parts(*head, Body::empty())
+            let route = exchange.target.as_ref().map(|target| &target.route);
+            let terms = route.map(|route| Terms { idle: route.timeouts.read, half_close: route.half_close });
+            let opening = terms.map(|terms| Box::new(Opening { upstream, early, terms, record }));
+            Response { head, body: Body::Empty, record: None, opening }
         }
     }
 }

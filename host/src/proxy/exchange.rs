@@ -2,28 +2,27 @@
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, StatusCode, Uri};
+use http::StatusCode;
 
-use super::Connection;
 use super::handshake::Upgrade;
 use super::variables;
 use crate::hook::{ResponseView, View};
+use crate::http1::BadLength;
+use crate::message::Fields;
 use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
 use crate::upstream::Upstream;
 
 /// One request and its answer.
 pub(super) struct Exchange {
-    /// The client connection that it came on.
-    pub(super) connection: Arc<Connection>,
     /// The configuration that it runs by.
     pub(super) snapshot: Arc<Snapshot>,
     /// The request as hooks see it; changed between hook calls.
     pub(super) view: Arc<View>,
-    /// hyper's own: the case in which header names were sent.
-    pub(super) extensions: Extensions,
-    /// What to ask the upstream for.
-    pub(super) uri: Uri,
+    /// What to ask the upstream for: path and query.
+    pub(super) target_path: String,
+    /// Why it cannot be told where the request's body ends.
+    pub(super) unframed: Option<BadLength>,
     /// Whether and how the client wants to leave HTTP.
     pub(super) upgrade: Upgrade,
     /// Where it goes: set by the route phase.
@@ -49,7 +48,7 @@ impl Exchange {
     }
 
     /// The record, with what is known once the head of an answer is: it outlives the exchange.
-    pub(super) fn take_record(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<Box<Record>> {
+    pub(super) fn take_record(&mut self, status: StatusCode, headers: &Fields) -> Option<Box<Record>> {
         if self.target.is_none() {
             // It went nowhere, so no route says where it is logged.
             self.begin_log();
@@ -70,9 +69,12 @@ impl Exchange {
         Some(record)
     }
 
-    /// Copy what access logs will say of the request: once its route is known, or that there
-    /// is none.
+    /// Count the request for its site, and copy what access logs will say of it: once its route
+    /// is known, or that there is none.
     pub(super) fn begin_log(&mut self) {
+        if let (Some(target), Some(record)) = (&self.target, &mut self.record) {
+            record.belongs(&target.route.tally);
+        }
         let logs = match &self.target {
             Some(target) => target.route.logs.as_ref(),
             None => self.snapshot.logs.as_ref(),

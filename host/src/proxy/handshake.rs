@@ -4,12 +4,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{Method, Version};
 use sha1::{Digest, Sha1};
 
 use crate::error::{Error, Kind};
 use crate::hook::View;
+use crate::message::Fields;
 
 /// RFC 6455 §1.3
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -35,10 +35,10 @@ pub(super) enum Upgrade {
 pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
     let headers = &view.headers;
     // RFC 9110 §7.8: without the connection option, or in HTTP/1.0, Upgrade must be ignored.
-    if view.version != Version::HTTP_11 || !has_token(headers, &CONNECTION, "upgrade") {
+    if view.version != Version::HTTP_11 || !has_token(headers, "connection", "upgrade") {
         return Ok(Upgrade::None);
     }
-    let tokens: Vec<String> = tokens(headers, &UPGRADE).map(str::to_owned).collect();
+    let tokens: Vec<String> = tokens(headers, "upgrade").map(str::to_owned).collect();
     if tokens.is_empty() {
         return Ok(Upgrade::None);
     }
@@ -48,11 +48,11 @@ pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
     if view.method != Method::GET {
         return Err(Error::new(Kind::Handshake, "the method is not GET"));
     }
-    match one(headers, &SEC_WEBSOCKET_VERSION)? {
+    match one(headers, "sec-websocket-version")? {
         b"13" => {}
         other => return Err(Error::new(Kind::HandshakeVersion, String::from_utf8_lossy(other))),
     }
-    let key = one(headers, &SEC_WEBSOCKET_KEY)?;
+    let key = one(headers, "sec-websocket-key")?;
     if !is_key(key) {
         return Err(Error::new(Kind::Handshake, "Sec-WebSocket-Key is not base64"));
     }
@@ -63,16 +63,16 @@ pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
 ///
 /// # Errors
 /// [`Kind::UnaskedSwitch`] where nothing was asked for, [`Kind::BadSwitch`] where it does not fit.
-pub(super) fn check_switch(asked: &Upgrade, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn check_switch(asked: &Upgrade, headers: &Fields) -> Result<(), Error> {
     let bad = |why: &str| Error::new(Kind::BadSwitch, why);
-    let protocol = |wanted: &str| tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case(wanted));
+    let protocol = |wanted: &str| tokens(headers, "upgrade").any(|token| token.eq_ignore_ascii_case(wanted));
     match asked {
         Upgrade::None => return Err(Kind::UnaskedSwitch.into()),
         Upgrade::WebSocket(accept) => {
             if !protocol(WEBSOCKET) {
                 return Err(bad("Upgrade is not websocket"));
             }
-            if one(headers, &SEC_WEBSOCKET_ACCEPT).ok() != Some(accept.as_bytes()) {
+            if one(headers, "sec-websocket-accept").ok() != Some(accept.as_bytes()) {
                 return Err(bad("Sec-WebSocket-Accept does not answer the key"));
             }
         }
@@ -82,7 +82,7 @@ pub(super) fn check_switch(asked: &Upgrade, headers: &HeaderMap) -> Result<(), E
             }
         }
     }
-    if !has_token(headers, &CONNECTION, "upgrade") {
+    if !has_token(headers, "connection", "upgrade") {
         return Err(bad("Connection has no upgrade"));
     }
     Ok(())
@@ -90,14 +90,14 @@ pub(super) fn check_switch(asked: &Upgrade, headers: &HeaderMap) -> Result<(), E
 
 /// The Upgrade value to send to the peer: in the case in which the client wrote it, since
 /// some backends compare it exactly.
-pub(super) fn upgrade_value(asked: &Upgrade, headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn upgrade_value(asked: &Upgrade, headers: &Fields) -> Option<String> {
     match asked {
         Upgrade::None => None,
         Upgrade::WebSocket(_) => {
-            let token = tokens(headers, &UPGRADE).find(|t| t.eq_ignore_ascii_case(WEBSOCKET))?;
-            HeaderValue::from_str(token).ok()
+            let token = tokens(headers, "upgrade").find(|t| t.eq_ignore_ascii_case(WEBSOCKET))?;
+            Some(token.to_owned())
         }
-        Upgrade::Other(tokens) => HeaderValue::from_str(&tokens.join(", ")).ok(),
+        Upgrade::Other(tokens) => Some(tokens.join(", ")),
     }
 }
 
@@ -114,22 +114,22 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 /// The only value of a header.
-fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Error> {
-    let mut values = headers.get_all(name).iter();
+fn one<'h>(headers: &'h Fields, name: &'h str) -> Result<&'h [u8], Error> {
+    let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
-        (Some(value), None) => Ok(value.as_bytes()),
+        (Some(value), None) => Ok(value),
         (None, _) => Err(Error::new(Kind::Handshake, format!("{name} is missing"))),
         (Some(_), Some(_)) => Err(Error::new(Kind::Handshake, format!("{name} is there more than once"))),
     }
 }
 
 /// The comma-separated tokens of all lines of a header.
-pub(super) fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+pub(super) fn tokens<'h>(headers: &'h Fields, name: &'h str) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).filter_map(|value| std::str::from_utf8(value).ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
-fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+fn has_token(headers: &Fields, name: &str, wanted: &str) -> bool {
     tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
@@ -149,12 +149,8 @@ mod tests {
         assert!(!is_key(b"") && !is_key(b"==") && !is_key(b"a b") && !is_key(b"a\r"));
     }
 
-    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
+    fn head(lines: &[(&str, &str)]) -> Fields {
+        lines.iter().copied().collect()
     }
 
     #[test]

@@ -1,105 +1,75 @@
-//! The one place with hop-by-hop rules (RFC 9110 §7.6.1) and with changes of header maps.
-//!
-//! Nothing here reorders: `HeaderMap::remove` would move the last line into the gap.
-
-use http::header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+//! The one place with hop-by-hop rules (RFC 9110 §7.6.1) and with plugins' edits of heads.
 
 use super::handshake::{self, Upgrade};
 use crate::hook::FieldEdit;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+use crate::message::Fields;
 
 /// Headers of one connection, which end here in either direction.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE, &HTTP2_SETTINGS]
+fn is_hop_by_hop(name: &str) -> bool {
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings"]
         .into_iter()
-        .any(|hop| hop == name)
+        .any(|hop| hop.eq_ignore_ascii_case(name))
 }
 
 /// Remove what a Connection header names as belonging to the connection. Done before any
 /// hook runs, so that a client cannot name a header that the proxy is about to set.
-pub(super) fn remove_nominated(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = handshake::tokens(headers, &CONNECTION)
+pub(super) fn remove_nominated(headers: &mut Fields) {
+    let nominated: Vec<String> = handshake::tokens(headers, "connection")
         .filter(|token| !["close", "keep-alive", "upgrade"].iter().any(|known| token.eq_ignore_ascii_case(known)))
-        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         // The head's own framing and TE are not for the client to hide from the proxy.
-        .filter(|name| !is_hop_by_hop(name) && *name != http::header::CONTENT_LENGTH && *name != http::header::HOST)
+        .filter(|token| !is_hop_by_hop(token))
+        .filter(|token| !["content-length", "host"].iter().any(|kept| token.eq_ignore_ascii_case(kept)))
+        .map(str::to_owned)
         .collect();
     if !nominated.is_empty() {
-        retain(headers, |name| !nominated.contains(name));
+        headers.retain(|name, _| !nominated.iter().any(|gone| gone.eq_ignore_ascii_case(name)));
     }
 }
 
 /// Make a request's headers those of the connection to the peer.
-pub(super) fn for_upstream(headers: &mut HeaderMap, upgrade: &Upgrade) {
+pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
     let switching = handshake::upgrade_value(upgrade, headers);
     // RFC 9110 §10.1.4: the one meaning of TE that a proxy can pass on.
-    let trailers = handshake::tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
-    retain(headers, |name| {
+    let trailers = handshake::tokens(headers, "te").any(|token| token.eq_ignore_ascii_case("trailers"));
+    let keeps = switching.is_some();
+    headers.retain(|name, _| {
         // Kept for now, so that they keep their place.
-        let replaced = switching.is_some() && (name == CONNECTION || name == UPGRADE);
-        // hyper answers `Expect: 100-continue` itself when the body is first wanted.
-        replaced || !(is_hop_by_hop(name) || name == EXPECT)
+        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
+        // The client's connection answers `Expect: 100-continue` itself when the body is first wanted.
+        replaced || !(is_hop_by_hop(name) || name.eq_ignore_ascii_case("expect"))
     });
     if let Some(value) = switching {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, value);
+        headers.set("Connection", b"upgrade");
+        headers.set("Upgrade", value.as_bytes());
     } else if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+        headers.set("TE", b"trailers");
+        headers.set("Connection", b"TE");
     }
 }
 
 /// Make a response's headers those of the connection to the client.
-pub(super) fn for_downstream(headers: &mut HeaderMap, switching: bool) {
-    let upgrade = switching.then(|| headers.get(UPGRADE).cloned()).flatten();
+pub(super) fn for_downstream(headers: &mut Fields, switching: bool) {
+    let upgrade = if switching { headers.get("upgrade").map(<[u8]>::to_vec) } else { None };
     remove_nominated(headers);
-    retain(headers, |name| {
-        let replaced = upgrade.is_some() && (name == CONNECTION || name == UPGRADE);
+    let keeps = upgrade.is_some();
+    headers.retain(|name, _| {
+        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
         replaced || !is_hop_by_hop(name)
     });
     if let Some(value) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, value);
+        headers.set("Connection", b"upgrade");
+        headers.set("Upgrade", &value);
     }
 }
 
 /// Make a plugin's edits, in order.
-pub(super) fn apply(headers: &mut HeaderMap, edits: Vec<FieldEdit>) {
+pub(super) fn apply(headers: &mut Fields, edits: Vec<FieldEdit>) {
     for edit in edits {
         match edit {
-            FieldEdit::Set(name, value) => {
-                headers.insert(name, value);
-            }
-            FieldEdit::Append(name, value) => {
-                headers.append(name, value);
-            }
-            FieldEdit::SetDefault(name, value) => {
-                headers.entry(name).or_insert(value);
-            }
-            FieldEdit::Remove(removed) => retain(headers, |name| *name != removed),
-        }
-    }
-}
-
-/// Keep the headers that `keep` wants, in their order. Costs nothing where it wants all.
-fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
-    if headers.keys().all(&keep) {
-        return;
-    }
-    let all = std::mem::take(headers);
-    headers.reserve(all.len());
-    let mut current: Option<HeaderName> = None;
-    for (name, value) in all {
-        // The map's own iterator gives a name once, before the first of its values.
-        if let Some(name) = name {
-            current = keep(&name).then_some(name);
-        }
-        if let Some(name) = &current {
-            headers.append(name.clone(), value);
+            FieldEdit::Set(name, value) => headers.set(name.as_str(), value.as_bytes()),
+            FieldEdit::Append(name, value) => headers.append(name.as_str(), value.as_bytes()),
+            FieldEdit::SetDefault(name, value) => headers.set_default(name.as_str(), value.as_bytes()),
+            FieldEdit::Remove(name) => headers.remove(name.as_str()),
         }
     }
 }
@@ -107,17 +77,14 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{FieldName, FieldValue};
 
-    fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
+    fn head(lines: &[(&str, &str)]) -> Fields {
+        lines.iter().copied().collect()
     }
 
-    fn lines(headers: &HeaderMap) -> Vec<String> {
-        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    fn lines(headers: &Fields) -> Vec<String> {
+        headers.iter().map(|(name, value)| format!("{name}: {}", std::str::from_utf8(value).unwrap())).collect()
     }
 
     #[test]
@@ -134,7 +101,7 @@ mod tests {
         for_upstream(&mut headers, &Upgrade::WebSocket(String::new()));
         assert_eq!(
             lines(&headers),
-            ["host: h", "connection: upgrade", "upgrade: WebSocket", "sec-websocket-key: k", "cookie: c"]
+            ["host: h", "Connection: upgrade", "Upgrade: WebSocket", "sec-websocket-key: k", "cookie: c"]
         );
     }
 
@@ -150,7 +117,7 @@ mod tests {
         ]);
         remove_nominated(&mut headers);
         for_upstream(&mut headers, &Upgrade::None);
-        assert_eq!(lines(&headers), ["a: 1", "a: 3", "b: 2"]);
+        assert_eq!(lines(&headers), ["a: 1", "b: 2", "a: 3"]);
     }
 
     #[test]
@@ -158,7 +125,7 @@ mod tests {
         let mut headers = head(&[("te", "gzip, trailers"), ("connection", "te"), ("a", "1")]);
         remove_nominated(&mut headers);
         for_upstream(&mut headers, &Upgrade::None);
-        assert_eq!(lines(&headers), ["a: 1", "te: trailers", "connection: TE"]);
+        assert_eq!(lines(&headers), ["a: 1", "TE: trailers", "Connection: TE"]);
     }
 
     #[test]
@@ -171,8 +138,9 @@ mod tests {
     #[test]
     fn edits_are_made_in_order() {
         let mut headers = head(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        let (a, b, d) = (HeaderName::from_static("a"), HeaderName::from_static("b"), HeaderName::from_static("d"));
-        let value = HeaderValue::from_static;
+        let name = |name: &str| FieldName::new(name).unwrap();
+        let (a, b, d) = (name("a"), name("B"), name("d"));
+        let value = |value: &str| FieldValue::new(value).unwrap();
         apply(
             &mut headers,
             vec![
@@ -184,6 +152,6 @@ mod tests {
                 FieldEdit::Append(a, value("7")),
             ],
         );
-        assert_eq!(lines(&headers), ["b: 6", "c: 3", "d: 4", "d: 5", "a: 7"]);
+        assert_eq!(lines(&headers), ["B: 6", "c: 3", "d: 4", "d: 5", "a: 7"]);
     }
 }

@@ -26,15 +26,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::Stop;
-use crate::observe::{Client, LogFiles, Metrics};
-use crate::pace::Pace;
+use crate::http1::{BadLength, Malformed};
+use crate::message::{RequestHead, ResponseHead};
+use crate::observe::{Client, LogFiles, Metrics, Record};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
@@ -62,15 +59,32 @@ pub struct Connection {
     pub local: SocketAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// Whether it is between requests.
-    pub pace: Arc<Pace>,
-    /// Where `deliver` leaves the peer's side of a tunnel: the listener joins it with the
-    /// client's side once the 101 is out.
-    pub opening: Mutex<Option<Opening>>,
+}
+
+/// A request as its connection read it.
+pub struct Request {
+    /// Its head.
+    pub head: RequestHead,
+    /// Its body.
+    pub body: Body,
+    /// Why it cannot be told where the body ends; it is empty then.
+    pub unframed: Option<BadLength>,
+}
+
+/// What the connection is to send.
+pub struct Response {
+    /// Its head. Framing is the connection's to add.
+    pub head: ResponseHead,
+    /// Its body.
+    pub body: Body,
+    /// To be finished when the body is sent.
+    pub record: Option<Box<Record>>,
+    /// The peer's side of a tunnel, to be joined with the client's once the head is out.
+    pub opening: Option<Box<Opening>>,
 }
 
 /// Answer one request.
-pub async fn handle(connection: Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(connection: Arc<Connection>, request: Request) -> Response {
     let (mut exchange, body) = receive::begin(connection, request);
     match run(&mut exchange, body).await {
         Ok(response) => response,
@@ -78,8 +92,14 @@ pub async fn handle(connection: Arc<Connection>, request: Request<Incoming>) -> 
     }
 }
 
+/// Answer what could not be read as a request.
+pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
+    let mut exchange = receive::unreadable(connection);
+    respond::stopped(&mut exchange, receive::complaint(malformed).into())
+}
+
 /// The phases, in order. An error or a plugin's reply leaves by `?`.
-async fn run(exchange: &mut Exchange, body: Incoming) -> Result<Response<Body>, Stop> {
+async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
     // Everything below depends on the route.
@@ -90,9 +110,8 @@ async fn run(exchange: &mut Exchange, body: Incoming) -> Result<Response<Body>, 
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;
     // Peers are chosen inside, one for each try.
-    let asked_at = Instant::now();
     let answer = forward::send(exchange, body).await;
-    outcome::answered(exchange, asked_at, &answer);
+    outcome::answered(exchange, &answer);
     let mut answer = answer?;
     response_headers::map(exchange, &mut answer).await?;
     Ok(deliver::deliver(exchange, answer))

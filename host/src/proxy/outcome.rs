@@ -2,11 +2,9 @@
 //! noted while an exchange goes on.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::forward::Answer;
@@ -16,24 +14,23 @@ use crate::error::{Error, Side};
 use crate::hook::{Outcome, Try};
 
 /// Note what forwarding has led to: the peer's answer, or its failure.
-pub(super) fn answered(exchange: &mut Exchange, asked_at: Instant, answer: &Result<Answer, Error>) {
-    let Some(record) = &mut exchange.record else { return };
-    if let (true, Some(peer)) = (record.tries.is_empty(), &record.upstream) {
-        let mut only = Try::new(Arc::clone(peer));
-        only.began = asked_at;
-        record.tries.push(only);
-    }
+pub(super) fn answered(exchange: &mut Exchange, answer: &Result<Answer, Error>) {
     match answer {
         Ok(answer) => {
+            let Some(record) = &mut exchange.record else { return };
             record.answered(answer.head().status.as_u16());
             if let Some(log) = &mut record.log {
-                log.upstream_headers(&answer.head().headers);
+                log.upstream_headers(&answer.head().fields);
             }
         }
-        Err(error) if error.kind.side() == Side::Upstream => {
-            record.failed(respond::status_of(error.kind).as_u16());
-        }
-        Err(_) => {}
+        Err(error) => failed(exchange, error),
+    }
+}
+
+/// Note that a peer failed, where it was the peer.
+pub(super) fn failed(exchange: &mut Exchange, error: &Error) {
+    if let (Side::Upstream, Some(record)) = (error.kind.side(), &mut exchange.record) {
+        record.failed(respond::status_of(error.kind).as_u16());
     }
 }
 

@@ -1,38 +1,53 @@
-//! Phase 1: the head becomes an exchange, and is checked for what hyper lets through.
+//! Phase 1: the head becomes an exchange, and is checked.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Uri, Version};
-use hyper::body::Incoming;
+use http::{Method, Version};
 
 use super::exchange::Exchange;
 use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
-use super::{Connection, headers, path};
+use super::{Connection, Request, headers, path};
+use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::hook::{Arrival, Kept, Outcome, View};
+use crate::http1::{BadLength, Malformed};
+use crate::message::{Fields, RequestHead};
 use crate::observe::Record;
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
 /// a bad request is recorded like any other.
-pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> (Exchange, Incoming) {
-    let (head, body) = request.into_parts();
+pub(super) fn begin(connection: Arc<Connection>, request: Request) -> (Exchange, Body) {
+    let Request { head, body, unframed } = request;
+    let mut exchange = make(&connection, head);
+    exchange.unframed = unframed;
+    (exchange, body)
+}
+
+/// The exchange of something that is not a request: only to be refused and recorded.
+pub(super) fn unreadable(connection: Arc<Connection>) -> Exchange {
+    let (method, version) = (Method::GET, Version::HTTP_11);
+    make(&connection, RequestHead { method, target: String::new(), version, fields: Fields::new() })
+}
+
+fn make(connection: &Connection, head: RequestHead) -> Exchange {
+    let RequestHead { method, target, version, fields } = head;
     let snapshot = connection.proxy.snapshot.load_full();
-    let authority = authority(&head.uri, &head.headers);
+    let (authority, path_with_query) = split(target, &fields);
+    let target_path = path_with_query.clone();
     let view = View {
         serial: next_serial(),
-        method: head.method,
-        version: head.version,
-        path_with_query: head.uri.path_and_query().map_or_else(|| "/".to_owned(), |p| p.as_str().to_owned()),
+        method,
+        version,
+        path_with_query,
         path: String::new(),
         host: host_of(&authority),
         authority,
         scheme: connection.scheme,
         is_websocket: false,
-        headers: head.headers,
+        headers: fields,
         client: canonical(connection.client.address),
         local: canonical(connection.local),
         arrival: Arrival {
@@ -49,19 +64,42 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
         kept: Kept::default(),
         builtins: &Nginx,
     };
-    let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
-    record.busy = Some(connection.pace.busy());
-    let exchange = Exchange {
-        connection,
+    let record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
+    Exchange {
         snapshot,
         view: Arc::new(view),
-        extensions: head.extensions,
-        uri: head.uri,
+        target_path,
+        unframed: None,
         upgrade: Upgrade::None,
         target: None,
         record: Some(record),
+    }
+}
+
+/// Authority, and path with query. RFC 9112 §3.2.2: the authority of an absolute target wins
+/// over the Host header.
+fn split(target: String, fields: &Fields) -> (String, String) {
+    if !target.starts_with('/')
+        && let Some((_scheme, rest)) = target.split_once("://")
+    {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        return (authority.to_owned(), path);
+    }
+    let host = fields.get("host").map(|host| String::from_utf8_lossy(host).into_owned());
+    (host.unwrap_or_default(), target)
+}
+
+/// What is wrong with a head that could not be read.
+pub(super) fn complaint(malformed: Malformed) -> Error {
+    let kind = match malformed {
+        Malformed::Grammar(_) | Malformed::Target => Kind::BadRequest,
+        Malformed::Version => Kind::Version,
+        Malformed::LineTooLong => Kind::TargetTooLong,
+        Malformed::TooManyLines | Malformed::TooLarge => Kind::HeadTooLarge,
     };
-    (exchange, body)
+    Error::new(kind, malformed.to_string())
 }
 
 /// Refuse what must not be routed, and work out the path and the wish to upgrade.
@@ -69,19 +107,23 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request<Incoming>) -> 
 /// # Errors
 /// Downstream kinds only.
 pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
+    let unframed = exchange.unframed;
     let view = exchange.view_mut();
     if view.method == Method::CONNECT {
         return Err(Kind::MethodNotAllowed.into());
     }
-    let hosts = view.headers.get_all(HOST).iter().count();
+    if let Some(bad) = unframed {
+        let kind = if bad == BadLength::Coding { Kind::TransferCoding } else { Kind::BadRequest };
+        return Err(Error::new(kind, bad.to_string()));
+    }
+    let hosts = view.headers.get_all("host").count();
     // RFC 9112 §3.2: exactly one Host in HTTP/1.1, at most one before.
     if hosts > 1 || (hosts == 0 && view.version == Version::HTTP_11) {
         return Err(Error::new(Kind::BadRequest, format!("{hosts} Host headers")));
     }
-    if view.headers.get_all(HOST).iter().any(|host| !is_host(host.as_bytes())) {
+    if view.headers.get_all("host").any(|host| !is_host(host)) {
         return Err(Error::new(Kind::BadRequest, "the Host header is not a host"));
     }
-    check_transfer_coding(&view.headers)?;
     headers::remove_nominated(&mut view.headers);
     let raw = view.path_with_query.split(['?', '#']).next().unwrap_or("/");
     view.path = path::normalize(raw).ok_or_else(|| Error::new(Kind::BadRequest, "the path leaves the root"))?;
@@ -89,23 +131,6 @@ pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
     view.is_websocket = matches!(upgrade, Upgrade::WebSocket(_));
     exchange.upgrade = upgrade;
     Ok(())
-}
-
-/// hyper decodes `chunked` alone. Another coding before it would be lost with the
-/// hop-by-hop header that names it, and the body garbled (RFC 9112 §6.1: 501).
-fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Error> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let only_chunked = codings.all(|v| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
-    let several = headers.get_all(TRANSFER_ENCODING).iter().count() > 1;
-    if only_chunked && !several { Ok(()) } else { Err(Kind::TransferCoding.into()) }
-}
-
-/// RFC 9112 §3.2.2: the authority of an absolute target wins over the Host header.
-fn authority(uri: &Uri, headers: &HeaderMap) -> String {
-    match uri.authority() {
-        Some(authority) => authority.as_str().to_owned(),
-        None => headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default(),
-    }
 }
 
 /// The name alone, as nginx's `$host`: lower case, without port, user and final dot.

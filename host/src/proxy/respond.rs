@@ -1,18 +1,22 @@
 //! Answers that the proxy gives itself: the one table from error to status.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_VERSION};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::StatusCode;
 
+use super::Response;
 use super::exchange::Exchange;
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
+use crate::message::{Fields, ResponseHead};
 
 /// The status of an error.
 pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
@@ -26,52 +30,41 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
 }
 
 /// The answer to a request that a phase stopped.
-pub(super) fn stopped(exchange: &mut Exchange, stop: Stop) -> Response<Body> {
+pub(super) fn stopped(exchange: &mut Exchange, stop: Stop) -> Response {
     match stop {
         Stop::Error(error) => from_error(exchange, &error),
         Stop::Reply(reply) => from_reply(exchange, reply),
     }
 }
 
-fn from_error(exchange: &mut Exchange, error: &Error) -> Response<Body> {
+fn from_error(exchange: &mut Exchange, error: &Error) -> Response {
     let status = status_of(error.kind);
     report(exchange, error, status);
     if let Some(record) = &mut exchange.record {
         record.cause = Some(error.kind.code());
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let mut headers = Fields::new();
+    headers.append("Content-Type", b"text/plain");
     if error.kind == Kind::HandshakeVersion {
         // RFC 6455 §4.4: say which version is spoken.
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.append("Sec-WebSocket-Version", b"13");
     }
     let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
     own(exchange, status, headers, text.into())
 }
 
-fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response<Body> {
-    let mut headers = HeaderMap::with_capacity(reply.fields.len());
+fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response {
+    let mut headers = Fields::new();
     for (name, value) in reply.fields {
-        headers.append(name, value);
+        headers.append(name.as_str(), value.as_bytes());
     }
     own(exchange, reply.status, headers, reply.body)
 }
 
-fn own(exchange: &mut Exchange, status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let mut record = exchange.take_record(status, &headers);
-    let is_sent = !body.is_empty() && exchange.view.method != Method::HEAD;
-    if let Some(record) = record.as_mut().filter(|_| is_sent) {
-        record.bytes_out = body.len() as u64;
-    }
-    if !is_sent && !body.is_empty() {
-        // RFC 9110 §8.6: what a GET would have had.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    let body = if is_sent { Body::Full(Some(body), record) } else { Body::Empty(record) };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+fn own(exchange: &mut Exchange, status: StatusCode, headers: Fields, body: Bytes) -> Response {
+    let record = exchange.take_record(status, &headers);
+    let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+    Response { head: ResponseHead::new(status, headers), body, record, opening: None }
 }
 
 /// A client's mistake is for the curious; anything else is for the operator.

@@ -21,17 +21,17 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
     let head = answer.head_mut();
     // RFC 9110 §15.5.22: a 426 must say what to upgrade to, and that goes for this hop too.
     let keeps_upgrade = switching || head.status == StatusCode::UPGRADE_REQUIRED;
-    headers::for_downstream(&mut head.headers, keeps_upgrade);
+    headers::for_downstream(&mut head.fields, keeps_upgrade);
     let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
     if route.chains.response_headers.is_empty() {
         return Ok(());
     }
-    let mut view = Arc::new(ResponseView { status: head.status, headers: std::mem::take(&mut head.headers) });
+    let mut view = Arc::new(ResponseView { status: head.status, headers: std::mem::take(&mut head.fields) });
     outcome::lend(exchange, head.status);
     let asked = ask_all(exchange, &route, &mut view).await;
     outcome::take_back(exchange);
     asked?;
-    head.headers = std::mem::take(&mut Arc::make_mut(&mut view).headers);
+    head.fields = std::mem::take(&mut Arc::make_mut(&mut view).headers);
     Ok(())
 }
 

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Uri;
-use http::uri::PathAndQuery;
-
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::handshake::{Upgrade, WEBSOCKET};
@@ -37,12 +34,7 @@ fn take(exchange: &mut Exchange, found: hook::Target) -> Result<(), Error> {
     };
     let target = Target { route: Arc::clone(route), upstream: Arc::clone(upstream) };
     if let Some(path) = found.path_with_query {
-        let path = PathAndQuery::from_maybe_shared(path.into_bytes())
-            .map_err(|e| Error::new(Kind::UnknownTarget, format!("the router's path cannot be requested: {e}")))?;
-        exchange.uri = Uri::from(path);
-    } else if exchange.uri.authority().is_some() {
-        // An absolute target becomes the origin form that a server expects.
-        exchange.uri = exchange.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        exchange.target_path = path;
     }
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE};
-use http::{HeaderMap, StatusCode, Version};
+use http::{StatusCode, Version};
 
 use super::outcome;
 use crate::hook::{Builtins, Outcome, View};
+use crate::message::Fields;
 
 /// nginx's variables over a [`View`].
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Builtins for Nginx {
         outcome::resolve(outcome, name, out)
     }
 
-    fn header(&self, headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
+    fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
         named_header(headers, name, out)
     }
 }
@@ -80,8 +80,8 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
 /// Variables that name a part of the request, which may be absent: none then.
 fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
     let found = match name {
-        "content_length" => header(&view.headers, CONTENT_LENGTH.as_str(), out),
-        "content_type" => header(&view.headers, CONTENT_TYPE.as_str(), out),
+        "content_length" => header(&view.headers, "content-length", out),
+        "content_type" => header(&view.headers, "content-type", out),
         _ => match name.split_once('_')? {
             ("http", name) => named_header(&view.headers, name, out),
             ("arg", name) => argument(query(view)?, name, out),
@@ -134,14 +134,14 @@ fn request_length(view: &View) -> u64 {
 
 /// The bytes of an answer's head, as the proxy made it; what the connection adds of its own
 /// (Date, framing) is not in it.
-pub(super) fn head_length(status: StatusCode, headers: &HeaderMap) -> u64 {
+pub(super) fn head_length(status: StatusCode, headers: &Fields) -> u64 {
     let reason = status.canonical_reason().unwrap_or_default().len();
     ("HTTP/1.1 200 \r\n\r\n".len() + reason) as u64 + fields_length(headers)
 }
 
 /// The bytes of header lines.
-fn fields_length(headers: &HeaderMap) -> u64 {
-    headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + ": \r\n".len()) as u64).sum()
+fn fields_length(headers: &Fields) -> u64 {
+    headers.iter().map(|(name, value)| (name.len() + value.len() + ": \r\n".len()) as u64).sum()
 }
 
 fn query(view: &View) -> Option<&str> {
@@ -149,7 +149,7 @@ fn query(view: &View) -> Option<&str> {
 }
 
 /// A header by its name in a variable, which has `_` for `-`.
-fn named_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
+fn named_header(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
     let mut dashed = [0; 64];
     let Some(dashed) = dashed.get_mut(..name.len()) else {
         // Rare enough to take memory.
@@ -162,13 +162,13 @@ fn named_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
 }
 
 /// Several lines of one header are joined with `, ` as nginx ≥ 1.23 does.
-fn header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
-    let mut values = headers.get_all(name).iter();
+fn header(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+    let mut values = headers.get_all(name);
     let Some(first) = values.next() else { return false };
-    out.extend_from_slice(first.as_bytes());
+    out.extend_from_slice(first);
     for value in values {
         put(out, ", ");
-        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(value);
     }
     true
 }
@@ -189,8 +189,8 @@ fn argument(query: &str, name: &str, out: &mut Vec<u8>) -> bool {
     found.map(|value| put(out, value)).is_some()
 }
 
-fn cookie(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> bool {
-    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+fn cookie(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+    let pairs = headers.get_all("cookie").flat_map(|line| line.split(|b| *b == b';'));
     for pair in pairs {
         let pair = pair.trim_ascii();
         let rest = pair.split_at_checked(name.len()).filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()));
@@ -213,23 +213,21 @@ fn request_id(serial: u64) -> u128 {
 mod tests {
     use std::sync::Arc;
 
-    use http::{HeaderValue, Method};
+    use http::Method;
 
     use super::*;
     use crate::hook::{Arrival, Kept};
 
     fn view() -> View {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
+        let headers = [
             ("x-forwarded-for", "10.0.0.9"),
             ("cookie", "a=1; Session=x=y"),
             ("cookie", "b=2"),
             ("user-agent", "t"),
             ("x-two", "1"),
             ("x-two", "2"),
-        ] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
+        ];
+        let headers = headers.into_iter().collect();
         View {
             serial: 1,
             method: Method::GET,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Maps, Plugin, chain_of};
-use crate::observe::{LogFiles, Logs};
+use crate::observe::{LogFiles, Logs, Subject, Tallies};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
@@ -19,12 +19,17 @@ const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 ///
 /// # Errors
 /// Every plugin that is refused, or the access log that cannot be opened.
-pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>, files: &Arc<LogFiles>) -> Result<Snapshot, StartError> {
+pub(super) fn snapshot(
+    config: &Config,
+    runtime: &Arc<Runtime>,
+    files: &Arc<LogFiles>,
+    tallies: &Tallies,
+) -> Result<Snapshot, StartError> {
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
-    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
+    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect();
     let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
     let logs = opened.logs(&config.access_logs)?;
     let mut routes = HashMap::with_capacity(config.routes.len());
@@ -33,6 +38,7 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>, files: &Arc<LogF
         let made = Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
+            tally: tallies.of(Subject::Site(Arc::clone(&route.site))),
             upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
             logs: opened.logs(&route.access_logs)?,

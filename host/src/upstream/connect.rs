@@ -3,19 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Peer;
-use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::stream::{MAX_HEADERS, Stream};
-
-/// The driving half of an HTTP/1.1 connection to a peer.
-pub type Connection = http1::Connection<TokioIo<Stream>, Body>;
-/// The asking half of an HTTP/1.1 connection to a peer.
-pub type Sender = http1::SendRequest<Body>;
 
 /// Connect to a peer within `timeout`.
 ///
@@ -34,19 +25,4 @@ pub async fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Error>
         Ok(Err(e)) => Err(Error::new(Kind::Connect, format!("{}: {e}", peer.name))),
         Err(_elapsed) => Err(Error::new(Kind::ConnectTimeout, peer.name.as_ref())),
     }
-}
-
-/// Speak HTTP/1.1 on a fresh connection. The caller drives the second half.
-///
-/// # Errors
-/// None that is known of: hyper only sets up its state here.
-pub async fn speak(stream: TcpStream, send_timeout: Duration) -> Result<(Sender, Connection), Error> {
-    http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .preserve_header_case(true)
-        // Names that the proxy adds, beside the client's own: `X-Forwarded-For`.
-        .title_case_headers(true)
-        .handshake(TokioIo::new(Stream::new(stream, send_timeout)))
-        .await
-        .map_err(|e| Error::from_upstream(&e))
 }

@@ -1,28 +1,32 @@
 //! Idle keep-alive connections to peers: one pool per worker, so without locks.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connect::Sender;
-use super::{Peer, Upstream};
-use crate::body::Meter;
+use super::{Link, Peer};
 
 /// How often connections that were idle for too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
 struct Idle {
-    sender: Sender,
+    link: Link,
     until: Instant,
+}
+
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        self.until > now && self.link.is_quiet()
+    }
 }
 
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<SocketAddr, Vec<Idle>>,
+    idle: HashMap<SocketAddr, VecDeque<Idle>>,
     sweeping: bool,
 }
 
@@ -30,73 +34,44 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
-/// A connection in use that may be kept when its exchange ends well.
-pub struct Pooled {
-    sender: Sender,
-    peer: Arc<Peer>,
-    keepalive: usize,
-    timeout: Duration,
-    sending: Option<Arc<Meter>>,
-}
-
-impl Pooled {
-    /// A connection in use.
-    pub fn new(sender: Sender, peer: Arc<Peer>, upstream: &Upstream) -> Self {
-        Self { sender, peer, keepalive: upstream.keepalive, timeout: upstream.keepalive_timeout, sending: None }
-    }
-
-    /// Keep it only if this body has gone out whole: a peer may answer before that.
-    #[must_use]
-    pub fn after(mut self, body: Option<Arc<Meter>>) -> Self {
-        self.sending = body;
-        self
-    }
-
-    /// The asking half.
-    pub fn sender(&mut self) -> &mut Sender {
-        &mut self.sender
-    }
-
-    /// Keep it for another request, if it is still open and there is room.
-    pub fn give_back(self) {
-        let sent = self.sending.as_ref().is_none_or(|body| body.is_done());
-        if self.keepalive == 0 || !sent || self.sender.is_closed() {
-            return;
+/// Keep a connection.
+pub(super) fn put(link: Link) {
+    let (address, most) = (link.peer.address, link.keepalive);
+    let idle = Idle { until: Instant::now() + link.timeout, link };
+    let start_sweeping = POOL.with_borrow_mut(|pool| {
+        let kept = pool.idle.entry(address).or_default();
+        if kept.len() >= most {
+            // The oldest is the likeliest to be closed by the peer.
+            kept.pop_front();
         }
-        let idle = Idle { sender: self.sender, until: Instant::now() + self.timeout };
-        let start_sweeping = POOL.with_borrow_mut(|pool| {
-            let kept = pool.idle.entry(self.peer.address).or_default();
-            if kept.len() >= self.keepalive {
-                // The oldest is the likeliest to be closed by the peer.
-                kept.remove(0);
-            }
-            kept.push(idle);
-            !std::mem::replace(&mut pool.sweeping, true)
-        });
-        if start_sweeping {
-            tokio::spawn(sweep());
-        }
+        kept.push_back(idle);
+        !std::mem::replace(&mut pool.sweeping, true)
+    });
+    if start_sweeping {
+        tokio::spawn(sweep());
     }
 }
 
-/// An idle connection to the peer, the one used last; none where there is none.
-pub fn checkout(peer: &Arc<Peer>, upstream: &Upstream) -> Option<Pooled> {
+/// An idle connection to the peer, the one used last; none where there is none. A write may
+/// stall for `send_timeout`.
+pub fn checkout(peer: &Arc<Peer>, send_timeout: Duration) -> Option<Link> {
     let now = Instant::now();
-    let sender = POOL.with_borrow_mut(|pool| {
+    let mut link = POOL.with_borrow_mut(|pool| {
         let kept = pool.idle.get_mut(&peer.address)?;
-        std::iter::from_fn(|| kept.pop()).find(|idle| idle.until > now && !idle.sender.is_closed()).map(|i| i.sender)
+        std::iter::from_fn(|| kept.pop_back()).find(|idle| idle.is_usable(now)).map(|idle| idle.link)
     })?;
-    Some(Pooled::new(sender, Arc::clone(peer), upstream))
+    link.stream.set_send_timeout(send_timeout);
+    Some(link)
 }
 
-/// Close what was idle for too long, until nothing is left.
+/// Close what was idle for too long or was closed by its peer, until nothing is left.
 async fn sweep() {
     loop {
         tokio::time::sleep(SWEEP).await;
         let now = Instant::now();
         let done = POOL.with_borrow_mut(|pool| {
             for kept in pool.idle.values_mut() {
-                kept.retain(|idle| idle.until > now && !idle.sender.is_closed());
+                kept.retain(|idle| idle.is_usable(now));
             }
             pool.idle.retain(|_, kept| !kept.is_empty());
             pool.sweeping = !pool.idle.is_empty();

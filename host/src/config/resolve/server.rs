@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tidegate_cidr::Cidr;
+
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Listener, ServerSettings};
+use crate::config::types::{Admin, Listener, ServerSettings};
 use crate::config::{Context, defaults};
 
 /// `[server]` and `[log]`.
@@ -48,8 +50,22 @@ fn log_level(root: &Reader<'_>) -> String {
 }
 
 /// `[admin]`.
-pub(super) fn admin(root: &Reader<'_>) -> Option<SocketAddr> {
-    root.table(&k::ADMIN).text(&k::ADMIN_ADDRESS)?.parse().ok()
+pub(super) fn admin(root: &Reader<'_>) -> Option<Admin> {
+    let table = root.table(&k::ADMIN);
+    let mut allow = Vec::new();
+    for text in table.own_texts(&k::ADMIN_ALLOW) {
+        match Cidr::parse(text.text) {
+            Ok(range) => allow.push(range),
+            Err(error) => {
+                let message = format!("\"{}\" {error}", text.text);
+                root.cx.hinted(text.at, &text.path, message, "such as \"10.0.0.0/8\" or \"127.0.0.1\"");
+            }
+        }
+    }
+    if let Some(empty) = table.own(&k::ADMIN_ALLOW).filter(|list| list.node.is_empty_list()) {
+        root.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", "leave it out to let all in");
+    }
+    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow })
 }
 
 /// `[[listeners]]`.

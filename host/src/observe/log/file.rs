@@ -1,17 +1,18 @@
 //! Files that logs are written to: opened once for all who name them, buffered where that
 //! is asked for, opened anew when told.
 
-use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
+
+use super::super::seat::seat;
 
 /// Buffers of one file: as many workers write without meeting.
 const SHARDS: usize = 16;
@@ -120,17 +121,6 @@ fn open(path: Option<&Path>) -> io::Result<File> {
         None => Ok(File::from(rustix::io::dup(io::stdout())?)),
         Some(path) => OpenOptions::new().create(true).append(true).open(path),
     }
-}
-
-/// A number of the thread, for its own buffer.
-fn seat() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static SEAT: Cell<Option<usize>> = const { Cell::new(None) });
-    SEAT.get().unwrap_or_else(|| {
-        let seat = NEXT.fetch_add(1, Ordering::Relaxed);
-        SEAT.set(Some(seat));
-        seat
-    })
 }
 
 impl LogFile {

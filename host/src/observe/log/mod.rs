@@ -13,8 +13,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
 pub use escape::Escape;
 pub use file::{LogFile, LogFiles};
 pub use format::Format;
@@ -23,6 +21,7 @@ use facts::Facts;
 
 use crate::config::{self, LogTarget, VariableKind, variable_kind};
 use crate::hook::{Builtins, Maps, Moment, Outcome, Template, Values, View};
+use crate::message::Fields;
 
 /// The access logs of a route, and which variables they need.
 #[derive(Debug)]
@@ -164,16 +163,16 @@ impl Pending {
     }
 
     /// The peer answered with these headers.
-    pub fn upstream_headers(&mut self, headers: &HeaderMap) {
+    pub fn upstream_headers(&mut self, headers: &Fields) {
         self.headers(Source::Upstream, "upstream_http_", headers);
     }
 
     /// The client gets these headers.
-    pub fn sent_headers(&mut self, headers: &HeaderMap) {
+    pub fn sent_headers(&mut self, headers: &Fields) {
         self.headers(Source::Sent, "sent_http_", headers);
     }
 
-    fn headers(&mut self, source: Source, prefix: &str, headers: &HeaderMap) {
+    fn headers(&mut self, source: Source, prefix: &str, headers: &Fields) {
         for (number, slot) in self.logs.slots.iter().enumerate().filter(|(_, slot)| slot.source == source) {
             let name = slot.name.strip_prefix(prefix).unwrap_or_default();
             self.facts.set(number, |out| self.builtins.header(headers, name, out));

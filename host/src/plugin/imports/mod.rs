@@ -33,10 +33,8 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
 impl wit::types::Host for Ctx {}
 
 /// Header lines as the guest sees them.
-fn fields(headers: &http::HeaderMap) -> Vec<wit::types::Field> {
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| wit::types::Field {
-        name: name.as_str().to_owned(),
-        value: value.as_bytes().to_vec(),
-    };
+fn fields(headers: &crate::message::Fields) -> Vec<wit::types::Field> {
+    let field =
+        |(name, value): (&str, &[u8])| wit::types::Field { name: name.to_ascii_lowercase(), value: value.to_vec() };
     headers.iter().map(field).collect()
 }

@@ -61,15 +61,15 @@ impl Host for Ctx {
     }
 
     fn get(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.request()?.headers.get(name).map(|value| value.as_bytes().to_vec()))
+        Ok(self.request()?.headers.get(&name).map(<[u8]>::to_vec))
     }
 
     fn get_all(&mut self, name: String) -> wasmtime::Result<Vec<Vec<u8>>> {
-        Ok(self.request()?.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect())
+        Ok(self.request()?.headers.get_all(&name).map(<[u8]>::to_vec).collect())
     }
 
     fn has(&mut self, name: String) -> wasmtime::Result<bool> {
-        Ok(self.request()?.headers.contains_key(name))
+        Ok(self.request()?.headers.contains(&name))
     }
 
     fn entries(&mut self) -> wasmtime::Result<Vec<Field>> {

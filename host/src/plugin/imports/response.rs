@@ -21,11 +21,11 @@ impl Host for Ctx {
     }
 
     fn get(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.answered()?.headers.get(name).map(|value| value.as_bytes().to_vec()))
+        Ok(self.answered()?.headers.get(&name).map(<[u8]>::to_vec))
     }
 
     fn get_all(&mut self, name: String) -> wasmtime::Result<Vec<Vec<u8>>> {
-        Ok(self.answered()?.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect())
+        Ok(self.answered()?.headers.get_all(&name).map(<[u8]>::to_vec).collect())
     }
 
     fn entries(&mut self) -> wasmtime::Result<Vec<Field>> {

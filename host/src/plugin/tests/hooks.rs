@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hook::{FieldEdit, Grant, Hook, HookSet, LocalReply, Summary, Target, Verdict};
+use crate::message::{FieldName, FieldValue};
 use crate::plugin::guests::{Guest, METRICS, REQUEST, RESPONSE, allow, origin};
 
 /// Field lists and texts that the answers below point to.
@@ -14,7 +15,7 @@ const TEXTS: &str = r#"
   (data (i32.const 176) "\10\00\00\00\06\00\00\00\20\00\00\00\01\00\00\00")"#;
 
 fn edit() -> FieldEdit {
-    FieldEdit::Append("x-user".parse().unwrap(), HeaderValue::from_bytes(b"\xff").unwrap())
+    FieldEdit::Append(FieldName::new("x-user").unwrap(), FieldValue::new(*b"\xff").unwrap())
 }
 
 fn variables() -> Vec<(String, String)> {
@@ -49,7 +50,7 @@ fn answers_of_every_hook_arrive() {
     let target =
         Target { route: "chat".into(), upstream: None, path_with_query: Some("/new?x".into()), variables: variables() };
     assert_eq!(now(plugin.route(&view)).unwrap(), Ok(Some(target)));
-    let fields = vec![("x-user".parse().unwrap(), HeaderValue::from_bytes(b"\xff").unwrap())];
+    let fields = vec![(FieldName::new("x-user").unwrap(), FieldValue::new(*b"\xff").unwrap())];
     let deny = LocalReply { status: StatusCode::FORBIDDEN, fields, body: "chat".into() };
     assert_eq!(now(plugin.check_origin(&view)).unwrap(), Decision::Deny(deny));
     let grant = Grant { variables: variables(), edits: vec![edit()] };

@@ -10,10 +10,11 @@ mod loading;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::*;
 use crate::hook::{self, Builtins, Call, Decision, HookFailure, OnFailure, ResponseView, View};
+use crate::message::Fields;
 
 /// A runtime that is small enough to have one in each test.
 fn runtime() -> Arc<Runtime> {
@@ -57,16 +58,16 @@ impl Builtins for NoBuiltins {
         false
     }
 
-    fn header(&self, _: &HeaderMap, _: &str, _: &mut Vec<u8>) -> bool {
+    fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
     }
 }
 
 fn view() -> Arc<View> {
-    let mut headers = HeaderMap::new();
-    headers.insert("origin", HeaderValue::from_static("https://app.example.com"));
-    headers.append("x-many", HeaderValue::from_static("1"));
-    headers.append("x-many", HeaderValue::from_bytes(b"\xff").unwrap());
+    let mut headers = Fields::new();
+    headers.append("Origin", b"https://app.example.com");
+    headers.append("X-Many", b"1");
+    headers.append("x-many", b"\xff");
     Arc::new(View {
         serial: 1,
         method: Method::GET,
@@ -93,7 +94,7 @@ fn view() -> Arc<View> {
 }
 
 fn response() -> Arc<ResponseView> {
-    Arc::new(ResponseView { status: StatusCode::SWITCHING_PROTOCOLS, headers: HeaderMap::new() })
+    Arc::new(ResponseView { status: StatusCode::SWITCHING_PROTOCOLS, headers: Fields::new() })
 }
 
 /// The answer of a call in the sync lane.

@@ -2,38 +2,37 @@
 //!
 //! Where a connection cannot be made, the next peer is tried: nothing has reached the first.
 
-mod plain;
-mod switch;
+mod ask;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, response};
-use hyper::body::Incoming;
+use http::Method;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
-use super::headers;
-use crate::body::{Body, Meter, RequestBody};
+use super::{headers, outcome};
+use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry};
-use crate::upstream::{Peer, Pooled};
+use crate::http1;
+use crate::message::ResponseHead;
+use crate::upstream::{AnswerBody, Peer};
 
 /// What the peer answered.
 pub(super) enum Answer {
     /// A response with a body to stream.
     Response {
         /// Its head.
-        head: Box<response::Parts>,
+        head: ResponseHead,
         /// Its body.
-        body: Incoming,
-        /// What to give back to the pool when the body has ended.
-        connection: Option<Pooled>,
+        body: AnswerBody,
     },
     /// A valid 101.
     Switch {
         /// Its head.
-        head: Box<response::Parts>,
+        head: ResponseHead,
         /// The connection, no longer HTTP.
         upstream: TcpStream,
         /// What the peer sent right behind the head.
@@ -43,14 +42,14 @@ pub(super) enum Answer {
 
 impl Answer {
     /// The answer's head.
-    pub(super) fn head(&self) -> &response::Parts {
+    pub(super) fn head(&self) -> &ResponseHead {
         match self {
             Self::Response { head, .. } | Self::Switch { head, .. } => head,
         }
     }
 
     /// The answer's head, to be changed.
-    pub(super) fn head_mut(&mut self) -> &mut response::Parts {
+    pub(super) fn head_mut(&mut self) -> &mut ResponseHead {
         match self {
             Self::Response { head, .. } | Self::Switch { head, .. } => head,
         }
@@ -62,42 +61,52 @@ impl Answer {
     }
 }
 
+/// A request as a peer will see it. The bytes of its head serve for several tries.
+struct Outgoing {
+    head: Vec<u8>,
+    method: Method,
+    body: Body,
+}
+
 /// Send the request to a peer and await the head of its answer.
 ///
 /// # Errors
 /// Upstream kinds, and [`Kind::ClientBody`] where the client's body breaks off.
-pub(super) async fn send(exchange: &mut Exchange, body: Incoming) -> Result<Answer, Error> {
+pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, Error> {
     let target = exchange.target.clone().ok_or(Kind::NoRoute)?;
-    let meter = (!hyper::body::Body::is_end_stream(&body)).then(|| Arc::new(Meter::default()));
+    let meter = matches!(body, Body::Stream(_)).then(|| Arc::new(Meter::default()));
     let body = match &meter {
-        Some(meter) => Body::Request(RequestBody::new(body, Arc::clone(meter))),
-        None => Body::empty(),
+        Some(meter) => Body::Stream(Box::new(Metered::new(body, Arc::clone(meter)))),
+        None => body,
     };
     if let Some(record) = &mut exchange.record {
         record.meter.clone_from(&meter);
     }
-    let mut request = upstream_request(exchange, body);
+    let mut outgoing = outgoing(exchange, body);
     let mut tried = Vec::new();
     loop {
         let peer = target.upstream.pick(&tried).ok_or_else(|| no_peer(&target, tried.len()))?;
         if let Some(record) = &mut exchange.record {
-            record.upstream = Some(Arc::clone(&peer.name));
+            record.asks(&peer.name, &peer.tally);
         }
-        let attempt = Attempt { target: &target, peer, meter: meter.as_ref() };
-        let answer = match &exchange.upgrade {
-            Upgrade::None => plain::ask(&attempt, request).await,
-            asked => switch::ask(&attempt, request, asked).await,
-        };
+        let connected = OnceLock::new();
+        let attempt =
+            Attempt { target: &target, peer, meter: meter.as_ref(), asked: &exchange.upgrade, connected: &connected };
+        let answer = ask::ask(&attempt, outgoing).await;
+        if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
+            record.connected(*at);
+        }
         match answer {
             Ok(answer) => return Ok(answer),
             // The request is still whole only where no connection was made.
             Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
+                outcome::failed(exchange, &error);
                 tried.push(peer.address);
                 if tried.len() >= target.upstream.peers.len() {
                     return Err(error);
                 }
-                request = *whole;
+                outgoing = *whole;
             }
             Err(failed) => return Err(failed.error),
         }
@@ -110,20 +119,17 @@ struct Attempt<'a> {
     peer: &'a Arc<Peer>,
     /// Counts the client's body; none where there is none.
     meter: Option<&'a Arc<Meter>>,
+    /// Whether and how the client wants to leave HTTP.
+    asked: &'a Upgrade,
+    /// When there was a connection.
+    connected: &'a OnceLock<Instant>,
 }
 
 /// A try that failed.
 struct Failed {
     error: Error,
-    /// The request, where nothing of it was sent.
-    unsent: Option<Box<Request<Body>>>,
-}
-
-impl Failed {
-    /// Before anything was sent.
-    fn unsent(error: Error, request: Request<Body>) -> Self {
-        Self { error, unsent: Some(Box::new(request)) }
-    }
+    /// The request, where it can be sent again.
+    unsent: Option<Box<Outgoing>>,
 }
 
 impl From<Error> for Failed {
@@ -138,26 +144,16 @@ fn no_peer(target: &Target, tried: usize) -> Error {
 }
 
 /// The request as the peer will see it.
-fn upstream_request(exchange: &mut Exchange, body: Body) -> Request<Body> {
+fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
     let chains = exchange.target.as_ref().map(|target| &target.route.chains);
     let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty());
     let upgrade = exchange.upgrade.clone();
-    let uri = exchange.uri.clone();
-    // Of hyper's own notes only the case of header names belongs to the next connection.
-    let mut extensions = std::mem::take(&mut exchange.extensions);
-    extensions.remove::<hyper::upgrade::OnUpgrade>();
+    let target = std::mem::take(&mut exchange.target_path);
+    let length = body.length();
     let view = exchange.view_mut();
-    let mut headers = if read_later { view.headers.clone() } else { std::mem::take(&mut view.headers) };
-    headers::for_upstream(&mut headers, &upgrade);
-    let mut request = Request::new(body);
-    *request.method_mut() = view.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    *request.extensions_mut() = extensions;
-    request
-}
-
-/// Whether a response is a switch of protocols.
-fn is_switch(status: StatusCode) -> bool {
-    status == StatusCode::SWITCHING_PROTOCOLS
+    let mut fields = if read_later { view.headers.clone() } else { std::mem::take(&mut view.headers) };
+    headers::for_upstream(&mut fields, &upgrade);
+    let mut head = Vec::new();
+    http1::request_head(&mut head, &view.method, &target, &fields, length);
+    Outgoing { head, method: view.method.clone(), body }
 }

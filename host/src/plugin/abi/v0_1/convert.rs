@@ -1,50 +1,48 @@
 //! Between the guest's values and the core's. What a guest answers is checked here, so that
 //! no later code meets a header that cannot be, or one that only the host may write.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
 use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdict};
+use crate::message::{FieldName, FieldValue};
 
 /// Headers of the connection and of framing: whoever writes them decides where a message
 /// ends, which is the host's to guarantee (RFC 9110 §7.6.1, RFC 9112 §6).
-fn is_framing(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "upgrade"
-            | "transfer-encoding"
-            | "content-length"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "proxy-connection"
-            | "http2-settings"
-    )
-}
+const FRAMING: [&str; 9] = [
+    "connection",
+    "upgrade",
+    "transfer-encoding",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "proxy-connection",
+    "http2-settings",
+];
 
 /// The WebSocket handshake, which the host checks on both sides (RFC 6455 §4). A plugin's
 /// own reply may carry them: a 426 names the version.
-fn is_handshake(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "sec-websocket-key" | "sec-websocket-version" | "sec-websocket-accept")
+const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
+
+fn is_one_of(names: &[&str], name: &FieldName) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()))
 }
 
 type Checked<T> = Result<T, String>;
 
-fn name(text: &str) -> Checked<HeaderName> {
-    HeaderName::from_bytes(text.as_bytes()).map_err(|error| format!("{text:?}: {error}"))
+fn name(text: String) -> Checked<FieldName> {
+    FieldName::new(text.as_str()).map_err(|error| format!("{text:?}: {error}"))
 }
 
-fn value(name: &HeaderName, bytes: Vec<u8>) -> Checked<HeaderValue> {
-    // Takes the bytes over instead of copying them.
-    HeaderValue::from_maybe_shared(Bytes::from(bytes)).map_err(|error| format!("the value of `{name}`: {error}"))
+fn value(name: &FieldName, bytes: Vec<u8>) -> Checked<FieldValue> {
+    FieldValue::new(bytes).map_err(|error| format!("the value of `{name}`: {error}"))
 }
 
 fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
-    let name = name(&edit.name)?;
-    if is_framing(&name) || is_handshake(&name) {
+    let name = name(edit.name)?;
+    if is_one_of(&FRAMING, &name) || is_one_of(&HANDSHAKE, &name) {
         return Err(format!("`{name}` is the host's: a plugin cannot change it"));
     }
     if edit.operation == types::EditOperation::Remove {
@@ -67,8 +65,8 @@ fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = StatusCode::from_u16(reply.status).ok().filter(|s| (200..600).contains(&s.as_u16()));
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
     let field = |field: types::Field| {
-        let name = name(&field.name)?;
-        if is_framing(&name) {
+        let name = name(field.name)?;
+        if is_one_of(&FRAMING, &name) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
         let value = value(&name, field.value)?;
@@ -104,8 +102,8 @@ fn target(raw: wit::router::Target) -> Checked<Target> {
     if let Some(path) = &raw.path_with_query {
         // It becomes the request line for the upstream: a space or a line end in it would
         // be another request (RFC 9112 §3.2).
-        let plain = path.starts_with('/') && !path.contains('#');
-        if !plain || http::uri::PathAndQuery::try_from(path.as_str()).is_err() {
+        let plain = path.starts_with('/') && path.bytes().all(|b| b > b' ' && b != b'#' && b != 0x7f);
+        if !plain {
             return Err(format!("{path:?} is not a path and query: it begins with `/` and is percent-encoded"));
         }
     }
@@ -169,21 +167,8 @@ mod tests {
         types::LocalReply { status, fields: fields.iter().map(field).collect(), body: b"no".to_vec() }
     }
 
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "upgrade",
-        "transfer-encoding",
-        "content-length",
-        "keep-alive",
-        "te",
-        "trailer",
-        "proxy-connection",
-        "http2-settings",
-    ];
-    const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-accept"];
-
     #[test]
-    fn edits_keep_their_order_and_lose_their_case() {
+    fn edits_keep_their_order_and_case() {
         use types::EditOperation::{Append, Remove, Set, SetDefault};
         let raw = [
             raw_edit(Set, "X-A", b"1"),
@@ -191,13 +176,14 @@ mod tests {
             raw_edit(SetDefault, "x-c", b""),
             raw_edit(Remove, "x-d", b""),
         ];
-        let name = HeaderName::from_static;
+        let name = |name: &str| FieldName::new(name).unwrap();
+        let value = |value: &[u8]| FieldValue::new(value).unwrap();
         assert_eq!(
             edits(raw.into()).unwrap(),
             [
-                FieldEdit::Set(name("x-a"), HeaderValue::from_static("1")),
-                FieldEdit::Append(name("x-b"), HeaderValue::from_bytes(b"\xff").unwrap()),
-                FieldEdit::SetDefault(name("x-c"), HeaderValue::from_static("")),
+                FieldEdit::Set(name("x-a"), value(b"1")),
+                FieldEdit::Append(name("x-b"), value(b"\xff")),
+                FieldEdit::SetDefault(name("x-c"), value(b"")),
                 FieldEdit::Remove(name("x-d")),
             ]
         );

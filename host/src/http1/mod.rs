@@ -1,0 +1,17 @@
+//! HTTP/1.1 as bytes (RFC 9112), for both sides: heads read and written, framing decided,
+//! bodies decoded and encoded. Nothing here knows sockets' owners or what a request means.
+//!
+//! `httparse` reads the heads; what may be framed how, and what is refused, stands here.
+
+mod date;
+mod decode;
+mod encode;
+mod length;
+mod parse;
+mod writer;
+
+pub use decode::{Decoder, Step};
+pub use encode::{Persistence, request_head, response_head};
+pub use length::{BadLength, Length, request_length, response_length};
+pub use parse::{HeadReader, MAX_LINES, Malformed};
+pub use writer::Writer;
