@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_cidr::Cidr;
+use tracing::level_filters::LevelFilter;
+
 use crate::config::Timeouts;
 use crate::hook::{Chain, Chains, Maps};
 use crate::observe::{Logs, Tally};
@@ -24,6 +27,8 @@ pub struct Snapshot {
     pub maps: Arc<Maps>,
     /// The access logs of requests that no route took.
     pub logs: Option<Arc<Logs>>,
+    /// Clients whose every request is told of in the process's log.
+    pub debug_clients: Vec<Cidr>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -55,6 +60,8 @@ pub struct Route {
     pub chains: Chains,
     /// Its access logs.
     pub logs: Option<Arc<Logs>>,
+    /// The level of the process's log for its requests; none is the process's.
+    pub log_level: Option<LevelFilter>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

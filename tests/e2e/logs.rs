@@ -1,8 +1,9 @@
 //! Access logs beyond nginx's: JSON, a tunnel's life, request ids; and files that move.
 
 use rustix::process::Signal;
+use tidegate_tests::backend::Refusing;
 use tidegate_tests::ws::{self, Frame};
-use tidegate_tests::{Backend, Proxy, tidegate, wait_for};
+use tidegate_tests::{Backend, Proxy, Wire, tidegate, wait_for};
 
 /// A log once it has `n` lines.
 #[track_caller]
@@ -174,4 +175,54 @@ fn what_is_known_of_the_answer_can_be_sent() {
     .start();
     let (head, _) = proxy.get("/");
     assert_eq!(head.get("x-up"), Some(format!("{} 200 200 2", backend.address()).as_str()));
+}
+
+/// Requests of a path, from an address of the loopback network.
+fn ask_from(proxy: &Proxy, from: [u8; 4], path: &str) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&proxy.address().into()).unwrap();
+    let mut wire = Wire::new(socket.into());
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    wire.read_response();
+}
+
+#[test]
+fn routes_and_clients_have_levels_of_their_own() {
+    let refusing = Refusing::new();
+    let mut proxy = tidegate(
+        r#"
+        [log]
+        level = "error,tidegate::server=info"
+        debug_clients = ["127.0.0.2"]
+        [[sites]]
+        upstream = "%backend%"
+        routes = [
+            { match = "/silent" },
+            { match = "/warns", log_level = "warn" },
+            { match = "/tells", log_level = "debug" },
+        ]
+        "#,
+    )
+    .var("backend", refusing.address())
+    .binary()
+    .start();
+    let about = |proxy: &mut Proxy, path: &str| {
+        let log = proxy.process().stderr();
+        log.lines().filter(|line| line.contains(path)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    ask_from(&proxy, [127, 0, 0, 1], "/silent/1");
+    ask_from(&proxy, [127, 0, 0, 1], "/tells");
+    ask_from(&proxy, [127, 0, 0, 1], "/warns");
+    wait_for("the warning", || about(&mut proxy, "/warns").into_iter().find(|line| line.contains("upstream failed")));
+    assert_eq!(about(&mut proxy, "/silent/1"), [] as [String; 0]);
+    assert_eq!(about(&mut proxy, "/warns").len(), 1);
+    assert!(proxy.process().stderr().contains("answer"), "the route that tells");
+    ask_from(&proxy, [127, 0, 0, 2], "/silent/2");
+    let told = wait_for("the client that is looked at", || {
+        let told = about(&mut proxy, "/silent/2");
+        (told.len() >= 2).then_some(told)
+    });
+    assert!(told[0].contains("DEBUG") && told[0].contains("127.0.0.2"), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("WARN") && line.contains("upstream failed")), "{told:?}");
 }

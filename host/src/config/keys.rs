@@ -67,6 +67,11 @@ keys! {
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
          `info,tidegate::plugin=debug`; a reload does not change it.";
+    DEBUG_CLIENTS = "debug_clients" in [Log]: Texts, Other("none"), "debug_connection",
+        "Addresses and ranges, such as `192.0.2.0/24`, of clients whose every request is told of at level `debug`.";
+    ROUTE_LOG_LEVEL = "log_level" in [Site, Route]: Choice { now: &["error", "warn", "info", "debug"], later: &[] },
+        Other("that of `[log]`"), "error_log",
+        "Which lines about its requests are written to the process's log.";
 
     LOG_PATH = "path" in [AccessLog]: Text, S(d::ACCESS_LOG), "access_log", "A file, `\"stdout\"` or `\"off\"`.";
     LOG_FORMAT = "format" in [AccessLog]: Text, S(d::ACCESS_LOG_FORMAT), "access_log",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cidr::Cidr;
+use tracing::level_filters::LevelFilter;
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -18,6 +19,8 @@ use crate::observe::Format;
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
+    /// `[log] debug_clients`: whose every request is told of in the process's log. nginx: `debug_connection`.
+    pub debug_clients: Vec<Cidr>,
     /// `access_log` at the top level: of requests that no route takes.
     pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
@@ -239,6 +242,8 @@ pub struct Route {
     /// The plugins of its chains, in order: indexes into `Config::plugins`. Stock ones
     /// come first, then the site's, then the route's.
     pub plugins: Vec<usize>,
+    /// The level of the process's log for its requests; none is the process's. nginx: `error_log`.
+    pub log_level: Option<LevelFilter>,
     /// Its access logs, inherited or its own.
     pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.

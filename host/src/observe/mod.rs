@@ -1,6 +1,7 @@
 //! What happened: the record of each exchange, access logs, and metrics.
 
 mod client;
+pub mod level;
 mod log;
 mod metrics;
 mod record;

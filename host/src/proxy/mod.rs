@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod levels;
 mod outcome;
 mod path;
 mod receive;
@@ -31,7 +32,7 @@ use crate::body::Body;
 use crate::error::Stop;
 use crate::http1::{BadLength, Malformed};
 use crate::message::{RequestHead, ResponseHead};
-use crate::observe::{Client, LogFiles, Metrics, Record};
+use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
@@ -85,11 +86,18 @@ pub struct Response {
 
 /// Answer one request.
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Response {
-    let (mut exchange, body) = receive::begin(connection, request);
-    match run(&mut exchange, body).await {
-        Ok(response) => response,
-        Err(stop) => respond::stopped(&mut exchange, stop),
-    }
+    level::scope(async {
+        let (mut exchange, body) = receive::begin(Arc::clone(&connection), request);
+        levels::of_client(&connection, &exchange.snapshot);
+        receive::tell(&exchange);
+        let response = match run(&mut exchange, &connection, body).await {
+            Ok(response) => response,
+            Err(stop) => respond::stopped(&mut exchange, stop),
+        };
+        tracing::debug!(client = %connection.client, status = response.head.status.as_u16(), "answer");
+        response
+    })
+    .await
 }
 
 /// Answer what could not be read as a request.
@@ -99,11 +107,12 @@ pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.
-async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
+async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
     // Everything below depends on the route.
     route::find(exchange).await?;
+    levels::of_route(connection, exchange);
     // With the route it is known what lines will say, and the head is still as it was sent.
     exchange.begin_log();
     // Before headers are mapped: what an authorizer sets can be used there.

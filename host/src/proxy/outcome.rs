@@ -18,6 +18,8 @@ pub(super) fn answered(exchange: &mut Exchange, answer: &Result<Answer, Error>) 
     match answer {
         Ok(answer) => {
             let Some(record) = &mut exchange.record else { return };
+            let (peer, status) = (record.upstream.as_deref().unwrap_or_default(), answer.head().status.as_u16());
+            tracing::debug!(peer, status, "the peer answered");
             record.answered(answer.head().status.as_u16());
             if let Some(log) = &mut record.log {
                 log.upstream_headers(&answer.head().fields);

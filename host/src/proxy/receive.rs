@@ -26,6 +26,13 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request) -> (Exchange,
     (exchange, body)
 }
 
+/// Tell who looks closely what has come.
+pub(super) fn tell(exchange: &Exchange) {
+    let view = &exchange.view;
+    let (client, connection, host) = (view.client, view.arrival.connection, &view.authority);
+    tracing::debug!(%client, connection, method = %view.method, target = %view.path_with_query, %host, "request");
+}
+
 /// The exchange of something that is not a request: only to be refused and recorded.
 pub(super) fn unreadable(connection: Arc<Connection>) -> Exchange {
     let (method, version) = (Method::GET, Version::HTTP_11);

@@ -42,6 +42,7 @@ fn take(exchange: &mut Exchange, found: hook::Target) -> Result<(), Error> {
     view.upstream = Arc::clone(&target.upstream.name);
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
+    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
     exchange.target = Some(target);
     Ok(())
 }

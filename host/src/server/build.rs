@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Maps, Plugin, chain_of};
-use crate::observe::{LogFiles, Logs, Subject, Tallies};
+use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
@@ -25,6 +25,9 @@ pub(super) fn snapshot(
     files: &Arc<LogFiles>,
     tallies: &Tallies,
 ) -> Result<Snapshot, StartError> {
+    if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
+        level::activate();
+    }
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
@@ -42,6 +45,7 @@ pub(super) fn snapshot(
             upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
             logs: opened.logs(&route.access_logs)?,
+            log_level: route.log_level,
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
@@ -54,6 +58,7 @@ pub(super) fn snapshot(
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         maps: Arc::clone(&config.maps),
         logs,
+        debug_clients: config.debug_clients.clone(),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,

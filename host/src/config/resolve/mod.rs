@@ -65,6 +65,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let routers = routers(root, &mut build);
     Config {
         server: server::settings(root),
+        debug_clients: server::debug_clients(root),
         access_logs: build.access_logs,
         admin: server::admin(root),
         listeners,

@@ -37,6 +37,7 @@ pub(super) fn route<'a>(
         pattern: pattern.to_owned(),
         upstream: upstream?,
         plugins: chain,
+        log_level: table.text(&k::ROUTE_LOG_LEVEL).and_then(|level| level.parse().ok()),
         access_logs,
         timeouts: timeouts(table),
         upgrade,

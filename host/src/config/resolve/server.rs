@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tidegate_cidr::Cidr;
 
+use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
 use crate::config::types::{Admin, Listener, ServerSettings};
@@ -52,20 +53,31 @@ fn log_level(root: &Reader<'_>) -> String {
 /// `[admin]`.
 pub(super) fn admin(root: &Reader<'_>) -> Option<Admin> {
     let table = root.table(&k::ADMIN);
-    let mut allow = Vec::new();
-    for text in table.own_texts(&k::ADMIN_ALLOW) {
-        match Cidr::parse(text.text) {
-            Ok(range) => allow.push(range),
-            Err(error) => {
-                let message = format!("\"{}\" {error}", text.text);
-                root.cx.hinted(text.at, &text.path, message, "such as \"10.0.0.0/8\" or \"127.0.0.1\"");
-            }
-        }
-    }
+    let allow = ranges(&table, &k::ADMIN_ALLOW);
     if let Some(empty) = table.own(&k::ADMIN_ALLOW).filter(|list| list.node.is_empty_list()) {
         root.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", "leave it out to let all in");
     }
     Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow })
+}
+
+/// `log.debug_clients`.
+pub(super) fn debug_clients(root: &Reader<'_>) -> Vec<Cidr> {
+    ranges(&root.table(&k::LOG), &k::DEBUG_CLIENTS)
+}
+
+/// The addresses and ranges of a list.
+fn ranges(table: &Reader<'_>, key: &Key) -> Vec<Cidr> {
+    let mut ranges = Vec::new();
+    for text in table.own_texts(key) {
+        match Cidr::parse(text.text) {
+            Ok(range) => ranges.push(range),
+            Err(error) => {
+                let message = format!("\"{}\" {error}", text.text);
+                table.cx.hinted(text.at, &text.path, message, "such as \"10.0.0.0/8\" or \"127.0.0.1\"");
+            }
+        }
+    }
+    ranges
 }
 
 /// `[[listeners]]`.
