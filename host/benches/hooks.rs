@@ -155,7 +155,7 @@ fn view() -> Arc<View> {
         arrival: tidegate::hook::Arrival::default(),
         upstream: "".into(),
         outcome: tidegate::hook::Outcome::default(),
-        maps: std::sync::Arc::default(),
+        maps: Arc::default(),
         kept: tidegate::hook::Kept::default(),
         builtins: &Variables,
     })
@@ -182,7 +182,7 @@ impl Builtins for Variables {
         false
     }
 
-    fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
+    fn header(&self, _: &tidegate::message::Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
     }
 }

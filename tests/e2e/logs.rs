@@ -41,7 +41,7 @@ fn a_tunnels_life_is_logged_where_asked() {
     assert_eq!(proxy.read_file("end.log"), "");
     drop(client);
     let end = format!("end 101 11 7 tunnel.client_closed client 7 {address}");
-    assert_eq!(lines(&proxy, "end.log", 1), [end.clone()]);
+    assert_eq!(lines(&proxy, "end.log", 1), std::slice::from_ref(&end));
     wait_for("the last line", || (proxy.read_file("life.log").lines().last() == Some(&end)).then_some(()));
     let life = proxy.read_file("life.log");
     assert_eq!(life.lines().filter(|l| l.starts_with("open")).count(), 1, "{life}");

@@ -177,10 +177,9 @@ fn what_is_known_at_the_end(subject: Subject) {
     let proxy = subject
         .setup()
         .nginx(&format!(
-            "log_format all '{VARIABLES}'; log_format times '{}';
+            "log_format all '{VARIABLES}'; log_format times '{TIMES}';
              server {{ listen %listen%; access_log %dir%/all.log all; access_log %dir%/times.log times;
-             location / {{ proxy_pass http://%backend%; proxy_set_header X-Sent changed; proxy_hide_header X-Two; }} }}",
-            TIMES,
+             location / {{ proxy_pass http://%backend%; proxy_set_header X-Sent changed; proxy_hide_header X-Two; }} }}"
         ))
         .tidegate(&format!(
             r#"

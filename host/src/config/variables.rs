@@ -153,3 +153,25 @@ impl Variables {
         Some((message, hint))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_documented_and_of_its_kind() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/variables.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in BUILTIN.iter().chain(OUTCOME) {
+            assert!(text.contains(&format!("`${name}`")), "docs/variables.md has no ${name}");
+        }
+        for family in BUILTIN_FAMILIES.iter().chain(&[SENT, UPSTREAM]) {
+            assert!(text.contains(&format!("`${family}NAME`")), "docs/variables.md has no ${family}NAME");
+        }
+        assert_eq!(variable_kind("http_x"), VariableKind::Request);
+        assert_eq!(variable_kind("status"), VariableKind::Outcome);
+        assert_eq!(variable_kind("upstream_http_x"), VariableKind::UpstreamHeader);
+        assert_eq!(variable_kind("sent_http_x"), VariableKind::SentHeader);
+        assert_eq!(variable_kind("remote_user"), VariableKind::Other);
+    }
+}

@@ -111,10 +111,9 @@ impl Totals {
 impl Counted {
     /// It has become a tunnel.
     pub(super) fn tunnel(&mut self) {
-        if !std::mem::replace(&mut self.is_tunnel, true) {
-            if let Some(part) = self.tally.part() {
-                part.tunnels.fetch_add(1, Ordering::Relaxed);
-            }
+        let is_new = !std::mem::replace(&mut self.is_tunnel, true);
+        if let Some(part) = self.tally.part().filter(|_| is_new) {
+            part.tunnels.fetch_add(1, Ordering::Relaxed);
         }
     }
 

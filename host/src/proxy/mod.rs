@@ -87,7 +87,7 @@ pub struct Response {
 /// Answer one request.
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Response {
     level::scope(async {
-        let (mut exchange, body) = receive::begin(Arc::clone(&connection), request);
+        let (mut exchange, body) = receive::begin(&connection, request);
         levels::of_client(&connection, &exchange.snapshot);
         receive::tell(&exchange);
         let response = match run(&mut exchange, &connection, body).await {

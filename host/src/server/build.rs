@@ -72,11 +72,14 @@ pub(super) fn snapshot(
 struct Opened<'a> {
     files: &'a Arc<LogFiles>,
     maps: &'a Arc<Maps>,
-    logs: Vec<(Arc<[config::AccessLog]>, Option<Arc<Logs>>)>,
+    logs: Vec<(List, Option<Arc<Logs>>)>,
 }
 
+/// What a configuration says of the access logs of a route.
+type List = Arc<[config::AccessLog]>;
+
 impl Opened<'_> {
-    fn logs(&mut self, wanted: &Arc<[config::AccessLog]>) -> Result<Option<Arc<Logs>>, StartError> {
+    fn logs(&mut self, wanted: &List) -> Result<Option<Arc<Logs>>, StartError> {
         if let Some((_, logs)) = self.logs.iter().find(|(list, _)| Arc::ptr_eq(list, wanted)) {
             return Ok(logs.clone());
         }
