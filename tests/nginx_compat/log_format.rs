@@ -10,6 +10,7 @@ both!(
     what_is_known_at_the_end,
     a_peer_that_refuses,
     each_peer_that_was_asked,
+    a_client_that_left,
     a_buffer_is_written_in_time,
     a_bad_request_is_logged,
 );
@@ -285,6 +286,32 @@ fn each_peer_that_was_asked(subject: Subject) {
         assert!(time.is_some_and(|time| time.starts_with("-, 0.0") && time.len() == 8), "{line}");
     }
     assert_eq!(parts.next(), Some("pair"));
+}
+
+fn a_client_that_left(subject: Subject) {
+    let backend = Backend::silent();
+    let proxy = subject
+        .setup()
+        .nginx(
+            "log_format up '$status $upstream_addr $upstream_header_time $http_x $body_bytes_sent [$request_completion]';
+             server { listen %listen%; access_log %dir%/up.log up; location / { proxy_pass http://%backend%; } }",
+        )
+        .tidegate(
+            r#"
+            access_log = { path = "up.log", format = "up" }
+            [log_formats.up]
+            template = "$status $upstream_addr $upstream_header_time $http_x $body_bytes_sent [$request_completion]"
+            [[sites]]
+            routes = [{ match = "/", upstream = "%backend%" }]
+            "#,
+        )
+        .var("backend", backend.address())
+        .start();
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nX: 1\r\n\r\n");
+    wait_for("the connection to the backend", || (backend.connections() == 1).then_some(()));
+    drop(client);
+    assert_eq!(lines(&proxy, "up.log", 1), [format!("499 {} - 1 0 []", backend.address())]);
 }
 
 fn a_buffer_is_written_in_time(subject: Subject) {

@@ -31,6 +31,8 @@ pub struct Record {
     pub tunnel: bool,
     /// Why it failed, where the answer itself says so.
     pub cause: Option<&'static str>,
+    /// Whether it is known where it is counted and logged.
+    pub placed: bool,
     /// The lines that access logs will have of it; none where nothing is logged.
     pub log: Option<Pending>,
     /// The peers that were asked, in order; see [`Record::asks`].
@@ -68,6 +70,7 @@ impl Record {
             upstream: None,
             tunnel: false,
             cause: None,
+            placed: false,
             log: None,
             tries: Vec::new(),
             head_out: 0,
@@ -99,6 +102,8 @@ impl Record {
     pub fn asks(&mut self, peer: &Arc<str>, tally: &Arc<Tally>) {
         self.end_try();
         self.upstream = Some(Arc::clone(peer));
+        // One is the rule, and a vector's own first step is four.
+        self.tries.reserve_exact(1);
         self.tries.push(Try::new(Arc::clone(peer)));
         self.peer = Some(tally.enter());
     }
@@ -142,7 +147,7 @@ impl Record {
             counted.tunnel();
         }
         if let Some(log) = &self.log {
-            let outcome = Outcome { bytes_in, bytes_out, tunnel: Some(moment), ..self.outcome("") };
+            let outcome = Outcome { bytes_in, bytes_out, tunnel: Some(moment), ..self.outcome("", self.tries.clone()) };
             log.write(&outcome);
         }
     }
@@ -152,12 +157,12 @@ impl Record {
         self.log.as_ref().and_then(Pending::tunnel_interval)
     }
 
-    fn outcome(&self, cause: &'static str) -> Outcome {
+    fn outcome(&self, cause: &'static str, tries: Vec<Try>) -> Outcome {
         Outcome {
             started: Some(self.started),
             duration: Some(self.started.elapsed()),
             status: self.status,
-            tries: self.tries.clone(),
+            tries,
             cause,
             tunnel: self.tunnel.then_some(Moment::End),
             bytes_in: self.bytes_in,
@@ -194,7 +199,8 @@ impl Record {
         }
         if let Some(log) = self.log.take() {
             self.end_try();
-            log.write(&self.outcome(summary.cause));
+            let tries = std::mem::take(&mut self.tries);
+            log.write(&self.outcome(summary.cause, tries));
         }
         if let Some(after) = self.after.take() {
             after.tell(summary);

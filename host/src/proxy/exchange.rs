@@ -49,10 +49,8 @@ impl Exchange {
 
     /// The record, with what is known once the head of an answer is: it outlives the exchange.
     pub(super) fn take_record(&mut self, status: StatusCode, headers: &Fields) -> Option<Box<Record>> {
-        if self.target.is_none() {
-            // It went nowhere, so no route says where it is logged.
-            self.begin_log();
-        }
+        // One that a router answered, or that went nowhere, has not come to it yet.
+        self.begin_log();
         let mut record = self.record.take()?;
         record.status = status.as_u16();
         if let Some(log) = &mut record.log {
@@ -70,18 +68,18 @@ impl Exchange {
     }
 
     /// Count the request for its site, and copy what access logs will say of it: once its route
-    /// is known, or that there is none.
+    /// is known, or that there is none. Done once; it does nothing after that.
     pub(super) fn begin_log(&mut self) {
-        if let (Some(target), Some(record)) = (&self.target, &mut self.record) {
-            record.belongs(&target.route.tally);
-        }
+        let Some(record) = self.record.as_mut().filter(|record| !record.placed) else { return };
+        record.placed = true;
         let logs = match &self.target {
-            Some(target) => target.route.logs.as_ref(),
+            Some(target) => {
+                record.belongs(&target.route.tally);
+                target.route.logs.as_ref()
+            }
             None => self.snapshot.logs.as_ref(),
         };
-        if let (Some(logs), Some(record)) = (logs, &mut self.record) {
-            record.log = Some(logs.begin(&self.view));
-        }
+        record.log = logs.map(|logs| logs.begin(&self.view));
     }
 
     /// Put variables on the exchange; a later value of a name replaces an earlier one.

@@ -2,7 +2,7 @@
 //! noted while an exchange goes on.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 
@@ -131,7 +131,7 @@ fn closed_by(cause: &str) -> &'static str {
 
 /// The times of a second, as text.
 struct Times {
-    second: i64,
+    second: u64,
     local: String,
     iso8601: String,
 }
@@ -142,9 +142,10 @@ fn with_times(read: impl FnOnce(&Times)) {
         static TIMES: RefCell<Times> = const { RefCell::new(Times { second: 0, local: String::new(), iso8601: String::new() }) };
     }
     TIMES.with_borrow_mut(|times| {
-        let now = chrono::Local::now();
-        if times.second != now.timestamp() {
-            times.second = now.timestamp();
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        if times.second != second {
+            times.second = second;
+            let now = chrono::Local::now();
             times.local = now.format("%d/%b/%Y:%H:%M:%S %z").to_string();
             times.iso8601 = now.format("%Y-%m-%dT%H:%M:%S%:z").to_string();
         }
