@@ -63,8 +63,10 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     if let Some(at) = found.variables.iter().position(|(name, _)| name == "uri") {
         view.path = found.variables.swap_remove(at).1;
     }
+    view.upstream = Arc::clone(&target.upstream.name);
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
+    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
     exchange.target = Some(target);
     Ok(())
 }
