@@ -37,7 +37,8 @@ pub const WEIGHT: u64 = 1;
 pub const ON_FAILURE: &str = "closed";
 /// `plugins.deadline`.
 pub const DEADLINE: Duration = Duration::from_millis(10);
-/// `plugins.deadline` of auth-basic: a bcrypt hash is slow on purpose.
+/// `plugins.deadline` of auth-basic where its users have bcrypt or apr1 hashes, which are slow
+/// on purpose.
 pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
 /// `plugins.memory`, bytes.
 pub const MEMORY: u64 = 16 << 20;

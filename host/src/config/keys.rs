@@ -116,7 +116,7 @@ keys! {
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
     DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
-        Other("`\"10ms\"`; auth-basic `\"2s\"`"), "",
+        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`"), "",
         "The longest that one call may take.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";

@@ -107,13 +107,13 @@ impl Fields {
 
     /// Remove all lines of this name.
     pub fn remove(&mut self, name: &str) {
-        self.retain(|kept, _| !kept.eq_ignore_ascii_case(name));
+        self.retain(|kept| !kept.eq_ignore_ascii_case(name.as_bytes()));
     }
 
-    /// Keep the lines that `keep` wants.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
+    /// Keep the lines whose name `keep` wants.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         let text = &self.text;
-        self.lines.retain(|line| keep(name(text, line), part(text, line.value, line.value_len)));
+        self.lines.retain(|line| keep(part(text, line.name, u32::from(line.name_len))));
     }
 
     /// The lines as they are sent, each with its line end.

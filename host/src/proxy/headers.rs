@@ -3,14 +3,19 @@
 use http::{HeaderName, HeaderValue};
 
 use super::handshake::{self, Upgrade};
-use crate::hook::{FieldEdit, is_one_of};
+use crate::hook::FieldEdit;
 use crate::message::Fields;
 
 /// Headers of one connection, which end here in either direction.
-fn is_hop_by_hop(name: &str) -> bool {
-    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings"]
-        .into_iter()
-        .any(|hop| hop.eq_ignore_ascii_case(name))
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    is_one_of(
+        name,
+        &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings"],
+    )
+}
+
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Remove what a Connection header names as belonging to the connection. Done before any
@@ -19,12 +24,12 @@ pub(super) fn remove_nominated(headers: &mut Fields) {
     let nominated: Vec<String> = handshake::tokens(headers, "connection")
         .filter(|token| !["close", "keep-alive", "upgrade"].iter().any(|known| token.eq_ignore_ascii_case(known)))
         // The head's own framing and TE are not for the client to hide from the proxy.
-        .filter(|token| !is_hop_by_hop(token))
-        .filter(|token| !["content-length", "host"].iter().any(|kept| token.eq_ignore_ascii_case(kept)))
+        .filter(|token| !is_hop_by_hop(token.as_bytes()))
+        .filter(|token| !is_one_of(token.as_bytes(), &["content-length", "host"]))
         .map(str::to_owned)
         .collect();
     if !nominated.is_empty() {
-        headers.retain(|name, _| !nominated.iter().any(|gone| gone.eq_ignore_ascii_case(name)));
+        headers.retain(|name| !nominated.iter().any(|gone| gone.as_bytes().eq_ignore_ascii_case(name)));
     }
 }
 
@@ -34,11 +39,11 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
     // RFC 9110 §10.1.4: the one meaning of TE that a proxy can pass on.
     let trailers = handshake::tokens(headers, "te").any(|token| token.eq_ignore_ascii_case("trailers"));
     let keeps = switching.is_some();
-    headers.retain(|name, _| {
+    headers.retain(|name| {
         // Kept for now, so that they keep their place.
-        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
+        let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
         // The client's connection answers `Expect: 100-continue` itself when the body is first wanted.
-        replaced || !(is_hop_by_hop(name) || name.eq_ignore_ascii_case("expect"))
+        replaced || !(is_hop_by_hop(name) || is_one_of(name, &["expect"]))
     });
     if let Some(value) = switching {
         headers.set("Connection", b"upgrade");
@@ -51,8 +56,11 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
 
 /// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
 /// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
-const HIDDEN: [&str; 6] =
-    ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
+fn is_hidden(name: &[u8]) -> bool {
+    const NAMES: [&str; 6] =
+        ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
+    matches!(name, [b'x' | b'X', b'-', ..]) && is_one_of(name, &NAMES)
+}
 
 /// Make a response's headers those of the connection to the client. `pass` are headers that
 /// would be hidden, `server` what takes the place of the upstream's Server.
@@ -60,13 +68,13 @@ pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[Head
     let upgrade = if switching { headers.get("upgrade").map(<[u8]>::to_vec) } else { None };
     remove_nominated(headers);
     let keeps = upgrade.is_some();
-    let passes = |name: &str| pass.iter().any(|passed| passed.as_str().eq_ignore_ascii_case(name));
-    let keeps_server = passes("server");
-    headers.retain(|name, _| {
-        let replaced = keeps && (name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("upgrade"));
-        let hidden = is_one_of(&HIDDEN, name) && !passes(name);
-        let nameless = server.is_none() && !keeps_server && name.eq_ignore_ascii_case("server");
-        replaced || !(is_hop_by_hop(name) || hidden || nameless)
+    let passes = |name: &[u8]| pass.iter().any(|passed| passed.as_str().as_bytes().eq_ignore_ascii_case(name));
+    let keeps_server = passes(b"server");
+    let drops_server = server.is_none() && !keeps_server;
+    headers.retain(|name| {
+        let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
+        let hidden = is_hidden(name) && !passes(name);
+        replaced || !(is_hop_by_hop(name) || hidden || (drops_server && is_one_of(name, &["server"])))
     });
     match server {
         Some(server) if keeps_server => headers.set_default("Server", server.as_bytes()),

@@ -12,7 +12,7 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "pace", "stream"];
+const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -25,17 +25,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("admin", &["listener", "plugin", "proxy", "server"]),
     ("snapshot", &["hook", "upstream"]),
     ("listener", &["downstream", "proxy"]),
-    ("downstream", &["listener", "pace", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "hook", "pace", "snapshot", "tunnel", "upstream"]),
-    ("upstream", &["body", "stream"]),
-    ("body", &["upstream"]),
+    ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "stream", "tunnel"]),
+    ("proxy", &["body", "hook", "http1", "message", "snapshot", "tunnel", "upstream"]),
+    ("upstream", &["body", "http1", "message", "stream"]),
+    ("body", &["http1", "message"]),
     ("tunnel", &["hook"]),
-    ("plugin", &["hook"]),
-    ("hook", &[]),
+    ("plugin", &["hook", "message"]),
+    ("hook", &["message"]),
+    ("http1", &["message"]),
+    ("message", &[]),
     ("stock", &[]),
-    ("pace", &[]),
     ("stream", &[]),
-    ("observe", &["body", "hook", "pace"]),
+    ("observe", &["body", "hook", "message"]),
     ("error", &["hook"]),
     ("config", &["hook"]),
 ];

@@ -44,6 +44,14 @@ pub(super) struct Generated {
     pub(super) response_with: Vec<http::HeaderName>,
 }
 
+impl Generated {
+    /// Whether a call may have a hash to work out that is slow on purpose: bcrypt (`$2…`) or
+    /// `$apr1$`. The others take a microsecond.
+    fn has_slow_hashes(&self) -> bool {
+        self.config.get("users").and_then(Json::as_str).is_some_and(|users| users.contains(":$"))
+    }
+}
+
 /// All of `[plugins.*]`, and the plugins made of them so far.
 #[derive(Default)]
 pub(super) struct Plugins {
@@ -115,7 +123,9 @@ impl Plugins {
         let definition = match own {
             Some(own) => own,
             None => {
-                built_in = stock_definition(name);
+                let quick = !made.has_slow_hashes();
+                let stock = stock_definition(name);
+                built_in = if quick { Definition { deadline: defaults::DEADLINE, ..stock } } else { stock };
                 &built_in
             }
         };
