@@ -23,6 +23,12 @@ pub const LOG_LEVEL: &str = "info";
 pub const ACCESS_LOG: &str = "off";
 /// `access_log.format`.
 pub const ACCESS_LOG_FORMAT: &str = "combined";
+/// `access_log.buffer` where only `flush` is given, bytes: nginx's.
+pub const ACCESS_LOG_BUFFER: u64 = 64 << 10;
+/// The most that `access_log.buffer` may be.
+pub const MOST_LOG_BUFFER: u64 = 64 << 20;
+/// `log_formats.escape`: nginx's.
+pub const LOG_ESCAPE: &str = "default";
 /// `listeners.backlog`: nginx's on Linux.
 pub const BACKLOG: u64 = 511;
 /// `upstreams.policy`: what nginx does without a directive.

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 pub use socket::bind;
 
 use crate::downstream;
-use crate::observe::Metrics;
+use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -26,7 +26,7 @@ pub struct Accepted {
     /// The stream.
     pub stream: TcpStream,
     /// The client's end.
-    pub client: SocketAddr,
+    pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
     /// Kept to the end of the connection, or of the tunnel that it becomes.
@@ -67,7 +67,7 @@ pub async fn accept(
         // Fails where the client has gone already.
         let Some(local) = local.or_else(|| stream.local_addr().ok()) else { return };
         let visit = Visit::new(&proxy.metrics, &alive);
-        let accepted = Accepted { stream, client, local, visit };
+        let accepted = Accepted { stream, client: Client::new(client), local, visit };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };
     loop {

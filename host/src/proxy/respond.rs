@@ -11,7 +11,7 @@ use crate::hook::LocalReply;
 use crate::message::{Fields, ResponseHead};
 
 /// The status of an error.
-fn status_of(kind: Kind) -> StatusCode {
+pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, OnlyWith, Plugin, chain_of};
-use crate::observe::AccessLog;
+use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
+use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
@@ -19,40 +19,49 @@ const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 ///
 /// # Errors
 /// Every plugin that is refused, or the access log that cannot be opened.
-pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapshot, StartError> {
+pub(super) fn snapshot(
+    config: &Config,
+    runtime: &Arc<Runtime>,
+    files: &Arc<LogFiles>,
+    tallies: &Tallies,
+) -> Result<Snapshot, StartError> {
+    if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
+        level::activate();
+    }
     let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
-    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect();
+    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect();
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
-    let nowhere = Arc::new(Upstream::new(&config::Upstream {
-        name: "".into(),
-        policy: config::Policy::RoundRobin,
-        keepalive: 0,
-        keepalive_timeout: std::time::Duration::ZERO,
-        peers: Vec::new(),
-    }));
-    let route = |route: &config::Route| {
-        Some(Arc::new(Route {
+    let nowhere = Arc::new(Upstream::new(&nowhere(), tallies));
+    let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
+    let logs = opened.logs(&config.access_logs)?;
+    let mut routes = HashMap::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let Some(upstream) = route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index)) else { continue };
+        let made = Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            upstream: Arc::clone(route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index))?),
+            tally: tallies.of(Subject::Site(Arc::clone(&route.site))),
+            upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
+            logs: opened.logs(&route.access_logs)?,
+            log_level: route.log_level,
             pass_headers: route.pass_headers.clone().into(),
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
-        }))
-    };
-    let routes: HashMap<Arc<str>, Arc<Route>> =
-        config.routes.iter().filter_map(route).map(|route| (Arc::clone(&route.name), route)).collect();
+        };
+        routes.insert(Arc::clone(&route.name), Arc::new(made));
+    }
     Ok(Snapshot {
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         maps: Arc::clone(&config.maps),
-        access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        logs,
+        debug_clients: config.debug_clients.clone(),
         server_header: config.server.server_header.clone(),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
@@ -61,6 +70,38 @@ pub(super) fn snapshot(config: &Config, runtime: &Arc<Runtime>) -> Result<Snapsh
             send_timeout: SEND_TIMEOUT,
         },
     })
+}
+
+/// The access logs that are open: routes with the same list share them.
+struct Opened<'a> {
+    files: &'a Arc<LogFiles>,
+    maps: &'a Arc<Maps>,
+    logs: Vec<(List, Option<Arc<Logs>>)>,
+}
+
+/// What a configuration says of the access logs of a route.
+type List = Arc<[config::AccessLog]>;
+
+impl Opened<'_> {
+    fn logs(&mut self, wanted: &List) -> Result<Option<Arc<Logs>>, StartError> {
+        if let Some((_, logs)) = self.logs.iter().find(|(list, _)| Arc::ptr_eq(list, wanted)) {
+            return Ok(logs.clone());
+        }
+        let logs = Logs::open(wanted, self.files, self.maps).map_err(StartError::AccessLog)?;
+        self.logs.push((Arc::clone(wanted), logs.clone()));
+        Ok(logs)
+    }
+}
+
+/// The upstream of routes that only answer themselves.
+fn nowhere() -> config::Upstream {
+    config::Upstream {
+        name: "".into(),
+        policy: config::Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: std::time::Duration::ZERO,
+        peers: Vec::new(),
+    }
 }
 
 /// Try a configuration without serving it: load every plugin and let it read its config.

@@ -2,6 +2,7 @@
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
 mod headers;
+mod logs;
 mod maps;
 mod plugin;
 mod route;
@@ -20,7 +21,7 @@ use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
 use super::suggest;
-use super::types::{Config, Route};
+use super::types::{AccessLog, Config, Route};
 use super::variables::Variables;
 use plugin::Plugins;
 use router::RouterTable;
@@ -31,6 +32,9 @@ struct Build<'a> {
     upstreams: Upstreams,
     plugins: Plugins,
     maps: Vec<maps::Map<'a>>,
+    formats: logs::Formats,
+    /// Those of the top level.
+    access_logs: Arc<[AccessLog]>,
     variables: Variables,
     router: RouterTable,
     routes: Vec<Route>,
@@ -49,11 +53,15 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
+    let formats = logs::formats(root, &variables);
+    let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let listeners = server::listeners(root);
     let mut build = Build {
         upstreams: Upstreams::read(root),
         plugins,
         maps,
+        formats,
+        access_logs,
         variables,
         router: RouterTable::default(),
         routes: Vec::new(),
@@ -63,7 +71,8 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let routers = routers(root, &mut build);
     Config {
         server: server::settings(root),
-        access_log: server::access_log(root),
+        debug_clients: server::debug_clients(root),
+        access_logs: build.access_logs,
         admin: server::admin(root),
         listeners,
         upstreams: build.upstreams.list,
