@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Variables made of others.
     pub maps: Arc<Maps>,
+    /// The `Server` header of every answer; none sends none.
+    pub server_header: Option<HeaderValue>,
     /// The access logs of requests that no route took.
     pub logs: Option<Arc<Logs>>,
     /// Clients whose every request is told of in the process's log.
@@ -35,8 +37,6 @@ pub struct Snapshot {
     pub zones: Zones,
     /// Who is believed about the client's address; none where nobody is.
     pub real_ip: Option<RealIp>,
-    /// The `Server` header of every answer; none sends none.
-    pub server_header: Option<HeaderValue>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -70,12 +70,12 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
-    /// Headers of the upstream that are hidden by default and pass here.
-    pub pass_headers: Box<[HeaderName]>,
     /// Its access logs.
     pub logs: Option<Arc<Logs>>,
     /// The level of the process's log for its requests; none is the process's.
     pub log_level: Option<LevelFilter>,
+    /// Headers of the upstream that are hidden by default and pass here.
+    pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

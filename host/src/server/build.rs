@@ -38,16 +38,7 @@ pub(super) fn snapshot(
     let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect();
     let zones = zones(config, before);
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
-    let nowhere = Arc::new(Upstream::new(
-        &config::Upstream {
-            name: "".into(),
-            policy: config::Policy::RoundRobin,
-            keepalive: 0,
-            keepalive_timeout: std::time::Duration::ZERO,
-            peers: Vec::new(),
-        },
-        tallies,
-    ));
+    let nowhere = Arc::new(Upstream::new(&nowhere(), tallies));
     let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
     let logs = opened.logs(&config.access_logs)?;
     let mut routes = HashMap::with_capacity(config.routes.len());
@@ -119,6 +110,17 @@ fn zones(config: &Config, before: Option<&Zones>) -> Zones {
         (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
     };
     config.zones.iter().map(made).collect()
+}
+
+/// The upstream of routes that only answer themselves.
+fn nowhere() -> config::Upstream {
+    config::Upstream {
+        name: "".into(),
+        policy: config::Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: std::time::Duration::ZERO,
+        peers: Vec::new(),
+    }
 }
 
 /// Try a configuration without serving it: load every plugin and let it read its config.
