@@ -10,8 +10,10 @@
 )]
 
 mod auth_basic;
+mod keepalive_requests;
 mod location;
 mod map;
+mod parsing;
 mod proxy_fin;
 mod proxy_pass_uri;
 mod proxy_refused;

@@ -14,6 +14,7 @@ use crate::message::{Fields, ResponseHead};
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -27,6 +28,22 @@ fn status_of(kind: Kind) -> StatusCode {
         }
         Kind::UnknownTarget | Kind::Plugin(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// Whether what came was not a request that two readers would read in the same way. nginx
+/// closes the connection after these too.
+fn is_malformed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest
+            | Kind::TransferCoding
+            | Kind::MethodNotAllowed
+            | Kind::TargetTooLong
+            | Kind::HeadTooLarge
+            | Kind::Version
+            | Kind::ClientBody
+            | Kind::ClientTimeout
+    )
 }
 
 /// The answer to a request that a phase stopped.
@@ -50,7 +67,7 @@ fn from_error(exchange: &mut Exchange, error: &Error) -> Response {
         headers.append("Sec-WebSocket-Version", b"13");
     }
     let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-    own(exchange, status, headers, text.into())
+    Response { close: is_malformed(error.kind), ..own(exchange, status, headers, text.into()) }
 }
 
 fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response {
@@ -64,7 +81,7 @@ fn from_reply(exchange: &mut Exchange, reply: LocalReply) -> Response {
 fn own(exchange: &mut Exchange, status: StatusCode, headers: Fields, body: Bytes) -> Response {
     let record = exchange.take_record(status, &headers);
     let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-    Response { head: ResponseHead::new(status, headers), body, record, opening: None }
+    Response { head: ResponseHead::new(status, headers), body, record, close: false, opening: None }
 }
 
 /// A client's mistake is for the curious; anything else is for the operator.
