@@ -93,7 +93,7 @@ pub struct Response {
 
 /// Answer one request.
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Response {
-    let (mut exchange, body) = receive::begin(connection, request);
+    let (mut exchange, body) = receive::begin(&connection, request);
     match run(&mut exchange, body).await {
         Ok(response) => response,
         Err(stop) => respond::stopped(&mut exchange, stop),

@@ -19,9 +19,9 @@ use crate::observe::{LogFacts, Record};
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
 /// a bad request is recorded like any other.
-pub(super) fn begin(connection: Arc<Connection>, request: Request) -> (Exchange, Body) {
+pub(super) fn begin(connection: &Connection, request: Request) -> (Exchange, Body) {
     let Request { head, body, unframed } = request;
-    let mut exchange = make(&connection, head);
+    let mut exchange = make(connection, head);
     exchange.unframed = unframed;
     (exchange, body)
 }
