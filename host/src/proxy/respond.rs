@@ -14,6 +14,7 @@ use crate::message::{Fields, ResponseHead};
 pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -30,6 +31,24 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         }
         Kind::UnknownTarget | Kind::Plugin(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// Whether what comes next on the connection may be no request: what came was none that two
+/// readers would read in the same way, or its body will not be read. nginx closes the
+/// connection after these too.
+fn is_malformed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest
+            | Kind::TransferCoding
+            | Kind::MethodNotAllowed
+            | Kind::TargetTooLong
+            | Kind::HeadTooLarge
+            | Kind::Version
+            | Kind::ClientBody
+            | Kind::ClientTimeout
+            | Kind::BodyTooLarge
+    )
 }
 
 /// nginx's status for a connection that is closed without an answer.
@@ -92,8 +111,7 @@ impl Own {
             headers.append("Sec-WebSocket-Version", b"13");
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-        // As nginx: what the client sends next would be the body that nobody reads.
-        let close = error.kind == Kind::BodyTooLarge;
+        let close = is_malformed(error.kind);
         Self { status, headers, body: text.into(), close }
     }
 
