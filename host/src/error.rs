@@ -49,6 +49,8 @@ pub enum Kind {
     HandshakeVersion,
     /// The client's body broke off or could not be parsed.
     ClientBody,
+    /// The client was silent for too long within its head or its body.
+    ClientTimeout,
     /// No router knew a route.
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
@@ -87,7 +89,8 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::Handshake
             | Self::HandshakeVersion
-            | Self::ClientBody => Side::Downstream,
+            | Self::ClientBody
+            | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
             | Self::ConnectTimeout
@@ -123,6 +126,7 @@ impl Kind {
             Self::Handshake => "downstream.handshake",
             Self::HandshakeVersion => "downstream.handshake_version",
             Self::ClientBody => "downstream.body",
+            Self::ClientTimeout => "downstream.timeout",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",
             Self::NoPeer => "upstream.no_peer",

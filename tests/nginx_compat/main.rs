@@ -12,11 +12,13 @@
 mod add_header;
 mod auth_basic;
 mod hop_by_hop;
+mod keepalive_requests;
 mod listen;
 mod location;
 mod location_nested;
 mod log_format;
 mod map;
+mod parsing;
 mod proxy_cookie;
 mod proxy_fin;
 mod proxy_pass_uri;

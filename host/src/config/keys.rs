@@ -63,6 +63,18 @@ keys! {
     MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD),
         "large_client_header_buffers",
         "The largest head of a request; a larger one is answered with 431.";
+    MAX_LINE = "max_line" in [Server]: Size { least: d::LEAST_LINE, most: d::MOST_HEAD }, Z(d::MAX_LINE),
+        "large_client_header_buffers",
+        "The longest line of a head: a longer request line is answered with 414, a longer header line with 431.";
+    BODY_TIMEOUT = "body_timeout" in [Server]: WAIT, T(d::BODY_TIMEOUT), "client_body_timeout",
+        "How long a client may send nothing within a request's body.";
+    SEND_TIMEOUT_CLIENT = "send_timeout" in [Server]: WAIT, T(d::SEND_TIMEOUT), "send_timeout",
+        "How long a client may take no bytes of an answer.";
+    KEEPALIVE_REQUESTS = "keepalive_requests" in [Server]: Count { least: 1, most: d::MOST_REQUESTS },
+        N(d::KEEPALIVE_REQUESTS), "keepalive_requests",
+        "How many requests a client connection serves.";
+    KEEPALIVE_TIME = "keepalive_time" in [Server]: WAIT, T(d::KEEPALIVE_TIME), "keepalive_time",
+        "How long a client connection serves requests; the next one after that is its last.";
     SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
         "The `Server` header of every answer, in place of the upstream's; `\"off\"` sends none.";
 

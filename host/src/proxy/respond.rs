@@ -14,6 +14,7 @@ use crate::message::{Fields, ResponseHead};
 pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -29,6 +30,22 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
+/// Whether what came was not a request that two readers would read in the same way. nginx
+/// closes the connection after these too.
+fn is_malformed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest
+            | Kind::TransferCoding
+            | Kind::MethodNotAllowed
+            | Kind::TargetTooLong
+            | Kind::HeadTooLarge
+            | Kind::Version
+            | Kind::ClientBody
+            | Kind::ClientTimeout
+    )
+}
+
 /// nginx's status for a connection that is closed without an answer.
 const CLOSE: u16 = 444;
 
@@ -37,6 +54,8 @@ struct Own {
     status: StatusCode,
     headers: Fields,
     body: Bytes,
+    /// Whether the connection is closed after it.
+    close: bool,
 }
 
 /// The answer to a request that a phase stopped; none where the connection is to be closed
@@ -51,8 +70,8 @@ pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Respo
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
-        // What the rules say instead is said without them.
-        Err(stop) => own = Own::of(exchange, stop),
+        // What the rules say instead is said without them; a request that was malformed stays so.
+        Err(stop) => own = Own { close: own.close, ..Own::of(exchange, stop) },
     }
     Some(own.send(exchange))
 }
@@ -87,7 +106,7 @@ impl Own {
             headers.append("Sec-WebSocket-Version", b"13");
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-        Self { status, headers, body: text.into() }
+        Self { status, headers, body: text.into(), close: is_malformed(error.kind) }
     }
 
     fn from_reply(reply: LocalReply) -> Self {
@@ -95,14 +114,14 @@ impl Own {
         for (name, value) in reply.fields {
             headers.append(name.as_str(), value.as_bytes());
         }
-        Self { status: reply.status, headers, body: reply.body }
+        Self { status: reply.status, headers, body: reply.body, close: false }
     }
 
     fn send(self, exchange: &mut Exchange) -> Response {
-        let Self { status, headers, body } = self;
+        let Self { status, headers, body, close } = self;
         let record = exchange.take_record(status, &headers);
         let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-        Response { head: ResponseHead::new(status, headers), body, record, opening: None }
+        Response { head: ResponseHead::new(status, headers), body, record, close, opening: None }
     }
 }
 

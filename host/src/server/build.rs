@@ -12,9 +12,6 @@ use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
 use crate::upstream::Upstream;
 
-/// How long a client may take no bytes of an answer. nginx: `send_timeout`.
-const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// Make a configuration ready. Nothing that runs is touched.
 ///
 /// # Errors
@@ -67,7 +64,11 @@ pub(super) fn snapshot(
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
             max_head: config.server.max_head,
-            send_timeout: SEND_TIMEOUT,
+            max_line: config.server.max_line,
+            body_timeout: config.server.body_timeout,
+            send_timeout: config.server.send_timeout,
+            keepalive_requests: config.server.keepalive_requests,
+            keepalive_time: config.server.keepalive_time,
         },
     })
 }

@@ -50,7 +50,7 @@ enum State {
 
 impl Sending {
     pub(super) fn new(response: Response, asked: (&Method, Version), persistence: Persistence) -> Self {
-        let Response { head, body, record, opening } = response;
+        let Response { head, body, record, opening, close: _ } = response;
         let mut text = Vec::new();
         let (framing, persistence) = response_head(&mut text, &head, body.length(), asked, persistence);
         let shown = framing != Length::Known(0);
