@@ -75,8 +75,8 @@ pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Respo
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
-        // What the rules say instead is said without them.
-        Err(stop) => own = Own::of(exchange, stop),
+        // What the rules say instead is said without them; a request that was malformed stays so.
+        Err(stop) => own = Own { close: own.close, ..Own::of(exchange, stop) },
     }
     Some(own.send(exchange))
 }
