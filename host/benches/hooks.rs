@@ -155,6 +155,9 @@ fn view() -> Arc<View> {
         variables: Vec::new(),
         route: "".into(),
         site: "".into(),
+        arrival: tidegate::hook::Arrival::default(),
+        upstream: "".into(),
+        outcome: tidegate::hook::Outcome::default(),
         maps: Arc::default(),
         kept: tidegate::hook::Kept::default(),
         builtins: &Variables,
@@ -176,5 +179,13 @@ impl Builtins for Variables {
             _ => return false,
         }
         true
+    }
+
+    fn outcome(&self, _: &tidegate::hook::Outcome, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn header(&self, _: &tidegate::message::Fields, _: &str, _: &mut Vec<u8>) -> bool {
+        false
     }
 }

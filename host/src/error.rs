@@ -71,6 +71,8 @@ pub enum Kind {
     NoneOfThese(StatusCode),
     /// Too many turns from path to path within the proxy.
     Circles,
+    /// The client was silent for too long within its head or its body.
+    ClientTimeout,
     /// No router knew a route.
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
@@ -112,7 +114,8 @@ impl Kind {
             | Self::ClientBody
             | Self::BodyTooLarge
             | Self::RateLimit(_)
-            | Self::OpenLimit(_) => Side::Downstream,
+            | Self::OpenLimit(_)
+            | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
             | Self::ConnectTimeout
@@ -161,6 +164,7 @@ impl Kind {
             Self::Range(_) => "file.range",
             Self::NoneOfThese(_) => "file.none_of_these",
             Self::Circles => "internal.circles",
+            Self::ClientTimeout => "downstream.timeout",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",
             Self::NoPeer => "upstream.no_peer",

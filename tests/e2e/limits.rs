@@ -145,3 +145,38 @@ fn closed_connections_are_counted() {
         assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
     }
 }
+
+/// As nginx says it, one level lower for what waits, and never more than a line a second for
+/// connections.
+#[test]
+fn refusals_are_logged() {
+    let backend = Backend::named("hello");
+    let mut proxy = tidegate(
+        "[server]\nworkers = 1\nmax_client_connections = 1\n[limits.slow]\nkey = \"$arg_k\"\nrate = \"100/s\"\n\
+         [[sites]]\nupstream = \"%backend%\"\n[[sites.routes]]\nmatch = \"/\"\n\
+         limits = { rate = [{ zone = \"slow\", burst = 1 }] }\n\
+         [[sites.routes]]\nmatch = \"/tried\"\nlimits = { rate = [\"slow\"], rate_dry_run = true, rate_log_level = \"info\" }\n",
+    )
+    .var("backend", backend.address())
+    .binary()
+    .start();
+    let mut client = proxy.connect();
+    let mut seen = |wanted: &[&str], path: &str| {
+        eventually("the line of the log", || {
+            // Pipelined, so that they come within one hundredth of a second.
+            client.send(format!("GET {path}?k=1 HTTP/1.1\r\nHost: x\r\n\r\n").repeat(4));
+            (0..4).for_each(|_| _ = client.read_response());
+            let log = proxy.process().stderr();
+            log.lines().any(|line| wanted.iter().all(|word| line.contains(word)))
+        });
+    };
+    seen(&["WARN", "delaying request, excess: ", "by zone \"slow\"", "127.0.0.1"], "/");
+    seen(&["INFO", "limiting requests, dry run, excess: 0.", "by zone \"slow\"", "/tried?k=1"], "/tried");
+    for _ in 0..20 {
+        Wire::connect(proxy.address()).expect_end();
+    }
+    let closed =
+        |log: &str| log.lines().filter(|line| line.contains("connection closed: max_client_connections")).count();
+    eventually("the line about connections", || closed(&proxy.process().stderr()) > 0);
+    assert!(closed(&proxy.process().stderr()) < 20);
+}

@@ -6,7 +6,13 @@ use parking_lot::Mutex;
 use tidegate_tests::ws::{self, Frame};
 use tidegate_tests::{Backend, Proxy, Response, Subject, both, eventually};
 
-both!(a_tunnel_holds_its_place_to_its_end, a_request_holds_its_place, several_zones_and_status, dry_run);
+both!(
+    a_tunnel_holds_its_place_to_its_end,
+    a_request_holds_its_place,
+    several_zones_and_status,
+    dry_run,
+    the_guides_limits
+);
 
 const ZONES: &str = "limit_conn_zone $remote_addr zone=client:1m; limit_conn_zone $arg_k zone=key:1m;";
 const TIDEGATE_ZONES: &str = "[limits.client]\nkey = \"$remote_addr\"\nsize = \"1m\"\n[limits.key]\nkey = \"$arg_k\"\n";
@@ -99,4 +105,59 @@ fn dry_run(subject: Subject) {
     first.echo(&Frame::text("as does this"));
     let told: Vec<_> = backend.heads().iter().map(|head| head.get("x-limit").unwrap_or_default().to_owned()).collect();
     assert_eq!(told, ["PASSED", "REJECTED_DRY_RUN"]);
+}
+
+/// "Rate Limiting WebSocket Connections" of the guides.
+fn the_guides_limits(subject: Subject) {
+    let backend = Backend::ws_echo();
+    let proxy = subject
+        .setup()
+        .nginx(
+            r#"
+            limit_req_zone $binary_remote_addr zone=ws_limit:10m rate=10r/s;
+            limit_conn_zone $binary_remote_addr zone=ws_conn:10m;
+            server {
+                listen %listen%;
+                location /ws {
+                    # Allow 10 new connections per second with burst of 20
+                    limit_req zone=ws_limit burst=20 nodelay;
+                    limit_conn ws_conn 5;  # Max 5 concurrent connections per IP
+
+                    # Return 429 (Too Many Requests) instead of 503
+                    limit_req_status 429;
+                    limit_conn_status 429;
+
+                    proxy_pass http://%backend%; %guide%
+                }
+            }
+            "#,
+        )
+        .tidegate(
+            r#"
+            [limits.ws]
+            key = "$remote_addr"
+            rate = "10/s"
+            size = "10m"
+
+            [[sites]]
+            [[sites.routes]]
+            match = "/ws"
+            upstream = "%backend%"
+
+            [sites.routes.limits]
+            rate = [{ zone = "ws", burst = 20, nodelay = true }]
+            rate_status = 429
+            concurrent = [{ zone = "ws", total = 5 }]
+            concurrent_status = 429
+            "#,
+        )
+        .var("backend", backend.address())
+        .start();
+    let mut tunnels: Vec<_> = (0..5).map(|_| proxy.open("/ws")).collect();
+    assert_eq!(shake(&proxy, "/ws"), 429);
+    for tunnel in &mut tunnels {
+        tunnel.echo(&Frame::text("open"));
+    }
+    drop(tunnels.pop());
+    eventually("a place to be free", || shake(&proxy, "/ws") == 101);
 }

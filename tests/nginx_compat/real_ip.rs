@@ -2,7 +2,14 @@
 
 use tidegate_tests::{Backend, Proxy, Subject, both};
 
-both!(last_address, recursive, x_real_ip_is_the_default, strangers_are_not_believed, the_log_has_the_real_address);
+both!(
+    last_address,
+    recursive,
+    x_real_ip_is_the_default,
+    strangers_are_not_believed,
+    the_log_has_the_real_address,
+    limits_count_the_real_address
+);
 
 fn believing(subject: Subject, backend: &Backend, nginx: &str, tidegate: &str) -> Proxy {
     let nginx = format!(
@@ -104,4 +111,24 @@ fn the_log_has_the_real_address(subject: Subject) {
     // And what goes on to the backend names it too, behind what the client sent.
     let forwarded = backend.heads().pop().unwrap().get("x-forwarded-for").unwrap().to_owned();
     assert_eq!(forwarded, "192.0.2.77, 192.0.2.77");
+}
+
+fn limits_count_the_real_address(subject: Subject) {
+    let backend = Backend::named("hello");
+    let proxy = subject
+        .setup()
+        .nginx(
+            "limit_req_zone $remote_addr zone=client:1m rate=1r/m;
+             server { listen %listen%; set_real_ip_from 127.0.0.1;
+                location / { proxy_pass http://%backend%; limit_req zone=client; } }",
+        )
+        .tidegate(
+            "[real_ip]\ntrusted = [\"127.0.0.1\"]\n[limits.client]\nkey = \"$remote_addr\"\nrate = \"1/m\"\n\
+             [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\nlimits = { rate = [\"client\"] }\n",
+        )
+        .var("backend", backend.address())
+        .start();
+    let statuses = ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2"]
+        .map(|address| proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\nX-Real-IP: {address}\r\n\r\n")).0.status());
+    assert_eq!(statuses, [200, 200, 503, 503]);
 }

@@ -3,7 +3,14 @@
 
 use tidegate_tests::{Backend, Proxy, Subject, both};
 
-both!(redirects_with_variables, fixed_answers, a_location_is_completed, the_slash_redirect, a_server_answers_itself);
+both!(
+    closed_without_an_answer,
+    redirects_with_variables,
+    fixed_answers,
+    a_location_is_completed,
+    the_slash_redirect,
+    a_server_answers_itself
+);
 
 /// Status and Location of a GET, with the listener's port as `PORT`.
 fn moved(proxy: &Proxy, host: &str, target: &str) -> String {
@@ -234,4 +241,28 @@ fn a_server_answers_itself(subject: Subject) {
     assert_eq!(head.get("x-site"), Some("a"));
     let (head, body) = proxy.ask("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
     assert_eq!((head.status(), body.text(), head.get("x-site")), (421, "not here".to_owned(), None));
+}
+
+fn closed_without_an_answer(subject: Subject) {
+    let proxy = subject
+        .setup()
+        .nginx("location / { return 200 ok; } location /no { return 444; }")
+        .tidegate(
+            r#"
+            [[sites]]
+            routes = [
+              { match = "/", respond = { body = "ok" } },
+              { match = "/no", respond = { status = 444 } },
+            ]
+            "#,
+        )
+        .start();
+    let mut wire = proxy.connect();
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(wire.read_response().1.text(), "ok");
+    wire.send("GET /no HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire.expect_close();
+    let mut wire = proxy.connect();
+    wire.send(tidegate_tests::ws::handshake("/no", ""));
+    wire.expect_close();
 }

@@ -22,13 +22,13 @@ pub const HANDSHAKE: [&str; 3] = ["sec-websocket-key", "sec-websocket-version", 
 /// apply. The host takes the line out.
 pub const ROUTE_OF_REPLY: &str = "tidegate-route";
 
-/// Whether a header decides about the connection or the framing, its name in any case.
-pub fn is_framing(name: &str) -> bool {
-    FRAMING.iter().any(|other| other.eq_ignore_ascii_case(name))
+/// Whether a header is the host's, so that a plugin's edit of it is refused and a rule for it
+/// would fail each request (`wit/v0.1/types.wit`, `field-edit`).
+pub fn is_hosts_own(name: &str) -> bool {
+    is_one_of(&FRAMING, name) || is_one_of(&HANDSHAKE, name)
 }
 
-/// Whether a header, its name in any case, is the host's, so that a plugin's edit of it is
-/// refused and a rule for it would fail each request (`wit/v0.1/types.wit`, `field-edit`).
-pub fn is_hosts_own(name: &str) -> bool {
-    is_framing(name) || HANDSHAKE.iter().any(|other| other.eq_ignore_ascii_case(name))
+/// Whether a header's name is one of these, without regard to case.
+pub fn is_one_of(names: &[&str], name: &str) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name))
 }

@@ -43,5 +43,5 @@ mod tests;
 pub use error::PluginError;
 pub use lane::Lane;
 pub use load::{Inspection, Source, Spec};
-pub use metrics::Registry;
+pub use metrics::{PluginCounts, Registry};
 pub use runtime::{Runtime, RuntimeSettings};

@@ -19,7 +19,6 @@ pub(super) async fn request(exchange: &mut Exchange, mut body: Body) -> Result<B
     if most == 0 || !matches!(body, Body::Stream(_)) {
         return Ok(body);
     }
-    let most = exchange.max_body.map_or(most, |limit| limit.min(most));
     let large = |length: u64| Error::new(Kind::BodyTooLarge, format!("{length} bytes, and {most} are held"));
     let mut bytes = Vec::new();
     if let Length::Known(length) = body.length() {

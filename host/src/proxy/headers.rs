@@ -57,9 +57,9 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
 /// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
 /// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
 fn is_hidden(name: &[u8]) -> bool {
-    const HIDDEN: [&str; 6] =
+    const NAMES: [&str; 6] =
         ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
-    matches!(name.first(), Some(b'x' | b'X')) && is_one_of(name, &HIDDEN)
+    matches!(name, [b'x' | b'X', b'-', ..]) && is_one_of(name, &NAMES)
 }
 
 /// Make a response's headers those of the connection to the client. `pass` are headers that
@@ -70,14 +70,16 @@ pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[Head
     let keeps = upgrade.is_some();
     let passes = |name: &[u8]| pass.iter().any(|passed| passed.as_str().as_bytes().eq_ignore_ascii_case(name));
     let keeps_server = passes(b"server");
+    let drops_server = server.is_none() && !keeps_server;
     headers.retain(|name| {
         let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
         let hidden = is_hidden(name) && !passes(name);
-        let nameless = server.is_none() && !keeps_server && is_one_of(name, &["server"]);
-        replaced || !(is_hop_by_hop(name) || hidden || nameless)
+        replaced || !(is_hop_by_hop(name) || hidden || (drops_server && is_one_of(name, &["server"])))
     });
-    if let Some(server) = server.filter(|_| !keeps_server || !headers.contains("server")) {
-        headers.set("Server", server.as_bytes());
+    match server {
+        Some(server) if keeps_server => headers.set_default("Server", server.as_bytes()),
+        Some(server) => headers.set("Server", server.as_bytes()),
+        None => {}
     }
     if let Some(value) = upgrade {
         headers.set("Connection", b"upgrade");
@@ -160,17 +162,17 @@ mod tests {
 
     #[test]
     fn what_is_for_the_proxy_is_hidden() {
-        let sent = [("server", "s"), ("x-accel-buffering", "no"), ("x-pad", "p"), ("date", "d"), ("x-a", "1")];
+        let sent = [("Server", "s"), ("X-Accel-Buffering", "no"), ("X-Pad", "p"), ("Date", "d"), ("X-A", "1")];
         let shown = |pass: &[&'static str], server: Option<&'static str>| {
             let mut headers = head(&sent);
             let pass: Vec<_> = pass.iter().map(|name| HeaderName::from_static(name)).collect();
             for_downstream(&mut headers, false, &pass, server.map(HeaderValue::from_static).as_ref());
             lines(&headers)
         };
-        assert_eq!(shown(&[], Some("t")), ["Server: t", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&[], None), ["date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["server: s", "x-pad: p", "date: d", "x-a: 1"]);
-        assert_eq!(shown(&["server"], None), ["server: s", "date: d", "x-a: 1"]);
+        assert_eq!(shown(&[], Some("t")), ["Server: t", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&[], None), ["Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server", "x-pad"], Some("t")), ["Server: s", "X-Pad: p", "Date: d", "X-A: 1"]);
+        assert_eq!(shown(&["server"], None), ["Server: s", "Date: d", "X-A: 1"]);
     }
 
     #[test]

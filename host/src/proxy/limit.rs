@@ -5,28 +5,31 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
+use crate::body::{Body, Piece, Source};
 use crate::config::Level;
 use crate::error::{Error, Kind};
 use crate::hook::View;
+use crate::http1::Length;
 use crate::limit::{self, Class, Full, Limits, Rated};
 
-/// Judge the request by its route's limits; wait where a rate says so.
+/// Judge the request by its route's limits; wait where a rate says so. Gives the body back,
+/// with a limit on it where its length is not declared.
 ///
 /// # Errors
 /// [`Kind::BodyTooLarge`], [`Kind::RateLimit`] or [`Kind::OpenLimit`].
-pub(super) async fn check(exchange: &mut Exchange) -> Result<(), Error> {
-    let Some(Target { route, .. }) = &exchange.target else { return Ok(()) };
+pub(super) async fn check(exchange: &mut Exchange, body: Body) -> Result<Body, Error> {
+    let Some(Target { route, .. }) = &exchange.target else { return Ok(body) };
     let route = Arc::clone(route);
     let limits = &route.limits;
-    exchange.max_body = limits.max_body;
-    size(exchange)?;
+    let body = size(body, limits.max_body)?;
     if exchange.turns > 0 {
         // It was counted when it came.
-        return Ok(());
+        return Ok(body);
     }
     if !limits.rates.is_empty() {
         let wait = rate(exchange, limits)?;
@@ -35,16 +38,46 @@ pub(super) async fn check(exchange: &mut Exchange) -> Result<(), Error> {
             tokio::time::sleep(wait).await;
         }
     }
-    if limits.open.is_empty() { Ok(()) } else { open(exchange, limits) }
+    if !limits.open.is_empty() {
+        open(exchange, limits)?;
+    }
+    Ok(body)
 }
 
-/// What the head declares; a body without a length is measured as it comes.
-fn size(exchange: &Exchange) -> Result<(), Error> {
-    let Some(most) = exchange.max_body else { return Ok(()) };
-    let length = exchange.view.headers.get_str("content-length").and_then(|value| value.trim().parse::<u64>().ok());
-    match length.filter(|length| *length > most) {
-        Some(length) => Err(Error::new(Kind::BodyTooLarge, format!("{length} bytes, and the limit is {most}"))),
-        None => Ok(()),
+/// What is declared is judged now, and what is not is measured as it comes.
+fn size(body: Body, most: Option<u64>) -> Result<Body, Error> {
+    match (most, body.length()) {
+        (Some(most), Length::Known(length)) if length > most => too_large(most),
+        (None, _) | (_, Length::Known(_)) => Ok(body),
+        (Some(most), _) => Ok(Body::Stream(Box::new(Measured { body, most, left: most }))),
+    }
+}
+
+fn too_large<T>(most: u64) -> Result<T, Error> {
+    Err(Error::new(Kind::BodyTooLarge, format!("the limit is {most} bytes")))
+}
+
+/// A body that breaks off where it has more bytes than it may.
+struct Measured {
+    body: Body,
+    most: u64,
+    left: u64,
+}
+
+impl Source for Measured {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
+        let polled = self.body.poll_piece(cx);
+        if let Poll::Ready(Ok(Piece::Data(data))) = &polled {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(too_large(self.most)),
+            }
+        }
+        polled
+    }
+
+    fn length(&self) -> Length {
+        self.body.length()
     }
 }
 
@@ -76,6 +109,7 @@ fn rate(exchange: &mut Exchange, limits: &Limits) -> Result<Duration, Error> {
         }
     };
     exchange.view_mut().limit_req_status = status;
+    note(exchange, "limit_req_status", status);
     outcome
 }
 
@@ -103,7 +137,15 @@ fn open(exchange: &mut Exchange, limits: &Limits) -> Result<(), Error> {
         }
     };
     exchange.view_mut().limit_conn_status = status;
+    note(exchange, "limit_conn_status", status);
     outcome
+}
+
+/// What lines will say of the request is copied with its route, before this phase.
+fn note(exchange: &mut Exchange, name: &str, status: &str) {
+    if let Some(log) = exchange.record.as_mut().and_then(|record| record.log.as_mut()) {
+        log.set(name, status);
+    }
 }
 
 /// nginx says of what waits one level lower than of what is refused.

@@ -18,7 +18,9 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod levels;
 mod limit;
+mod outcome;
 mod path;
 mod real_ip;
 mod receive;
@@ -39,7 +41,7 @@ use crate::error::Stop;
 use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
-use crate::observe::{Metrics, Record};
+use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
@@ -53,6 +55,8 @@ pub struct Proxy {
     pub snapshot: ArcSwap<Snapshot>,
     /// The server's numbers.
     pub metrics: Arc<Metrics>,
+    /// The files that access logs are written to.
+    pub log_files: Arc<LogFiles>,
     /// The tunnels that are open.
     pub tunnels: Arc<Registry>,
     /// The open connections of each client, where they are limited.
@@ -64,7 +68,7 @@ pub struct Connection {
     /// The server's.
     pub proxy: Arc<Proxy>,
     /// The client's end.
-    pub client: SocketAddr,
+    pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
     /// `http` or `https`.
@@ -81,6 +85,15 @@ pub struct Request {
     pub unframed: Option<BadLength>,
 }
 
+/// Why there is no request to answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Refusal {
+    /// What came is none.
+    Malformed(Malformed),
+    /// It did not come whole in time.
+    Slow,
+}
+
 /// What the connection is to send.
 pub struct Response {
     /// Its head. Framing is the connection's to add.
@@ -89,52 +102,64 @@ pub struct Response {
     pub body: Body,
     /// To be finished when the body is sent.
     pub record: Option<Box<Record>>,
+    /// Whether the connection must end after it: what follows cannot be trusted to be a request.
+    pub close: bool,
     /// The peer's side of a tunnel, to be joined with the client's once the head is out.
     pub opening: Option<Box<Opening>>,
-    /// Whether the connection ends after it, whatever the client wants.
-    pub close: bool,
 }
 
-/// Answer one request; none where the connection is to be closed without an answer.
+/// Answer one request; none where it is not to be answered and the connection is to be
+/// closed (nginx: 444).
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
-    let (mut exchange, body) = receive::begin(connection, request);
-    let mut ran = run(&mut exchange, body).await;
-    loop {
-        let stop = match ran {
-            Ok(response) => return Some(response),
-            Err(stop) => stop,
+    level::scope(async {
+        let (mut exchange, body) = receive::begin(&connection, request);
+        levels::of_client(&connection, &exchange.snapshot);
+        receive::tell(&exchange);
+        let mut ran = run(&mut exchange, &connection, body).await;
+        let response = loop {
+            let stop = match ran {
+                Ok(response) => break Some(response),
+                Err(stop) => stop,
+            };
+            match respond::stopped(&mut exchange, stop).await {
+                Stopped::Answer(answer) => break answer,
+                // Once: a page has none itself.
+                Stopped::Page => ran = from_route(&mut exchange, &connection, Body::Empty).await,
+            }
         };
-        match respond::stopped(&mut exchange, stop).await {
-            Stopped::Answer(answer) => return answer,
-            // Once: a page has none itself.
-            Stopped::Page => ran = from_route(&mut exchange, Body::Empty).await,
-        }
-    }
+        let status = response.as_ref().map(|response| response.head.status.as_u16());
+        tracing::debug!(client = %connection.client, status, "answer");
+        response
+    })
+    .await
 }
 
 /// Answer what could not be read as a request.
-pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
+pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
     let mut exchange = receive::unreadable(connection);
-    respond::refused(&mut exchange, receive::complaint(malformed))
+    respond::refused(&mut exchange, receive::complaint(refusal).into())
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.
-async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
+async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
-    from_route(exchange, body).await
+    from_route(exchange, connection, body).await
 }
 
 /// The phases from the route on: again for each path that `try_files` or an index leads to,
 /// and once for the page of an error.
-async fn from_route(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
+async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: Body) -> Result<Response, Stop> {
     let mut answer = loop {
         // Everything below depends on the route.
         route::find(exchange).await?;
+        levels::of_route(connection, exchange);
+        // With the route it is known what lines will say, and the head is still as it was sent.
+        exchange.begin_log();
         error_page::prepare(exchange);
         compress::prepare(exchange);
         // Before plugins are asked for access: what is too much costs no more than this.
-        limit::check(exchange).await?;
+        body = limit::check(exchange, body).await?;
         // Before headers are mapped: what an authorizer sets can be used there.
         access::judge(exchange).await?;
         match content::find(exchange).await? {
@@ -144,7 +169,9 @@ async fn from_route(exchange: &mut Exchange, body: Body) -> Result<Response, Sto
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
                 // Peers are chosen inside, one for each try.
-                let mut answer = forward::send(exchange, body).await?;
+                let answer = forward::send(exchange, body).await;
+                outcome::answered(exchange, &answer);
+                let mut answer = answer?;
                 buffer::response(exchange, &mut answer);
                 break answer;
             }

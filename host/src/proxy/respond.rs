@@ -3,19 +3,19 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Response;
 use super::error_page::{self, Instead};
 use super::exchange::Exchange;
-use super::response_headers;
+use super::{Response, response_headers};
 use crate::body::Body;
 use crate::error::{Error, Kind, Side, Stop};
 use crate::hook::LocalReply;
 use crate::message::{Fields, ResponseHead};
 
 /// The status of an error.
-fn status_of(kind: Kind) -> StatusCode {
+pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -39,10 +39,26 @@ fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
+/// Whether what comes next on the connection may be no request: what came was none that two
+/// readers would read in the same way, or its body will not be read. nginx closes the
+/// connection after these too.
+fn is_malformed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest
+            | Kind::TransferCoding
+            | Kind::MethodNotAllowed
+            | Kind::TargetTooLong
+            | Kind::HeadTooLarge
+            | Kind::Version
+            | Kind::ClientBody
+            | Kind::ClientTimeout
+            | Kind::BodyTooLarge
+    )
+}
+
 /// nginx's status for a connection that is closed without an answer.
 const CLOSE: u16 = 444;
-/// The cause of an exchange that was closed so.
-const UNANSWERED: &str = "downstream.unanswered";
 
 /// An answer of the proxy's own.
 struct Own {
@@ -66,7 +82,9 @@ pub(super) enum Stopped {
 pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Stopped {
     let mut own = Own::of(exchange, stop);
     if own.status.as_u16() == CLOSE {
-        unanswered(exchange, own.status);
+        if let Some(record) = exchange.take_record(own.status, &own.headers) {
+            record.finish("done");
+        }
         return Stopped::Answer(None);
     }
     match error_page::instead(exchange, own.status, &own.headers, own.close) {
@@ -79,22 +97,15 @@ pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Stopped {
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
-        // What the rules say instead is said without them.
-        Err(stop) => own = Own::of(exchange, stop),
+        // What the rules say instead is said without them; a request that was malformed stays so.
+        Err(stop) => own = Own { close: own.close, ..Own::of(exchange, stop) },
     }
     Stopped::Answer(Some(own.send(exchange)))
 }
 
-/// The answer to what is no request.
-pub(super) fn refused(exchange: &mut Exchange, error: Error) -> Response {
-    Own::of(exchange, error.into()).send(exchange)
-}
-
-/// No answer: only the record tells of it.
-fn unanswered(exchange: &mut Exchange, status: StatusCode) {
-    if let Some(record) = exchange.take_record(status, &Fields::new()) {
-        record.finish(UNANSWERED);
-    }
+/// The answer to what could not be read as a request, and so has no route.
+pub(super) fn refused(exchange: &mut Exchange, stop: Stop) -> Response {
+    Own::of(exchange, stop).send(exchange)
 }
 
 impl Own {
@@ -131,8 +142,7 @@ impl Own {
             headers.append("Content-Range", format!("bytes */{length}").as_bytes());
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-        // As nginx: what the client sends next would be the body that nobody reads.
-        let close = error.kind == Kind::BodyTooLarge;
+        let close = is_malformed(error.kind);
         Self { status, headers, body: text.into(), close }
     }
 

@@ -32,8 +32,7 @@ pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
 /// A router's reply, with the route that it is for put on the exchange: the rules for
 /// answers and the logs of that route are its own then.
 fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply, Error> {
-    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str().eq_ignore_ascii_case(hook::ROUTE_OF_REPLY))
-    else {
+    let Some(at) = reply.fields.iter().position(|(name, _)| name.as_str() == hook::ROUTE_OF_REPLY) else {
         return Ok(reply);
     };
     let (_, name) = reply.fields.remove(at);
@@ -50,6 +49,7 @@ fn enter(exchange: &mut Exchange, target: Target) {
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
+    view.upstream = Arc::clone(&target.upstream.name);
     exchange.target = Some(target);
 }
 
@@ -68,6 +68,7 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     if let Some(path) = found.path_with_query {
         exchange.target_path = path;
     }
+    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     enter(exchange, target);
     // Rules have changed the path: from here on it is what `$uri` says, as in nginx.

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use tidegate_origins::Origins;
 use tidegate_plugin::{ConfigError, Edit};
 
-const ALLOW_ORIGIN: &str = "access-control-allow-origin";
-const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
-const ALLOW_METHODS: &str = "access-control-allow-methods";
-const ALLOW_HEADERS: &str = "access-control-allow-headers";
-const EXPOSE_HEADERS: &str = "access-control-expose-headers";
-const MAX_AGE: &str = "access-control-max-age";
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+const ALLOW_CREDENTIALS: &str = "Access-Control-Allow-Credentials";
+const ALLOW_METHODS: &str = "Access-Control-Allow-Methods";
+const ALLOW_HEADERS: &str = "Access-Control-Allow-Headers";
+const EXPOSE_HEADERS: &str = "Access-Control-Expose-Headers";
+const MAX_AGE: &str = "Access-Control-Max-Age";
 
 /// What a preflight's answer depends on.
 const VARY_PREFLIGHT: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
@@ -96,7 +96,7 @@ impl Policy {
     /// The header lines of a preflight's answer. An origin that is not allowed gets none that
     /// allow anything.
     pub fn preflight(&self, origin: Vec<u8>, asked: &Asked) -> Vec<(&'static str, Vec<u8>)> {
-        let mut lines = vec![("vary", VARY_PREFLIGHT.into())];
+        let mut lines = vec![("Vary", VARY_PREFLIGHT.into())];
         if !self.origins.contain(origin.clone()) {
             return lines;
         }
@@ -122,7 +122,7 @@ impl Policy {
         let mut edits = Vec::new();
         // The same answer for every origin depends on none.
         if !(self.origins.is_every() || names_origin(vary)) {
-            edits.push(Edit::append("vary", "Origin"));
+            edits.push(Edit::append("Vary", "Origin"));
         }
         let mut lines = Vec::new();
         if let Some(origin) = origin.filter(|origin| self.origins.contain(origin.clone())) {

@@ -12,6 +12,8 @@ mod routes;
 mod rules;
 mod state;
 
+use std::net::SocketAddr;
+
 use policy::{Asked, Choice, Policy};
 use tidegate_plugin::{ConfigError, Plugin, Reply, Router as RouterHook, Target, Variable, request};
 
@@ -37,6 +39,10 @@ struct Current;
 impl Asked for Current {
     fn host(&self) -> String {
         request::host()
+    }
+
+    fn local(&self) -> SocketAddr {
+        request::local()
     }
 
     fn path(&self) -> String {

@@ -1,33 +1,96 @@
 //! Which site a host name means. nginx: `server_name`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tidegate_plugin::ConfigError;
 
 use crate::pattern::{Pattern, Variables};
-use crate::policy::SiteConfig;
+use crate::policy::{Asked, SiteConfig};
 
-/// The names of all sites.
+/// The names of all sites, by where they are listened for. nginx: `listen`.
+#[derive(Debug)]
+pub(crate) struct Listened {
+    /// Of the sites that are at every listener.
+    everywhere: Names,
+    /// At these addresses: of the sites that name them, and of those at every listener.
+    at: HashMap<SocketAddr, Names>,
+}
+
+impl Listened {
+    /// Sort the sites.
+    pub(crate) fn new(sites: &[SiteConfig]) -> Result<Self, ConfigError> {
+        let mut at = HashMap::new();
+        for (site, config) in sites.iter().enumerate() {
+            for (index, text) in config.listen.iter().enumerate() {
+                let address: SocketAddr = text.parse().map_err(|_| {
+                    let message = format!("`{text}` is not an IP address and port");
+                    ConfigError::new(format!("/sites/{site}/listen/{index}"), message)
+                })?;
+                if let Entry::Vacant(place) = at.entry(address) {
+                    let is_there = |site: &SiteConfig| site.listen.is_empty() || site.listen.contains(text);
+                    place.insert(Names::new(sites.iter().enumerate().filter(|(_, site)| is_there(site)))?);
+                }
+            }
+        }
+        let everywhere = Names::new(sites.iter().enumerate().filter(|(_, site)| site.listen.is_empty()))?;
+        Ok(Self { everywhere, at })
+    }
+
+    /// Whether some request's host name makes a difference.
+    pub(crate) fn needs_host(&self) -> bool {
+        !self.everywhere.is_single || self.at.values().any(|names| !names.is_single)
+    }
+
+    /// The site of a request, and what its name's pattern captured; none where no site is at
+    /// the listener.
+    pub(crate) fn find(&self, asked: &dyn Asked) -> Option<(usize, Variables)> {
+        self.names(asked).find(|| asked.host())
+    }
+
+    /// By the very address, else by one that stands for all of its port.
+    fn names(&self, asked: &dyn Asked) -> &Names {
+        if self.at.is_empty() {
+            return &self.everywhere;
+        }
+        let local = asked.local();
+        let all = |ip: IpAddr| SocketAddr::new(ip, local.port());
+        // A listener at `[::]` takes IPv4 as well.
+        let wildcards = [all(Ipv4Addr::UNSPECIFIED.into()), all(Ipv6Addr::UNSPECIFIED.into())];
+        let wildcards = wildcards.iter().skip(usize::from(local.is_ipv6()));
+        let found = std::iter::once(&local).chain(wildcards).find_map(|address| self.at.get(address));
+        found.unwrap_or(&self.everywhere)
+    }
+}
+
+/// The names of the sites at one listener.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+struct Names {
     exact: HashMap<Box<str>, usize>,
     /// `*.x`, by `x`.
     leading: HashMap<Box<str>, usize>,
     /// `x.*`, by `x`.
     trailing: HashMap<Box<str>, usize>,
     patterns: Vec<(Pattern, usize)>,
-    default: usize,
+    /// None where there is no site at all.
+    default: Option<usize>,
+    /// Whether the default takes every host and captures nothing.
+    is_single: bool,
     /// The longest key of `leading` and `trailing`, so that a host of very many labels
     /// is not looked up label by label.
     longest: usize,
 }
 
 impl Names {
-    /// Sort the names of the sites by kind.
-    pub(crate) fn new(sites: &[SiteConfig]) -> Result<Self, ConfigError> {
+    /// Sort the names of these sites, which have their numbers with them, by kind.
+    fn new<'s>(sites: impl Iterator<Item = (usize, &'s SiteConfig)>) -> Result<Self, ConfigError> {
         let mut names = Self::default();
         let mut default = None;
-        for (site, config) in sites.iter().enumerate() {
+        let (mut first, mut count) = (None, 0);
+        for (site, config) in sites {
+            first.get_or_insert(site);
+            count += 1;
             if config.default
                 && let Some(before) = default.replace(site)
             {
@@ -39,7 +102,8 @@ impl Names {
                 added.map_err(|what| ConfigError::new(format!("/sites/{site}/names/{index}"), what))?;
             }
         }
-        names.default = default.unwrap_or(0);
+        names.default = default.or(first);
+        names.is_single = count == 1 && !names.patterns.iter().any(|(pattern, _)| pattern.is_capturing());
         Ok(names)
     }
 
@@ -67,28 +131,29 @@ impl Names {
         insert(map, key, site, name)
     }
 
-    /// Whether a name has groups that become variables.
-    pub(crate) fn are_capturing(&self) -> bool {
-        self.patterns.iter().any(|(pattern, _)| pattern.is_capturing())
-    }
-
     /// The site of a host name in lower case without port, and what its pattern
-    /// captured: exact name, longest `*.x`, longest `x.*`, first pattern, default.
-    pub(crate) fn find(&self, host: &str) -> (usize, Variables) {
+    /// captured: exact name, longest `*.x`, longest `x.*`, first pattern, default. The host
+    /// is asked for only where it makes a difference: reading it costs a host call.
+    fn find(&self, host: impl FnOnce() -> String) -> Option<(usize, Variables)> {
+        if self.is_single {
+            return Some((self.default?, Variables::new()));
+        }
+        let host = host();
+        let host = host.as_str();
         let simple = self.exact.get(host).or_else(|| self.leading(host)).or_else(|| self.trailing(host));
         if let Some(site) = simple {
-            return (*site, Variables::new());
+            return Some((*site, Variables::new()));
         }
         for (pattern, site) in &self.patterns {
             if !pattern.is_capturing() {
                 if pattern.is_match(host) {
-                    return (*site, Variables::new());
+                    return Some((*site, Variables::new()));
                 }
             } else if let Some(captures) = pattern.captures(host) {
-                return (*site, pattern.variables(&captures));
+                return Some((*site, pattern.variables(&captures)));
             }
         }
-        (self.default, Variables::new())
+        Some((self.default?, Variables::new()))
     }
 
     fn leading(&self, host: &str) -> Option<&usize> {

@@ -4,8 +4,7 @@ use serde::Deserialize;
 use tidegate_plugin::{ConfigError, Reply};
 
 use crate::escape;
-use crate::names::Names;
-use crate::pattern::Variables;
+use crate::names::Listened;
 pub use crate::respond::{RedirectConfig, RespondConfig};
 use crate::respond::{Respond, redirect};
 use crate::rewrite::{From, Rewrite};
@@ -33,6 +32,9 @@ pub struct SiteConfig {
     /// nginx: `server_name`.
     #[serde(default)]
     pub names: Vec<String>,
+    /// The listeners that it is at, as `address:port`; empty for all. nginx: `listen`.
+    #[serde(default)]
+    pub listen: Vec<String>,
     /// Takes what no name matches; without one the first site does.
     #[serde(default)]
     pub default: bool,
@@ -153,9 +155,8 @@ struct Site {
 /// The configuration, ready to be asked.
 #[derive(Debug)]
 pub struct Policy {
-    names: Names,
+    names: Listened,
     sites: Vec<Site>,
-    needs_host: bool,
 }
 
 /// What becomes of a request.
@@ -187,7 +188,7 @@ impl Policy {
     /// # Errors
     /// The first key that is wrong.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let names = Names::new(&config.sites)?;
+        let names = Listened::new(&config.sites)?;
         let mut sites = Vec::with_capacity(config.sites.len());
         for (index, site) in config.sites.iter().enumerate() {
             let pointer = format!("/sites/{index}");
@@ -199,18 +200,17 @@ impl Policy {
                 routes: Routes::new(&site.routes, &format!("{pointer}/routes"))?,
             });
         }
-        let needs_host = sites.len() > 1 || names.are_capturing();
-        Ok(Self { names, sites, needs_host })
+        Ok(Self { names, sites })
     }
 
     /// Whether the host name makes a difference: reading it costs a host call.
     pub fn needs_host(&self) -> bool {
-        self.needs_host
+        self.names.needs_host()
     }
 
     /// What becomes of a request.
     pub fn choose(&self, asked: &dyn Asked) -> Choice<'_> {
-        let (site, variables) = if self.needs_host { self.names.find(&asked.host()) } else { (0, Variables::new()) };
+        let Some((site, variables)) = self.names.find(asked) else { return no_route(None) };
         let Some(site) = self.sites.get(site) else { return no_route(None) };
         let own = site.route.as_deref();
         let mut state = State::new(asked, &site.name, variables);

@@ -1,6 +1,7 @@
 //! A request on its way through the rules: what it asks for now.
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 
 use crate::pattern::Variables;
 
@@ -8,6 +9,8 @@ use crate::pattern::Variables;
 pub trait Asked {
     /// nginx: `$host`.
     fn host(&self) -> String;
+    /// The proxy's end of the connection.
+    fn local(&self) -> SocketAddr;
     /// nginx: `$uri`, before any rule.
     fn path(&self) -> String;
     /// nginx: `$request_uri`.

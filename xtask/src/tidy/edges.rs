@@ -12,7 +12,7 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "pace", "stream"];
+const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -37,21 +37,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("admin", &["listener", "plugin", "proxy", "server"]),
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
-    ("downstream", &["listener", "pace", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "content", "hook", "limit", "pace", "snapshot", "tunnel", "upstream"]),
+    ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "stream", "tunnel"]),
+    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "tunnel", "upstream"]),
     // A source of bodies, like upstream.
-    ("content", &["body"]),
+    ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "stream"]),
-    ("body", &["upstream"]),
+    ("upstream", &["body", "http1", "message", "stream"]),
+    ("body", &["http1", "message"]),
     ("tunnel", &["hook"]),
-    ("plugin", &["hook"]),
-    ("hook", &[]),
+    ("plugin", &["hook", "message"]),
+    ("hook", &["message"]),
+    ("http1", &["message"]),
+    ("message", &[]),
     ("stock", &[]),
-    ("pace", &[]),
     ("stream", &[]),
     // A record holds the places that its exchange has among what is open.
-    ("observe", &["body", "hook", "limit", "pace"]),
+    ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
     ("config", &["hook"]),
 ];

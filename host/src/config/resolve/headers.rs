@@ -155,7 +155,7 @@ fn add<'a>(table: &Reader<'_>, rules: &mut Vec<Rule<'a>>, rule: Rule<'a>, at: us
 fn check_name(table: &Reader<'_>, name: &str, at: usize, path: &str) {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         table.cx.problem(at, path, format!("\"{name}\" is not a header's name"));
-    } else if is_hosts_own(&name.to_ascii_lowercase()) {
+    } else if is_hosts_own(name) {
         let message = format!("`{name}` belongs to the connection and is the proxy's own");
         let hint = match name.to_ascii_lowercase().as_str() {
             "connection" | "upgrade" => "leave it out: WebSockets work on every route; other protocols: `upgrade`",

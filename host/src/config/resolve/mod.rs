@@ -5,6 +5,7 @@ mod access;
 mod content;
 mod headers;
 mod limits;
+mod logs;
 mod maps;
 mod plugin;
 mod route;
@@ -16,6 +17,7 @@ mod upstream;
 mod upstream_values;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -23,7 +25,7 @@ use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
 use super::suggest;
-use super::types::{Config, Route, Zone};
+use super::types::{AccessLog, Config, Route, Zone};
 use super::variables::Variables;
 use plugin::Plugins;
 use router::RouterTable;
@@ -34,12 +36,17 @@ struct Build<'a> {
     upstreams: Upstreams,
     plugins: Plugins,
     maps: Vec<maps::Map<'a>>,
+    formats: logs::Formats,
+    /// Those of the top level.
+    access_logs: Arc<[AccessLog]>,
     variables: Variables,
     zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
     /// Names of the routes that are found by name alone: by the key path of their site and `@NAME`.
     named: HashMap<(String, String), String>,
+    /// Where clients connect.
+    addresses: Vec<SocketAddr>,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -53,23 +60,29 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
+    let formats = logs::formats(root, &variables);
+    let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
     let mut build = Build {
         upstreams: Upstreams::read(root),
         plugins,
         maps,
+        formats,
+        access_logs,
         variables,
         zones,
         router: RouterTable::default(),
         routes: Vec::new(),
         named: HashMap::new(),
+        addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
     let routers = routers(root, &mut build);
     Config {
         server: server::settings(root),
-        access_log: server::access_log(root),
+        debug_clients: server::debug_clients(root),
+        access_logs: build.access_logs,
         admin: server::admin(root),
         real_ip: access::real_ip(root),
         zones: build.zones,

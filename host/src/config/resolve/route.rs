@@ -1,10 +1,11 @@
 //! `[[sites.routes]]`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, headers, limits, note, stock, upstream_values};
+use super::{Build, access, content, headers, limits, logs, note, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -41,12 +42,13 @@ fn route<'a>(
         name: outer.name,
         rules: Rules::read(table, &build.variables).under(&outer.rules),
         plugins: plugins(table, build, &outer.plugins),
+        access_logs: logs::access_logs(table, &build.formats, &build.variables, &outer.access_logs),
     };
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
     let Some(pattern) = table.own_placed(&k::MATCH).filter(|m| !m.text.is_empty()) else { return Vec::new() };
     if pattern.text.starts_with('@') && table.around().is_none() {
-        return named(table, pattern.text, outer.name, upstream, chain, build);
+        return named(&inherited, pattern.text, upstream, chain, build);
     }
     check_match(table, pattern.text, matches);
     let name = table.own_placed(&k::ROUTE_NAME);
@@ -56,7 +58,7 @@ fn route<'a>(
     if upstream.is_some() || table.own(&k::RESPOND).is_some() || content::has_files(table) {
         indexes.push(build.routes.len());
         let parts = (limits::limits(table, build), content::content(table, pattern.text, build));
-        build.routes.push(resolved(table, &name, outer.name, pattern.text, upstream, chain, parts));
+        build.routes.push(resolved(&inherited, &name, pattern.text, upstream, chain, parts));
     }
     indexes.extend(routes(table, &inherited, build, taken));
     build.router.end();
@@ -65,13 +67,13 @@ fn route<'a>(
 
 /// A route that no path leads to. nginx: `location @NAME`.
 fn named(
-    table: &Reader<'_>,
+    own: &Inherited<'_>,
     pattern: &str,
-    site: &str,
     upstream: Option<usize>,
     chain: Vec<usize>,
     build: &mut Build<'_>,
 ) -> Vec<usize> {
+    let table = &own.table;
     for key in [&k::RESPOND, &k::REWRITES, &k::ROUTES, &k::REPLACE_PREFIX, &k::REWRITE, &k::ALIAS] {
         if let Some(item) = table.own(key) {
             table.cx.problem(item.at(), &item.path, "does not go with a route that is found by name alone");
@@ -80,7 +82,7 @@ fn named(
     let place = (content::site_of(&table.path).to_owned(), pattern.to_owned());
     let Some(name) = build.named.get(&place).cloned() else { return Vec::new() };
     let parts = (limits::limits(table, build), content::content(table, pattern, build));
-    build.routes.push(resolved(table, &name, site, pattern, upstream, chain, parts));
+    build.routes.push(resolved(own, &name, pattern, upstream, chain, parts));
     vec![build.routes.len() - 1]
 }
 
@@ -110,29 +112,31 @@ pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut
 pub(super) fn of_site<'a>(site: &Inherited<'a>, build: &mut Build<'a>, name: &str) {
     let chain = chain(site, None, build);
     let parts = (limits::limits(&site.table, build), content::content(&site.table, "", build));
-    build.routes.push(resolved(&site.table, name, site.name, "", None, chain, parts));
+    build.routes.push(resolved(site, name, "", None, chain, parts));
 }
 
 fn resolved(
-    table: &Reader<'_>,
+    own: &Inherited<'_>,
     name: &str,
-    site: &str,
     pattern: &str,
     upstream: Option<usize>,
     plugins: Vec<usize>,
     (limits, content): (Limits, Content),
 ) -> Route {
+    let table = &own.table;
     let upgrade = match table.texts(&k::UPGRADE) {
         Some(tokens) => tokens.iter().map(|t| t.text.to_ascii_lowercase()).collect(),
         None => defaults::UPGRADE.iter().map(|t| (*t).to_owned()).collect(),
     };
     Route {
         name: name.into(),
-        site: site.into(),
+        site: own.name.into(),
         pattern: pattern.to_owned(),
         upstream,
         plugins,
         pass_headers: headers::passed(table),
+        log_level: table.text(&k::ROUTE_LOG_LEVEL).and_then(|level| level.parse().ok()),
+        access_logs: Arc::clone(&own.access_logs),
         timeouts: timeouts(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),

@@ -32,6 +32,10 @@ impl RouterTable {
         let names: Vec<String> = names.iter().map(|n| lower_case(n.text)).collect();
         let mut json = Object::new();
         json.insert("names".into(), names.into());
+        let listen = site.own_texts(&k::LISTEN);
+        if !listen.is_empty() {
+            json.insert("listen".into(), listen.iter().map(|text| text.text).collect());
+        }
         json.insert("default".into(), site.flag(&k::DEFAULT_SITE).into());
         if let Some(route) = route {
             json.insert("route".into(), route.into());

@@ -1,21 +1,44 @@
 //! `[[sites]]` and what they have to say to their routes.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, content, limits, note, route, stock, upstream_values};
+use super::{Build, access, content, limits, logs, note, route, stock, suggest, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::Site;
+use crate::config::types::{AccessLog, Site};
 
 /// Names that are taken, and the byte where they stand.
 #[derive(Default)]
 pub(super) struct Taken {
-    sites: HashMap<String, usize>,
+    /// By several sites where they are at different listeners.
+    sites: HashMap<String, Vec<Place>>,
     pub(super) routes: HashMap<String, usize>,
-    default: Option<usize>,
+    defaults: Vec<Place>,
+}
+
+/// Where something of a site stands, and the listeners that the site is at; none is all.
+struct Place {
+    at: usize,
+    listen: Vec<SocketAddr>,
+}
+
+impl Place {
+    /// Whether there is a listener that both are at.
+    fn meets(&self, listen: &[SocketAddr]) -> bool {
+        self.listen.is_empty() || listen.is_empty() || self.listen.iter().any(|address| listen.contains(address))
+    }
+}
+
+/// Note a place; the byte of the first one before that it meets.
+fn put(places: &mut Vec<Place>, at: usize, listen: &[SocketAddr]) -> Option<usize> {
+    let first = places.iter().find(|place| place.meets(listen)).map(|place| place.at);
+    places.push(Place { at, listen: listen.to_vec() });
+    first
 }
 
 /// What a route inherits from its site, or from the route around it.
@@ -26,6 +49,7 @@ pub(super) struct Inherited<'a> {
     pub(super) rules: Rules<'a>,
     /// Indexes of the plugins before its own, with their names.
     pub(super) plugins: Vec<(&'a str, usize)>,
+    pub(super) access_logs: Arc<[AccessLog]>,
 }
 
 /// `[[sites]]`.
@@ -70,12 +94,14 @@ fn take_names(table: &Reader<'_>, taken: &mut Taken) {
 /// One site, and the name of the route that holds its own answers.
 fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Site, Option<(Inherited<'a>, String)>) {
     let names = table.own_texts(&k::NAMES);
-    check_names(table, &names, taken);
+    let listen = listened(table, &build.addresses);
+    check_names(table, &names, &listen, taken);
     let inherited = Inherited {
         table: table.clone(),
         name: names.first().map_or("", |n| n.text),
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
+        access_logs: logs::access_logs(table, &build.formats, &build.variables, &build.access_logs),
     };
     route::take_named(table, inherited.name, build, taken);
     let own = route::name_of_site(table, &inherited, taken);
@@ -106,24 +132,44 @@ pub(super) fn lower_case(name: &str) -> String {
     if name.starts_with('~') { name.to_owned() } else { name.to_lowercase() }
 }
 
-fn check_names(table: &Reader<'_>, names: &[Text<'_>], taken: &mut Taken) {
+fn check_names(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr], taken: &mut Taken) {
     let cx = table.cx;
     for name in names {
         if let Err(fault) = pattern::check_site_name(name.text) {
             note(cx, name.at, &name.path, fault);
         }
-        if let Some(first) = taken.sites.insert(lower_case(name.text), name.at) {
+        if let Some(first) = put(taken.sites.entry(lower_case(name.text)).or_default(), name.at, listen) {
             let line = cx.position(first).0;
             cx.problem(name.at, &name.path, format!("a site named \"{}\" stands at line {line} already", name.text));
         }
     }
-    if let Some(item) = table.own(&k::DEFAULT_SITE).filter(|_| table.flag(&k::DEFAULT_SITE)) {
-        if let Some(first) = taken.default {
-            let line = cx.position(first).0;
-            cx.problem(item.at(), &item.path, format!("the site at line {line} is the default already"));
-        }
-        taken.default.get_or_insert(item.at());
+    if let Some(item) = table.own(&k::DEFAULT_SITE).filter(|_| table.flag(&k::DEFAULT_SITE))
+        && let Some(first) = put(&mut taken.defaults, item.at(), listen)
+    {
+        let line = cx.position(first).0;
+        cx.problem(item.at(), &item.path, format!("the site at line {line} is the default already"));
     }
+}
+
+/// `listen`: each is the address of a listener.
+fn listened(table: &Reader<'_>, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for text in table.own_texts(&k::LISTEN) {
+        let address = text.text.parse().ok().filter(|address: &SocketAddr| addresses.contains(address));
+        match address {
+            Some(address) if address.port() == 0 => {
+                let message = "the system chooses this listener's port, so that it cannot be named";
+                table.cx.problem(text.at, &text.path, message);
+            }
+            Some(address) => found.push(address),
+            None => {
+                let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+                let hint = suggest::hint(text.text, all.iter().map(String::as_str), "");
+                table.cx.hinted(text.at, &text.path, format!("no listener has the address \"{}\"", text.text), hint);
+            }
+        }
+    }
+    found
 }
 
 /// `plugins` of this very table, in order, with the index of each.

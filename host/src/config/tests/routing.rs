@@ -7,7 +7,7 @@ fn the_router_is_told_rules_answers_and_routes_within() {
     let config = valid("routing.toml");
     let router = &config.plugins[config.routers[0]];
     let expected = concat!(
-        r#"{"sites":[{"names":["a.test"],"default":false,"route":"a.test","#,
+        r#"{"sites":[{"names":["a.test"],"listen":["127.0.0.1:8081"],"default":true,"route":"a.test","#,
         r#""rewrites":[{"match":"^/old/(?<rest>.*)$","to":"/new/$rest","flag":"last"}],"#,
         r#""redirects":{"absolute":true,"site_name":true,"port":false},"#,
         r#""routes":[{"name":"outer","match":"/a/","replace_prefix":"/x$/","rewrite":null,"#,
@@ -20,7 +20,7 @@ fn the_router_is_told_rules_answers_and_routes_within() {
         r#""redirects":{"absolute":true,"site_name":true,"port":false}}]},"#,
         r#"{"name":"a.test /plain/","match":"/plain/","replace_prefix":null,"rewrite":null,"#,
         r#""redirects":{"absolute":true,"site_name":true,"port":false}}]},"#,
-        r#"{"names":[],"default":false,"route":"site","respond":{"location":"https://$host$request_uri","status":301},"#,
+        r#"{"names":["a.test"],"listen":["[::]:8082"],"default":true,"route":"a.test (2)","respond":{"location":"https://$host$request_uri","status":301},"#,
         r#""redirects":{"absolute":false,"site_name":false,"port":true},"routes":[]}]}"#,
     );
     assert_eq!(router.config.expose(), expected);
@@ -33,7 +33,7 @@ fn the_router_is_told_rules_answers_and_routes_within() {
             ("inner", true),
             ("a.test /plain/", true),
             ("a.test", false),
-            ("site", false)
+            ("a.test (2)", false)
         ]
     );
     assert_eq!(config.server.server_header.as_ref().unwrap(), "edge");

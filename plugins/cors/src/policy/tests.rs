@@ -57,7 +57,7 @@ fn answer(config: &str, origin: Option<&str>, response: &Response) -> Vec<String
 
 #[test]
 fn a_preflight_of_an_allowed_origin_is_told_what_it_may() {
-    let vary = ("vary".to_owned(), VARY_PREFLIGHT.to_owned());
+    let vary = ("Vary".to_owned(), VARY_PREFLIGHT.to_owned());
     for origin in ["https://app.example.com", "https://a.b.example.net", "https://pr-7.example.org"] {
         let lines = ask(SOME, &preflight(origin));
         let wanted = [
@@ -101,7 +101,7 @@ fn a_response_gets_its_headers() {
     assert_eq!(
         answer(SOME, Some(allowed), &plain),
         [
-            "+vary: Origin".to_owned(),
+            "+Vary: Origin".to_owned(),
             format!("{ALLOW_ORIGIN}: {allowed}"),
             format!("{ALLOW_CREDENTIALS}: true"),
             format!("{EXPOSE_HEADERS}: X-Total")
@@ -110,7 +110,7 @@ fn a_response_gets_its_headers() {
     let removed = [ALLOW_ORIGIN, ALLOW_CREDENTIALS, EXPOSE_HEADERS].map(|name| format!("-{name}"));
     for origin in [None, Some("https://evil.example"), Some("null")] {
         let edits = answer(SOME, origin, &plain);
-        assert_eq!((edits[0].as_str(), &edits[1..]), ("+vary: Origin", &removed[..]), "{origin:?}");
+        assert_eq!((edits[0].as_str(), &edits[1..]), ("+Vary: Origin", &removed[..]), "{origin:?}");
     }
     assert_eq!(answer(ALL, Some(allowed), &plain)[0], format!("{ALLOW_ORIGIN}: *"));
 }
@@ -121,7 +121,7 @@ fn vary_is_not_said_twice() {
         let edits = answer(SOME, None, &Response::new(200).header("Vary", line));
         assert!(!edits.iter().any(|edit| edit.starts_with('+')), "{line}: {edits:?}");
     }
-    assert_eq!(answer(SOME, None, &Response::new(200).header("Vary", "X-Origin"))[0], "+vary: Origin");
+    assert_eq!(answer(SOME, None, &Response::new(200).header("Vary", "X-Origin"))[0], "+Vary: Origin");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use tidegate_plugin::{Reply, Router as _, testing};
 
 use super::*;
@@ -23,11 +25,16 @@ struct Asks<'a> {
     host: &'a str,
     path: &'a str,
     raw: Option<&'a str>,
+    local: Option<&'a str>,
 }
 
 impl Asked for Asks<'_> {
     fn host(&self) -> String {
         self.host.to_owned()
+    }
+
+    fn local(&self) -> SocketAddr {
+        self.local.expect("the listener is not needed").parse().unwrap()
     }
 
     fn path(&self) -> String {
@@ -48,7 +55,7 @@ impl Asked for Asks<'_> {
 }
 
 fn chosen(policy: &Policy, host: &str, path: &str) -> String {
-    match policy.choose(&Asks { host, path, raw: None }) {
+    match policy.choose(&Asks { host, path, raw: None, local: None }) {
         Choice::Route { name, .. } => name.to_owned(),
         Choice::Reply { reply, .. } if reply.status == 404 => "NoRoute".to_owned(),
         other => format!("{other:?}"),
@@ -56,7 +63,7 @@ fn chosen(policy: &Policy, host: &str, path: &str) -> String {
 }
 
 fn sent(policy: &Policy, path: &str, raw: &str) -> String {
-    match policy.choose(&Asks { host: "a.test", path, raw: Some(raw) }) {
+    match policy.choose(&Asks { host: "a.test", path, raw: Some(raw), local: None }) {
         Choice::Route { path_with_query, .. } => path_with_query.unwrap_or_else(|| "as sent".to_owned()),
         Choice::Reply { reply, .. } => shown(&reply),
     }
@@ -285,7 +292,7 @@ fn named_groups_become_variables() {
         "routes": [{"name": "room", "match": r"~ ^/room/(?<room>\w+)(?:/(?<part>\w+))?$"}, {"name": "rest", "match": "/"}],
     }]}));
     assert!(policy.needs_host());
-    let variables = |host: &str, path: &str| match policy.choose(&Asks { host, path, raw: None }) {
+    let variables = |host: &str, path: &str| match policy.choose(&Asks { host, path, raw: None, local: None }) {
         Choice::Route { variables, path_with_query: None, .. } => variables,
         other => panic!("{other:?}"),
     };
@@ -507,7 +514,7 @@ fn sites_and_routes_answer_themselves() {
         "names": ["b.test"], "redirects": {"absolute": true, "site_name": true, "port": false}, "route": "own",
         "respond": {"status": 308, "location": "/x"},
     }));
-    let asks = Asks { host: "", path: "/", raw: Some("/") };
+    let asks = Asks { host: "", path: "/", raw: Some("/"), local: None };
     let Choice::Reply { route: Some("own"), reply } = site.choose(&asks) else { panic!("no reply of the site's") };
     assert_eq!(shown(&reply), "308 http://b.test/x");
 }
@@ -531,5 +538,47 @@ fn wrong_answers_and_rules_are_refused() {
     ] {
         let message = refused(serde_json::json!({"sites": [{(key): value}]}));
         assert!(message.starts_with(&format!("/sites/0{error}")), "{message}");
+    }
+}
+
+#[test]
+fn sites_are_chosen_by_listener_and_name() {
+    let at = |name: &str, names: &[&str], listen: &[&str], default: bool| {
+        serde_json::json!({"names": names, "listen": listen, "default": default,
+                           "routes": [{"name": name, "match": "/"}]})
+    };
+    let policy = policy(serde_json::json!({"sites": [
+        at("one", &["a.test"], &["192.0.2.1:80"], false),
+        at("two", &["a.test", "b.test"], &["0.0.0.0:80"], false),
+        at("three", &["c.test"], &["192.0.2.1:80", "0.0.0.0:80"], true),
+        at("tls", &["a.test"], &["[::]:443"], false),
+    ]}));
+    let chosen = |local: &str, host: &str| match policy.choose(&Asks { host, path: "/", raw: None, local: Some(local) })
+    {
+        Choice::Route { name, .. } => name.to_owned(),
+        Choice::Reply { reply, .. } => reply.status.to_string(),
+    };
+    for (local, host, site) in [
+        ("192.0.2.1:80", "a.test", "one"),
+        ("192.0.2.1:80", "b.test", "three"),
+        ("192.0.2.1:80", "c.test", "three"),
+        ("192.0.2.2:80", "a.test", "two"),
+        ("192.0.2.2:80", "x.test", "three"),
+        ("192.0.2.2:443", "x.test", "tls"),
+        ("[2001:db8::1]:443", "x.test", "tls"),
+        ("[2001:db8::1]:80", "a.test", "404"),
+        ("192.0.2.1:8080", "a.test", "404"),
+    ] {
+        assert_eq!(chosen(local, host), site, "{local} {host}");
+    }
+    for (sites, error) in [
+        (serde_json::json!([at("x", &[], &["a:80"], false)]), "/sites/0/listen/0: `a:80` is not an IP address"),
+        (
+            serde_json::json!([at("x", &["a"], &["[::]:1"], false), at("y", &["a"], &[], false)]),
+            "/sites/1/names/0: `a` is a name of site 0 already",
+        ),
+    ] {
+        let message = refused(serde_json::json!({"sites": sites}));
+        assert!(message.starts_with(error), "{message}");
     }
 }

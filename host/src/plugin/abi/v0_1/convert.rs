@@ -5,13 +5,13 @@ use http::StatusCode;
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use crate::hook::{Decision, FieldEdit, Grant, LocalReply, Summary, Target, Verdict, is_framing, is_hosts_own};
+use crate::hook::{Decision, FRAMING, FieldEdit, Grant, LocalReply, Summary, Target, Verdict, is_hosts_own, is_one_of};
 use crate::message::{FieldName, FieldValue};
 
 type Checked<T> = Result<T, String>;
 
 fn name(text: String) -> Checked<FieldName> {
-    FieldName::new(text.as_str()).map_err(|error| format!("{text:?}: {error}"))
+    FieldName::new(text).map_err(|error| error.to_string())
 }
 
 fn value(name: &FieldName, bytes: Vec<u8>) -> Checked<FieldValue> {
@@ -44,7 +44,7 @@ fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
     let field = |field: types::Field| {
         let name = name(field.name)?;
-        if is_framing(name.as_str()) {
+        if is_one_of(&FRAMING, name.as_str()) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
         let value = value(&name, field.value)?;
