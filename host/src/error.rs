@@ -57,6 +57,8 @@ pub enum Kind {
     RateLimit(StatusCode),
     /// Beyond a number of `limits.concurrent`, with the status that it says.
     OpenLimit(StatusCode),
+    /// The client was silent for too long within its head or its body.
+    ClientTimeout,
     /// No router knew a route.
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
@@ -98,7 +100,8 @@ impl Kind {
             | Self::ClientBody
             | Self::BodyTooLarge
             | Self::RateLimit(_)
-            | Self::OpenLimit(_) => Side::Downstream,
+            | Self::OpenLimit(_)
+            | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
             | Self::ConnectTimeout
@@ -137,6 +140,7 @@ impl Kind {
             Self::BodyTooLarge => "downstream.body_too_large",
             Self::RateLimit(_) => "limit.rate",
             Self::OpenLimit(_) => "limit.concurrent",
+            Self::ClientTimeout => "downstream.timeout",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",
             Self::NoPeer => "upstream.no_peer",

@@ -46,6 +46,14 @@ pub struct Downstream {
     pub keepalive_timeout: Duration,
     /// Largest head, bytes.
     pub max_head: usize,
+    /// Longest line of a head, bytes.
+    pub max_line: usize,
+    /// How long a client may send nothing within a body.
+    pub body_timeout: Duration,
+    /// Requests on one connection.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// How long a client may take no bytes of an answer.
     pub send_timeout: Duration,
     /// Connections that one worker keeps open; none for no limit.

@@ -1,4 +1,4 @@
-//! A stream that gives up when the other side takes no bytes for too long.
+//! How long the other side of a stream may take no bytes, or send none.
 
 use std::future::Future;
 use std::io;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// A stream with a limit on how long a write may stall. nginx: `proxy_send_timeout` and
 /// `send_timeout`: between two writes, not for the whole.
@@ -84,5 +84,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How long the other side may be silent. The timer is made when it first is, and moved only
+/// when it fires.
+#[derive(Debug)]
+pub struct Patience {
+    timeout: Duration,
+    heard: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// From now on.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, heard: Instant::now(), timer: None }
+    }
+
+    /// Something came.
+    pub fn heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Ready once nothing came for too long.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.heard + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
     }
 }

@@ -13,6 +13,14 @@ pub const DRAIN_TIMEOUT: Duration = seconds(30);
 pub const HEADER_TIMEOUT: Duration = seconds(60);
 /// `server.keepalive_timeout`: nginx's `keepalive_timeout`.
 pub const KEEPALIVE_TIMEOUT: Duration = seconds(75);
+/// `server.body_timeout`: nginx's `client_body_timeout`.
+pub const BODY_TIMEOUT: Duration = seconds(60);
+/// `server.keepalive_requests`: nginx's.
+pub const KEEPALIVE_REQUESTS: u64 = 1000;
+/// `server.keepalive_time`: nginx's.
+pub const KEEPALIVE_TIME: Duration = seconds(3600);
+/// `server.max_line`, bytes: nginx's `large_client_header_buffers 4 8k`.
+pub const MAX_LINE: u64 = 8 << 10;
 /// `server.max_head`, bytes: about nginx's `large_client_header_buffers 4 8k`, twice over.
 pub const MAX_HEAD: u64 = 64 << 10;
 /// `server.server_header`: nginx says `nginx/VERSION`.
@@ -80,6 +88,8 @@ pub const LEAST_TIME: Duration = Duration::from_millis(1);
 pub const MOST_TIME: Duration = seconds(365 * 86_400);
 /// The longest that one call of a plugin may take.
 pub const MOST_DEADLINE: Duration = seconds(60);
+/// The least that `server.max_line` may be.
+pub const LEAST_LINE: u64 = 256;
 /// The least that `server.max_head` may be: what the HTTP parser asks for.
 pub const LEAST_HEAD: u64 = 8 << 10;
 /// The most that `server.max_head` may be.
@@ -102,7 +112,7 @@ pub const LEAST_ZONE: u64 = 32 << 10;
 pub const MOST_ZONE: u64 = 1 << 40;
 /// The largest limit of a body.
 pub const MOST_BODY: u64 = i64::MAX as u64;
-/// The largest number of requests or connections in a limit.
+/// The largest number of requests or connections in a limit, and of requests on a connection.
 pub const MOST_REQUESTS: u64 = 1_000_000_000;
 /// The least status of `respond`.
 pub const LEAST_STATUS: u64 = 200;

@@ -77,6 +77,18 @@ keys! {
         "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
     SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
         "The `Server` header of every answer, in place of the upstream's; `\"off\"` sends none.";
+    MAX_LINE = "max_line" in [Server]: Size { least: d::LEAST_LINE, most: d::MOST_HEAD }, Z(d::MAX_LINE),
+        "large_client_header_buffers",
+        "The longest line of a head: a longer request line is answered with 414, a longer header line with 431.";
+    BODY_TIMEOUT = "body_timeout" in [Server]: WAIT, T(d::BODY_TIMEOUT), "client_body_timeout",
+        "How long a client may send nothing within a request's body.";
+    SEND_TIMEOUT_CLIENT = "send_timeout" in [Server]: WAIT, T(d::SEND_TIMEOUT), "send_timeout",
+        "How long a client may take no bytes of an answer.";
+    KEEPALIVE_REQUESTS = "keepalive_requests" in [Server]: Count { least: 1, most: d::MOST_REQUESTS },
+        N(d::KEEPALIVE_REQUESTS), "keepalive_requests",
+        "How many requests a client connection serves.";
+    KEEPALIVE_TIME = "keepalive_time" in [Server]: WAIT, T(d::KEEPALIVE_TIME), "keepalive_time",
+        "How long a client connection serves requests; the next one after that is its last.";
 
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \

@@ -69,6 +69,16 @@ pub struct ServerSettings {
     pub max_client_connections: Option<u32>,
     /// The `Server` header of every answer; none sends none. nginx: `server_tokens`.
     pub server_header: Option<http::HeaderValue>,
+    /// Longest line of a head, bytes. nginx: `large_client_header_buffers`.
+    pub max_line: usize,
+    /// How long a client may send nothing within a body. nginx: `client_body_timeout`.
+    pub body_timeout: Duration,
+    /// How long a client may take no bytes of an answer. nginx: `send_timeout`.
+    pub send_timeout: Duration,
+    /// Requests on one connection. nginx: `keepalive_requests`.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests. nginx: `keepalive_time`.
+    pub keepalive_time: Duration,
 }
 
 /// `[access_log]`: one line per request or tunnel. nginx: `access_log`.

@@ -27,15 +27,24 @@ pub enum Malformed {
     /// More than [`MAX_LINES`] header lines.
     #[error("more than {MAX_LINES} header lines")]
     TooManyLines,
-    /// The request line alone is larger than a head may be.
+    /// The request line is longer than a line may be.
     #[error("the request line is too long")]
     LineTooLong,
-    /// The head is larger than it may be.
+    /// A header line, or the head, is larger than it may be.
     #[error("the head is too large")]
     TooLarge,
     /// A version that is not spoken: only HTTP/1.0 and HTTP/1.1 are.
     #[error("not a version that is spoken here")]
     Version,
+}
+
+/// How large a head may be, bytes. nginx: `large_client_header_buffers`.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    /// All of it.
+    pub head: usize,
+    /// Each line.
+    pub line: usize,
 }
 
 /// Collects a head's bytes, and what comes behind it.
@@ -58,7 +67,7 @@ impl HeadReader {
     ///
     /// # Errors
     /// What is wrong with it; the connection cannot be read any further.
-    pub fn request(&mut self, most: usize) -> Result<Option<RequestHead>, Malformed> {
+    pub fn request(&mut self, most: HeadLimits) -> Result<Option<RequestHead>, Malformed> {
         if !self.is_worth_a_try() {
             return self.check_size(most);
         }
@@ -73,8 +82,10 @@ impl HeadReader {
             Err(httparse::Error::Version) if self.names_a_version() => return Err(Malformed::Version),
             Err(error) => return Err(error.into()),
         };
-        if length > most {
-            return Err(if self.line_end(most).is_none() { Malformed::LineTooLong } else { Malformed::TooLarge });
+        self.check_request_line(most)?;
+        let longest = request.headers.iter().map(|line| line.name.len() + line.value.len()).max();
+        if length > most.head || longest.unwrap_or(0) > most.line {
+            return Err(Malformed::TooLarge);
         }
         let method = request.method.unwrap_or_default();
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| httparse::Error::Token)?;
@@ -121,16 +132,16 @@ impl HeadReader {
         words.next().is_none() && version.starts_with(b"HTTP/")
     }
 
-    fn check_size<T>(&self, most: usize) -> Result<Option<T>, Malformed> {
-        if self.buffer.len() <= most {
-            return Ok(None);
-        }
-        Err(if self.line_end(most).is_none() { Malformed::LineTooLong } else { Malformed::TooLarge })
+    /// No head yet; and whether there can still be one.
+    fn check_size<T>(&self, most: HeadLimits) -> Result<Option<T>, Malformed> {
+        self.check_request_line(most)?;
+        if self.buffer.len() <= most.head { Ok(None) } else { Err(Malformed::TooLarge) }
     }
 
-    /// Where the first line ends, if it does within `most` bytes.
-    fn line_end(&self, most: usize) -> Option<usize> {
-        self.buffer.iter().take(most).position(|byte| *byte == b'\n')
+    fn check_request_line(&self, most: HeadLimits) -> Result<(), Malformed> {
+        let start = self.buffer.trim_ascii_start();
+        let fits = start.len() <= most.line || start.iter().take(most.line).any(|byte| *byte == b'\n');
+        if fits { Ok(()) } else { Err(Malformed::LineTooLong) }
     }
 
     fn is_worth_a_try(&mut self) -> bool {
@@ -158,14 +169,16 @@ impl HeadReader {
 mod tests {
     use super::*;
 
+    const LIMITS: HeadLimits = HeadLimits { head: 400, line: 200 };
+
     fn request(text: &str) -> Result<Option<RequestHead>, Malformed> {
-        HeadReader::new(text.into()).request(200)
+        HeadReader::new(text.into()).request(LIMITS)
     }
 
     #[test]
     fn a_head_and_what_follows() {
         let mut reader = HeadReader::new(b"\r\nGET /a?b HTTP/1.1\r\nHost: x\r\nX-Two:  1 \r\n\r\nbody".to_vec());
-        let head = reader.request(200).unwrap().unwrap();
+        let head = reader.request(LIMITS).unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.target.as_str(), head.version), ("GET", "/a?b", Version::HTTP_11));
         let lines: Vec<_> = head.fields.iter().map(|(n, v)| format!("{n}={}", v.escape_ascii())).collect();
         assert_eq!(lines, ["Host=x", "X-Two=1"]);
@@ -178,7 +191,7 @@ mod tests {
         let text = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
         for (i, byte) in text.iter().enumerate() {
             reader.buffer.push(*byte);
-            let whole = reader.request(200).unwrap();
+            let whole = reader.request(LIMITS).unwrap();
             assert_eq!(whole.is_some(), i + 1 == text.len(), "{i}");
         }
     }
@@ -196,10 +209,15 @@ mod tests {
     fn sizes() {
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(300));
         assert_eq!(request(&long).unwrap_err(), Malformed::LineTooLong);
-        let large = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(300));
+        let long = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(300));
+        assert_eq!(request(&long).unwrap_err(), Malformed::TooLarge);
+        let large = format!("GET / HTTP/1.1\r\n{}\r\n", "A: aaaaaaaaaaaaaaaa\r\n".repeat(30));
         assert_eq!(request(&large).unwrap_err(), Malformed::TooLarge);
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_LINES + 1));
-        assert_eq!(HeadReader::new(many.into()).request(1 << 16).unwrap_err(), Malformed::TooManyLines);
+        assert_eq!(
+            HeadReader::new(many.into()).request(HeadLimits { head: 1 << 16, line: 100 }).unwrap_err(),
+            Malformed::TooManyLines
+        );
     }
 
     #[test]

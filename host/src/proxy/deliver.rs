@@ -12,7 +12,7 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
     let mut record = exchange.take_record(head.status, &head.fields);
     match answer {
         Answer::Response { head, body } => {
-            Response { head, body: Body::Stream(Box::new(body)), record, opening: None, close: false }
+            Response { head, body: Body::Stream(Box::new(body)), record, close: false, opening: None }
         }
         Answer::Switch { head, upstream, early } => {
             if let Some(record) = &mut record {
@@ -21,7 +21,7 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
             let route = exchange.target.as_ref().map(|target| &target.route);
             let terms = route.map(|route| Terms { idle: route.timeouts.read, half_close: route.half_close });
             let opening = terms.map(|terms| Box::new(Opening { upstream, early, terms, record }));
-            Response { head, body: Body::Empty, record: None, opening, close: false }
+            Response { head, body: Body::Empty, record: None, close: false, opening }
         }
     }
 }

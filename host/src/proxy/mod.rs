@@ -73,6 +73,15 @@ pub struct Request {
     pub unframed: Option<BadLength>,
 }
 
+/// Why there is no request to answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Refusal {
+    /// What came is none.
+    Malformed(Malformed),
+    /// It did not come whole in time.
+    Slow,
+}
+
 /// What the connection is to send.
 pub struct Response {
     /// Its head. Framing is the connection's to add.
@@ -81,10 +90,10 @@ pub struct Response {
     pub body: Body,
     /// To be finished when the body is sent.
     pub record: Option<Box<Record>>,
+    /// Whether the connection must end after it: what follows cannot be trusted to be a request.
+    pub close: bool,
     /// The peer's side of a tunnel, to be joined with the client's once the head is out.
     pub opening: Option<Box<Opening>>,
-    /// Whether the connection ends after it, whatever the client wants.
-    pub close: bool,
 }
 
 /// Answer one request; none where it is not to be answered and the connection is to be
@@ -98,9 +107,9 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
 }
 
 /// Answer what could not be read as a request.
-pub fn refuse(connection: Arc<Connection>, malformed: Malformed) -> Response {
+pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
     let mut exchange = receive::unreadable(connection);
-    respond::refused(&mut exchange, receive::complaint(malformed).into())
+    respond::refused(&mut exchange, receive::complaint(refusal).into())
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.

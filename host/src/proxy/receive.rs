@@ -9,7 +9,7 @@ use http::{Method, Version};
 use super::exchange::Exchange;
 use super::handshake::{self, Upgrade};
 use super::variables::Nginx;
-use super::{Connection, Request, headers, path, real_ip};
+use super::{Connection, Refusal, Request, headers, path, real_ip};
 use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::hook::{Kept, View};
@@ -27,9 +27,9 @@ pub(super) fn begin(connection: Arc<Connection>, request: Request) -> (Exchange,
 }
 
 /// The exchange of something that is not a request: only to be refused and recorded.
-pub(super) fn unreadable(connection: Arc<Connection>) -> Exchange {
+pub(super) fn unreadable(connection: &Connection) -> Exchange {
     let (method, version) = (Method::GET, Version::HTTP_11);
-    make(&connection, RequestHead { method, target: String::new(), version, fields: Fields::new() })
+    make(connection, RequestHead { method, target: String::new(), version, fields: Fields::new() })
 }
 
 fn make(connection: &Connection, head: RequestHead) -> Exchange {
@@ -96,7 +96,8 @@ fn split(target: String, fields: &Fields) -> (String, String) {
 }
 
 /// What is wrong with a head that could not be read.
-pub(super) fn complaint(malformed: Malformed) -> Error {
+pub(super) fn complaint(refusal: Refusal) -> Error {
+    let Refusal::Malformed(malformed) = refusal else { return Kind::ClientTimeout.into() };
     let kind = match malformed {
         Malformed::Grammar(_) | Malformed::Target => Kind::BadRequest,
         Malformed::Version => Kind::Version,
@@ -127,6 +128,11 @@ pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
     }
     if view.headers.get_all("host").any(|host| !is_host(host)) {
         return Err(Error::new(Kind::BadRequest, "the Host header is not a host"));
+    }
+    // RFC 9112 §3.2: a path, or `*` for the server as a whole.
+    let asks_server = view.path_with_query == "*" && view.method == Method::OPTIONS;
+    if !asks_server && !view.path_with_query.starts_with('/') {
+        return Err(Error::new(Kind::BadRequest, "the target is not a path"));
     }
     headers::remove_nominated(&mut view.headers);
     let raw = view.path_with_query.split(['?', '#']).next().unwrap_or("/");

@@ -14,6 +14,7 @@ use crate::message::{Fields, ResponseHead};
 fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -42,6 +43,23 @@ struct Own {
     body: Bytes,
     /// Whether the connection ends after it.
     close: bool,
+}
+
+/// Whether what came was not a request that two readers would read in the same way. nginx
+/// closes the connection after these too.
+fn is_malformed(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest
+            | Kind::TransferCoding
+            | Kind::MethodNotAllowed
+            | Kind::TargetTooLong
+            | Kind::HeadTooLarge
+            | Kind::Version
+            | Kind::ClientBody
+            | Kind::BodyTooLarge
+            | Kind::ClientTimeout
+    )
 }
 
 /// The answer to a request that a phase stopped; none where the connection is to be closed
@@ -92,9 +110,7 @@ impl Own {
             headers.append("Sec-WebSocket-Version", b"13");
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-        // As nginx: what the client sends next would be the body that nobody reads.
-        let close = error.kind == Kind::BodyTooLarge;
-        Self { status, headers, body: text.into(), close }
+        Self { status, headers, body: text.into(), close: is_malformed(error.kind) }
     }
 
     fn from_reply(reply: LocalReply) -> Self {
@@ -109,7 +125,7 @@ impl Own {
         let Self { status, headers, body, close } = self;
         let record = exchange.take_record(status, &headers);
         let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-        Response { head: ResponseHead::new(status, headers), body, record, opening: None, close }
+        Response { head: ResponseHead::new(status, headers), body, record, close, opening: None }
     }
 }
 

@@ -13,9 +13,6 @@ use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
 use crate::upstream::Upstream;
 
-/// How long a client may take no bytes of an answer. nginx: `send_timeout`.
-const SEND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
 /// what is counted by those that stay the same goes on.
 ///
@@ -76,9 +73,13 @@ pub(super) fn snapshot(
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
             max_head: config.server.max_head,
-            send_timeout: SEND_TIMEOUT,
             max_connections: config.server.max_connections,
             max_client_connections: config.server.max_client_connections,
+            max_line: config.server.max_line,
+            body_timeout: config.server.body_timeout,
+            send_timeout: config.server.send_timeout,
+            keepalive_requests: config.server.keepalive_requests,
+            keepalive_time: config.server.keepalive_time,
         },
     })
 }

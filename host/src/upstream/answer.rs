@@ -2,18 +2,18 @@
 //! the pool.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::asked::Asked;
 use crate::body::{Piece, Source};
 use crate::error::{Error, Kind};
 use crate::http1::{Decoder, Length, Step};
+use crate::stream::Patience;
 
 /// What a body is read by.
 const ROOM: usize = 32 << 10;
@@ -27,31 +27,19 @@ pub struct AnswerBody {
     length: Length,
     /// Whether the peer keeps the connection.
     keeps: bool,
-    read_timeout: Duration,
-    /// When the peer was last heard.
-    heard: Instant,
-    /// Made when it first is silent, and moved only when it fires.
-    silence: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl AnswerBody {
     pub(super) fn new(asked: Asked, length: Length, bytes: BytesMut, keeps: bool, read_timeout: Duration) -> Self {
-        let (decoder, heard) = (Decoder::new(length), Instant::now());
-        let asked = Some(Box::new(asked));
-        Self { asked, decoder, bytes, length, keeps, read_timeout, heard, silence: None }
+        let (asked, decoder) = (Some(Box::new(asked)), Decoder::new(length));
+        Self { asked, decoder, bytes, length, keeps, patience: Patience::new(read_timeout) }
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
-        let (heard, timeout) = (self.heard, self.read_timeout);
-        let timer = self.silence.get_or_insert_with(|| Box::pin(sleep_until(heard + timeout)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if heard + timeout <= Instant::now() {
-                self.asked = None;
-                return Poll::Ready(Err(Kind::ReadTimeout.into()));
-            }
-            timer.as_mut().reset(heard + timeout);
-        }
-        Poll::Pending
+        ready!(self.patience.poll(cx));
+        self.asked = None;
+        Poll::Ready(Err(Kind::ReadTimeout.into()))
     }
 
     /// The body has ended: keep the connection if it can serve another request.
@@ -105,7 +93,7 @@ impl Source for AnswerBody {
                     self.asked = None;
                     return Poll::Ready(Err(Error::new(Kind::Closed, "within a body")));
                 }
-                Poll::Ready(Ok(_)) => self.heard = Instant::now(),
+                Poll::Ready(Ok(_)) => self.patience.heard(),
                 Poll::Ready(Err(error)) => {
                     self.asked = None;
                     return Poll::Ready(Err(error));

@@ -30,6 +30,11 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
         max_client_connections: cap(&server, &k::MAX_CLIENT_CONNECTIONS),
         max_head: server.size(&k::MAX_HEAD).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
         server_header: server_header(&server),
+        max_line: server.size(&k::MAX_LINE).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        body_timeout: server.duration(&k::BODY_TIMEOUT).unwrap_or(defaults::BODY_TIMEOUT),
+        send_timeout: server.duration(&k::SEND_TIMEOUT_CLIENT).unwrap_or(defaults::SEND_TIMEOUT),
+        keepalive_requests: server.count(&k::KEEPALIVE_REQUESTS).unwrap_or(defaults::KEEPALIVE_REQUESTS),
+        keepalive_time: server.duration(&k::KEEPALIVE_TIME).unwrap_or(defaults::KEEPALIVE_TIME),
     }
 }
 

@@ -17,9 +17,9 @@ use super::After;
 use super::reader::{Back, ClientBody, NoHead, Reader, Returned};
 use super::respond::{self, Sent};
 use crate::body::Body;
-use crate::http1::{Length, Malformed, Persistence, request_length};
+use crate::http1::{HeadLimits, Length, Persistence, request_length};
 use crate::message::RequestHead;
-use crate::proxy::{self, Connection, Request, Response};
+use crate::proxy::{self, Connection, Refusal, Request, Response};
 use crate::snapshot::Downstream;
 use crate::stream::Stream;
 
@@ -36,6 +36,7 @@ pub(super) struct Client {
     timer: Pin<Box<Sleep>>,
     drain: Drain,
     served: u64,
+    since: Instant,
 }
 
 /// What a client wants.
@@ -43,7 +44,7 @@ pub(super) enum Wanted {
     /// An answer to this.
     Request(RequestHead),
     /// To be told what is wrong.
-    Refusal(Malformed),
+    Refusal(Refusal),
     /// Nothing more: it left, was too slow, or the server drains.
     Nothing,
 }
@@ -64,11 +65,8 @@ impl Client {
             timer: Box::pin(sleep_until(Instant::now() + settings.header_timeout)),
             drain: Drain::new(draining),
             served: 0,
+            since: Instant::now(),
         }
-    }
-
-    pub(super) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
     }
 
     /// The stream in one, and what was read and not used.
@@ -81,12 +79,15 @@ impl Client {
     /// Wait for what the client wants next.
     pub(super) async fn next(&mut self) -> Wanted {
         let Self { reader: Some(reader), settings, timer, drain, served, .. } = self else { return Wanted::Nothing };
+        let limits = HeadLimits { head: settings.max_head, line: settings.max_line };
         let idle_since = Instant::now();
         let mut head_since = None;
         poll_fn(|cx| {
-            match reader.poll_head(cx, settings.max_head) {
+            match reader.poll_head(cx, limits) {
                 Poll::Ready(Ok(head)) => return Poll::Ready(Wanted::Request(head)),
-                Poll::Ready(Err(NoHead::Malformed(malformed))) => return Poll::Ready(Wanted::Refusal(malformed)),
+                Poll::Ready(Err(NoHead::Malformed(malformed))) => {
+                    return Poll::Ready(Wanted::Refusal(Refusal::Malformed(malformed)));
+                }
                 Poll::Ready(Err(NoHead::Gone)) => return Poll::Ready(Wanted::Nothing),
                 Poll::Pending => {}
             }
@@ -107,7 +108,8 @@ impl Client {
             }
             while timer.as_mut().poll(cx).is_ready() {
                 if deadline <= Instant::now() {
-                    return Poll::Ready(Wanted::Nothing);
+                    let slow = head_since.map(|_| Wanted::Refusal(Refusal::Slow));
+                    return Poll::Ready(slow.unwrap_or(Wanted::Nothing));
                 }
                 timer.as_mut().reset(deadline);
             }
@@ -133,7 +135,7 @@ impl Client {
         self.reclaim(back.as_ref());
         let unread =
             back.as_ref().map(|back| back.lock().as_ref().and_then(|b| b.rest.as_ref()).is_some_and(|r| r.waits));
-        let close = close || response.close || self.drain.is_draining() || unread == Some(true);
+        let close = close || response.close || self.is_last() || unread == Some(true);
         let persistence = match &response.opening {
             Some(_) => Persistence::Switched,
             None if close => Persistence::Close,
@@ -150,11 +152,25 @@ impl Client {
         }
     }
 
-    /// Send an answer to what was not a request.
-    pub(super) async fn refuse(&mut self, response: Response) -> After {
+    /// Answer what is no request. Who is too slow is told nothing, as nginx does it, since
+    /// it would take the answer for that to something else; the log has it.
+    pub(super) async fn refuse(&mut self, refusal: Refusal) -> After {
+        let mut response = proxy::refuse(&self.connection, refusal);
+        if let Refusal::Slow = refusal {
+            if let Some(record) = response.record.take() {
+                record.finish("done");
+            }
+            return After::Close;
+        }
         let asked = (http::Method::GET, Version::HTTP_11);
         self.send(response, (&asked.0, asked.1), Persistence::Close, None).await;
         After::Close
+    }
+
+    /// Whether this request is the connection's last, whatever the client wants.
+    fn is_last(&self) -> bool {
+        let Downstream { keepalive_requests, keepalive_time, .. } = self.settings;
+        self.served >= keepalive_requests || self.since.elapsed() >= keepalive_time || self.drain.is_draining()
     }
 
     fn lend_reader(&mut self, head: &RequestHead, framing: Length) -> (Body, Option<Back>) {
@@ -164,7 +180,7 @@ impl Client {
         let Some(reader) = self.reader.take() else { return (Body::Empty, None) };
         let expects = head.version == Version::HTTP_11
             && head.fields.get("expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
-        let (body, back) = ClientBody::new(reader, framing, expects);
+        let (body, back) = ClientBody::new(reader, framing, expects, self.settings.body_timeout);
         (Body::Stream(Box::new(body)), Some(back))
     }
 

@@ -15,9 +15,8 @@ use tokio::time::timeout;
 
 use client::{Client, Wanted};
 
-use crate::http1::Malformed;
 use crate::listener::Accepted;
-use crate::proxy::{self, Connection, Proxy};
+use crate::proxy::{Connection, Proxy};
 use crate::tunnel::{self, Opening};
 
 /// How long a client may take to notice that its connection is over. nginx: `lingering_timeout`.
@@ -63,7 +62,7 @@ async fn speak(mut client: Client) -> Option<Left> {
     loop {
         let after = match client.next().await {
             Wanted::Request(head) => client.exchange(head).await,
-            Wanted::Refusal(malformed) => refuse(&mut client, malformed).await,
+            Wanted::Refusal(refusal) => client.refuse(refusal).await,
             Wanted::Nothing => After::Close,
         };
         match after {
@@ -75,12 +74,6 @@ async fn speak(mut client: Client) -> Option<Left> {
             }
         }
     }
-}
-
-/// Answer what is not a request.
-async fn refuse(client: &mut Client, malformed: Malformed) -> After {
-    let response = proxy::refuse(Arc::clone(client.connection()), malformed);
-    client.refuse(response).await
 }
 
 /// Close so that the client reads the last answer: with bytes unread, closing at once would

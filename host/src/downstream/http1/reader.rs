@@ -5,6 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
@@ -13,8 +14,9 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use crate::body::{Piece, Source};
 use crate::error::{Error, Kind};
-use crate::http1::{Decoder, HeadReader, Length, Malformed, Step};
+use crate::http1::{Decoder, HeadLimits, HeadReader, Length, Malformed, Step};
 use crate::message::RequestHead;
+use crate::stream::Patience;
 
 /// What a head is read into at first: most fit, with room for the lines that are added.
 const HEAD_ROOM: usize = 4 << 10;
@@ -57,7 +59,7 @@ impl Reader {
     }
 
     /// The next head.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<RequestHead, NoHead>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, most: HeadLimits) -> Poll<Result<RequestHead, NoHead>> {
         loop {
             if self.has_begun() {
                 match self.head.request(most) {
@@ -120,6 +122,7 @@ pub(super) struct Returned {
 pub(super) struct Rest {
     decoder: Decoder,
     bytes: BytesMut,
+    patience: Patience,
     /// Whether the client waits for a 100 before it sends anything.
     pub(super) waits: bool,
 }
@@ -137,11 +140,12 @@ pub(super) struct ClientBody {
 impl ClientBody {
     /// The body behind a head. With `waits` the client is told to go on when the first of it
     /// is wanted (RFC 9110 §10.1.1).
-    pub(super) fn new(mut reader: Reader, length: Length, waits: bool) -> (Self, Back) {
+    /// The client may be silent for `timeout`.
+    pub(super) fn new(mut reader: Reader, length: Length, waits: bool, timeout: Duration) -> (Self, Back) {
         let back = Back::default();
         let bytes = BytesMut::from(std::mem::take(&mut reader.head.buffer).as_slice());
         let waits = waits && bytes.is_empty();
-        let rest = Rest { decoder: Decoder::new(length), bytes, waits };
+        let rest = Rest { decoder: Decoder::new(length), bytes, patience: Patience::new(timeout), waits };
         let go_on = if waits { GO_ON } else { b"" };
         (Self { reader: Some(reader), rest, length, go_on, back: Arc::clone(&back) }, back)
     }
@@ -149,7 +153,8 @@ impl ClientBody {
     fn give_back(&mut self) {
         let Some(mut reader) = self.reader.take() else { return };
         let ended = self.rest.decoder.is_end();
-        let nothing = Rest { decoder: Decoder::new(Length::Known(0)), bytes: BytesMut::new(), waits: false };
+        let patience = Patience::new(Duration::ZERO);
+        let nothing = Rest { decoder: Decoder::new(Length::Known(0)), bytes: BytesMut::new(), patience, waits: false };
         let mut rest = std::mem::replace(&mut self.rest, nothing);
         if ended {
             reader.head.buffer = std::mem::take(&mut rest.bytes).to_vec();
@@ -196,11 +201,15 @@ impl Rest {
             }
             if self.bytes.capacity() - self.bytes.len() < BODY_ROOM / 4 {
                 if reader.is_readable(cx).is_ok_and(|readable| !readable) {
-                    return Poll::Pending;
+                    return self.patience.poll(cx).map(|()| Err(Kind::ClientTimeout.into()));
                 }
                 self.bytes.reserve(BODY_ROOM);
             }
-            match ready!(pin!(reader.half.read_buf(&mut self.bytes)).poll(cx)) {
+            let Poll::Ready(read) = pin!(reader.half.read_buf(&mut self.bytes)).poll(cx) else {
+                return self.patience.poll(cx).map(|()| Err(Kind::ClientTimeout.into()));
+            };
+            self.patience.heard();
+            match read {
                 Ok(0) => return Poll::Ready(Err(broken("the client closed within its body"))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(broken(&error.to_string()))),
