@@ -10,6 +10,7 @@
 
 mod access_log;
 mod auth_basic;
+mod auth_request;
 mod backpressure;
 mod balance;
 mod broken_http;

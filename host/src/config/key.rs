@@ -24,6 +24,7 @@ pub(super) enum Section {
     Respond,
     Timeouts,
     AuthBasic,
+    AuthRequest,
     RealIp,
     Zone,
     Limits,
@@ -34,7 +35,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -51,6 +52,7 @@ impl Section {
         Self::Respond,
         Self::Timeouts,
         Self::AuthBasic,
+        Self::AuthRequest,
         Self::RealIp,
         Self::Zone,
         Self::Limits,
@@ -78,6 +80,7 @@ impl Section {
             Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::AuthBasic => "auth_basic = { … }",
+            Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
@@ -122,6 +125,10 @@ impl Section {
             Self::Respond => "A redirect or a fixed answer. nginx: `return`.",
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
+            Self::AuthRequest => {
+                "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \
+                 lets it pass, 401 and 403 refuse it, anything else is a 500. nginx: `auth_request`."
+            }
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."

@@ -8,8 +8,8 @@ use super::key::Kind::{
     Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
-    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, AuthBasic, AuthRequest, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule,
+    RealIp, Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -142,8 +142,8 @@ keys! {
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
     DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
-        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`"), "",
-        "The longest that one call may take.";
+        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-request `\"1m\"`"), "",
+        "The longest that one call may take, with what it waits for.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
@@ -154,7 +154,9 @@ keys! {
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";
-    GRANTS = "grants" in [Plugin]: Later, Other("none"), "", "Access to services such as `http-client`.";
+    GRANTS = "grants" in [Plugin]: Texts, Other("`[]`; the stock auth-request is granted what `auth_request` names"), "",
+        "Where it may send requests of its own (`http-client`): `\"http-client:upstream:NAME\"` or \
+         `\"http-client:http://HOST:PORT\"`, of which a name is resolved when the file is read.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
     MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",
@@ -197,6 +199,8 @@ keys! {
     AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"),
         "auth_basic, auth_basic_user_file",
         "Asks for user name and password (stock plugin auth-basic); `false` switches the site's off.";
+    AUTH_REQUEST = "auth_request" in [Site, Route]: TableOrFalse(AuthRequest), Other("`false`"), "auth_request",
+        "Asks an upstream whether a request may pass (stock plugin auth-request); `false` switches the site's off.";
     DEFAULT_HEADERS = "default_headers" in [Site, Route]: Flag, B(true), "",
         "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin \
          header-map).";
@@ -259,8 +263,8 @@ keys! {
          that fits decides, and where none does the request passes. Others are answered with 403 (stock plugin \
          access-list). A route's list takes the place of the site's.";
     SATISFY = "satisfy" in [Site, Route]: Choice { now: &["all", "any"], later: &[] },
-        Other("every one must accept, but one that grants ends the asking"), "satisfy",
-        "Whether all of `access`, `auth_basic` and plugins that authorize must accept, or one is enough.";
+        Other("`\"all\"` with `auth_request`; else every one must accept, but one that grants ends the asking"), "satisfy",
+        "Whether all of `access`, `auth_basic`, `auth_request` and plugins that authorize must accept, or one is enough.";
     CORS = "cors" in [Site, Route]: TableOrFalse(Cors), Other("`false`"), "",
         "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
@@ -356,6 +360,23 @@ keys! {
     REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
     USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",
         "The users, as an htpasswd file has them: bcrypt, `{SHA}`, `$apr1$` or `{PLAIN}`.";
+
+    AUTH_UPSTREAM = "upstream" in [AuthRequest]: Text, Required, "",
+        "Who is asked: an upstream's name or an address, as in `upstream` of a route.";
+    AUTH_PATH = "path" in [AuthRequest]: Text, Required, "auth_request", "The path, and query, that is asked for.";
+    AUTH_TIMEOUT = "timeout" in [AuthRequest]: Duration { least: d::LEAST_TIME, most: d::MOST_AUTH_REQUEST_TIMEOUT },
+        T(d::AUTH_REQUEST_TIMEOUT), "",
+        "How long the answer may take; after that the request is answered with 500.";
+    AUTH_SET_HEADERS = "set_headers" in [AuthRequest]: TextMap,
+        Other("the recommended four, `X-Original-URI` and `X-Original-Method`"), "",
+        "Headers of the question, with variables, on top of these and of the client's; an empty value removes.";
+    AUTH_VARIABLES = "variables" in [AuthRequest]: TextMap, Other("`{}`"), "auth_request_set",
+        "Variables that get the value of a header of the answer that lets the request pass: `{ user = \"X-User\" }`.";
+    AUTH_COPY_HEADERS = "copy_headers" in [AuthRequest]: Texts, Other("`[]`"), "",
+        "Headers of that answer that the upstream of the route sees; the client's own of that name never pass.";
+    AUTH_DENY_HEADERS = "deny_headers" in [AuthRequest]: Texts, Other("`[]`"), "",
+        "Headers of an answer that refuses that the client sees, such as `Set-Cookie`; `WWW-Authenticate` of a 401 \
+         always is.";
 }
 
 /// The keys that may stand in a section.

@@ -31,6 +31,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         memory: 4 << 20,
         hooks: None,
         per_call: false,
+        fetch: None,
     }
 }
 
