@@ -30,17 +30,25 @@ struct Guarded {
     auth: Backend,
 }
 
-/// One place that is guarded, with more lines for it.
-fn guarded(subject: Subject, nginx: &str, tidegate: &str) -> Guarded {
-    serve(
-        subject,
-        &format!("{ASK} location / {{ auth_request /auth; proxy_pass http://%backend%; %guide% {nginx} }}"),
-        &format!("[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n{KEY}\n{tidegate}\n"),
+/// The configurations of one place that is guarded, with more lines for it.
+fn place(nginx: &str, tidegate: &str) -> (String, String) {
+    (
+        format!("{ASK} location / {{ auth_request /auth; proxy_pass http://%backend%; %guide% {nginx} }}"),
+        format!("[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n{tidegate}\n"),
     )
 }
 
+fn guarded(subject: Subject, nginx: &str, tidegate: &str) -> Guarded {
+    let (nginx, tidegate) = place(nginx, &format!("{KEY}\n{tidegate}"));
+    serve(subject, &nginx, &tidegate)
+}
+
 fn serve(subject: Subject, nginx: &str, tidegate: &str) -> Guarded {
-    let (backend, auth) = (Backend::ws_echo(), authority());
+    serve_before(Backend::ws_echo(), subject, nginx, tidegate)
+}
+
+fn serve_before(backend: Backend, subject: Subject, nginx: &str, tidegate: &str) -> Guarded {
+    let auth = authority();
     let proxy = subject
         .setup()
         .nginx(&nginx.replace("%auth%", &auth.address().to_string()))
@@ -85,7 +93,8 @@ fn statuses(subject: Subject) {
 
 /// A GET without a body, whatever the request is; the request's own goes where it should.
 fn question(subject: Subject) {
-    let Guarded { proxy, backend, auth } = guarded(subject, "", "");
+    let (nginx, tidegate) = place("", KEY);
+    let Guarded { proxy, backend, auth } = serve_before(Backend::named("ok"), subject, &nginx, &tidegate);
     let (head, _) = proxy.ask(
         "POST /a%20b?c=d HTTP/1.1\r\nHost: ws.example.com\r\nCookie: a=1\r\nX-Two: 1\r\nX-Two: 2\r\n\
          Content-Type: text/x\r\nContent-Length: 5\r\n\r\nhello",
@@ -112,21 +121,21 @@ fn question(subject: Subject) {
 
 /// What the answer says reaches the backend; what the client says in its name does not.
 fn variables(subject: Subject) {
-    let Guarded { proxy, backend, .. } = guarded(
-        subject,
+    let (nginx, tidegate) = place(
         "auth_request_set $auth_user $upstream_http_x_user; auth_request_set $none $upstream_http_x_none;
          proxy_set_header X-User $auth_user; proxy_set_header X-None $none;",
         "set_headers = { X-User = \"$auth_user\", X-None = \"$none\" }\n\
          [sites.routes.auth_request]\nupstream = \"%auth%\"\npath = \"/verify\"\n\
          variables = { auth_user = \"X-User\", none = \"X-None\" }",
     );
+    let Guarded { proxy, backend, auth: _auth } = serve(subject, &nginx, &tidegate);
     assert_eq!(ask(&proxy, "/", "X-User: forged\r\nX-None: forged\r\n").0, 200);
     let seen = backend.only_head();
     assert_eq!((seen.get("x-user"), seen.get("x-none")), (Some("ann"), None));
 }
 
 fn inheritance(subject: Subject) {
-    let Guarded { proxy, .. } = serve(
+    let Guarded { proxy, backend: _backend, auth: _auth } = serve(
         subject,
         &format!(
             "auth_request /auth; {ASK} location / {{ proxy_pass http://%backend%; }}
@@ -143,15 +152,20 @@ fn inheritance(subject: Subject) {
 
 const PAM: &str = "Authorization: Basic cGFtOnBsdW0=\r\n";
 
-/// Statuses with the authority's 200, 401, 403 and 500, each with the right password and
-/// without one.
-fn with_password(subject: Subject, nginx: &str, tidegate: &str) -> [[u16; 2]; 4] {
-    let Guarded { proxy, .. } = guarded(
+fn with_both(subject: Subject, nginx: &str, tidegate: &str) -> Guarded {
+    guarded(
         subject,
         &format!("auth_basic \"in\"; auth_basic_user_file %dir%/htpasswd; {nginx}"),
         &format!("auth_basic = {{ realm = \"in\", users = {{ from_file = \"htpasswd\" }} }}\n{tidegate}"),
-    );
-    [200, 401, 403, 500].map(|want| [PAM, ""].map(|line| ask(&proxy, "/", &format!("X-Want: {want}\r\n{line}")).0))
+    )
+}
+
+/// Statuses with the authority's 200, 401, 403 and 500, each with the right password and
+/// without one.
+fn with_password(subject: Subject, nginx: &str, tidegate: &str) -> [[u16; 2]; 4] {
+    let Guarded { proxy, backend: _backend, auth: _auth } = with_both(subject, nginx, tidegate);
+    let status = |lines: &str| proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).0.status();
+    [200, 401, 403, 500].map(|want| [PAM, ""].map(|line| status(&format!("X-Want: {want}\r\n{line}"))))
 }
 
 fn satisfy_all(subject: Subject) {
@@ -162,8 +176,13 @@ fn satisfy_all(subject: Subject) {
 
 fn satisfy_any(subject: Subject) {
     let found = with_password(subject, "satisfy any;", "satisfy = \"any\"");
-    // With neither: nginx ends with the last refusal, but for a 401, which stays.
+    // With neither: the last refusal, but for a 401, which stays.
     assert_eq!(found, [[200, 200], [200, 401], [200, 401], [200, 500]]);
+    let Guarded { proxy, backend: _backend, auth: _auth } = with_both(subject, "satisfy any;", "satisfy = \"any\"");
+    let (head, _) = proxy.ask("GET / HTTP/1.1\r\nHost: x\r\nX-Want: 401\r\n\r\n");
+    let challenges = head.all("www-authenticate");
+    assert_eq!(challenges.len(), 2, "{challenges:?}");
+    assert!(challenges[0].starts_with("Basic realm=\"in\"") && challenges[1] == "Bearer realm=\"x\"", "{challenges:?}");
 }
 
 fn handshakes(subject: Subject) {
