@@ -1,6 +1,7 @@
 //! The runtime with real components.
 
 mod failures;
+mod fetch;
 mod fiber;
 mod hooks;
 mod life;
