@@ -199,6 +199,37 @@ fn a_slow_authority_holds_up_nobody_else() {
     }
 }
 
+/// A question that is out when the configuration changes is answered by the old one.
+#[test]
+fn a_reload_leaves_questions_alone() {
+    let (waiting, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let auth = {
+        let (waiting, go) = (Arc::clone(&waiting), Arc::clone(&go));
+        Backend::http(move |_| {
+            waiting.fetch_add(1, Ordering::SeqCst);
+            eventually("the test to let them in", || go.load(Ordering::SeqCst));
+            Response::new(204)
+        })
+    };
+    let (backend, strict) = (Backend::ws_echo(), Backend::http(|_| Response::new(403)));
+    let port = HeldPort::new();
+    let with = |auth| {
+        format!(
+            "[[listeners]]\naddress = \"{}\"\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n\
+             auth_request = {{ upstream = \"{auth}\", path = \"/\" }}\n",
+            port.address()
+        )
+    };
+    let mut proxy = tidegate(&with(auth.address())).var("backend", backend.address()).in_process().start();
+    let mut client = proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the question", || waiting.load(Ordering::SeqCst) == 1);
+    proxy.reload(&with(strict.address())).unwrap();
+    assert_eq!(proxy.get("/").0.status(), 403);
+    go.store(true, Ordering::SeqCst);
+    assert_eq!(client.read_response().0.status(), 200);
+}
+
 /// A client that leaves takes its question with it.
 #[test]
 fn nobody_is_asked_on_for_a_client_that_left() {

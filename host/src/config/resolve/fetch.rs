@@ -35,6 +35,7 @@ fn grant(table: &Reader<'_>, upstreams: &mut Upstreams, text: &Text<'_>) -> Opti
     };
     if let Some(name) = destination.strip_prefix("upstream:") {
         return match upstreams.named(name) {
+            Some(_) if !is_nameable(name) => refuse(UNNAMEABLE, "give the upstream a plain name"),
             Some(upstream) => Some(Grant { destination: destination.to_owned(), upstream }),
             None => refuse(&format!("no upstream named \"{name}\""), &suggest::hint(name, upstreams.names(), usual)),
         };
@@ -51,6 +52,13 @@ fn grant(table: &Reader<'_>, upstreams: &mut Upstreams, text: &Text<'_>) -> Opti
     let address = upstreams.list.get(upstream).map(|upstream| upstream.name.to_ascii_lowercase())?;
     Some(Grant { destination: format!("http://{address}"), upstream })
 }
+
+/// Whether a URL with this upstream in it ends the name where it ends.
+fn is_nameable(upstream: &str) -> bool {
+    !upstream.contains(['/', '?', '#'])
+}
+
+const UNNAMEABLE: &str = "an upstream with `/`, `?` or `#` in its name cannot be asked by a plugin";
 
 /// Whether `auth_request` is given and not `false`.
 pub(super) fn has_auth_request(table: &Reader<'_>) -> bool {
@@ -76,6 +84,9 @@ pub(super) fn auth_request(
     told.names("deny", &k::AUTH_DENY_HEADERS);
     let wanted = auth.own_placed(&k::AUTH_UPSTREAM).filter(|wanted| !wanted.text.is_empty())?;
     let upstream = upstreams.find(&auth, &wanted)?;
+    if upstreams.list.get(upstream).is_some_and(|upstream| !is_nameable(&upstream.name)) {
+        auth.cx.hinted(wanted.at, &wanted.path, UNNAMEABLE, "give the upstream a plain name");
+    }
     let destination = format!("upstream:{}", upstreams.list.get(upstream)?.name);
     told.config.insert("destination".into(), destination.as_str().into());
     let Told { config, spots, .. } = told;
@@ -149,6 +160,10 @@ impl Told<'_, '_> {
         let texts = self.auth.own_texts(key);
         for (i, text) in texts.iter().enumerate() {
             self.name(text.text, text.at, &text.path);
+            if told == "deny" && text.text.to_ascii_lowercase().starts_with("content-") {
+                let message = format!("\"{}\" is about a body that is not passed on", text.text);
+                self.auth.cx.problem(text.at, &text.path, message);
+            }
             self.spots.push(self.auth.cx.spot(format!("/{told}/{i}"), &text.path, text.at));
         }
         self.config.insert(told.to_owned(), texts.iter().map(|text| text.text).collect());
