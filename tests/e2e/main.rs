@@ -23,6 +23,7 @@ mod half_close;
 mod handshake_checks;
 mod headers;
 mod http;
+mod http_client;
 mod idle_timeout;
 mod keep_alive;
 mod limits;

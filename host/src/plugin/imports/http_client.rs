@@ -46,7 +46,10 @@ fn checked(request: Request) -> Result<FetchRequest, FetchError> {
     if request.body.len() > LARGEST_REQUEST {
         return Err(FetchError::TooLarge);
     }
-    let fields = request.fields.into_iter().map(line).collect::<Result<_, _>>()?;
+    let fields = request.fields.into_iter().map(line).collect::<Result<Vec<_>, _>>()?;
+    if fields.iter().filter(|(name, _)| name.as_str().eq_ignore_ascii_case("host")).count() > 1 {
+        return Err(FetchError::Invalid("more than one Host".to_owned()));
+    }
     let max_body = usize::try_from(request.max_body).unwrap_or(usize::MAX).min(LARGEST_ANSWER);
     let timeout = Some(request.timeout_ms).filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms.into()));
     Ok(FetchRequest { method, destination, target, fields, body: request.body.into(), timeout, max_body })
