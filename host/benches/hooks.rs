@@ -156,6 +156,9 @@ fn view() -> Arc<View> {
         variables: Vec::new(),
         route: "".into(),
         site: "".into(),
+        arrival: tidegate::hook::Arrival::default(),
+        upstream: "".into(),
+        outcome: tidegate::hook::Outcome::default(),
         maps: Arc::default(),
         kept: tidegate::hook::Kept::default(),
         builtins: &Variables,
@@ -177,5 +180,13 @@ impl Builtins for Variables {
             _ => return false,
         }
         true
+    }
+
+    fn outcome(&self, _: &tidegate::hook::Outcome, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn header(&self, _: &tidegate::message::Fields, _: &str, _: &mut Vec<u8>) -> bool {
+        false
     }
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use tidegate_cidr::Cidr;
+use tracing::level_filters::LevelFilter;
 
 use crate::config::{RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
-use crate::observe::AccessLog;
+use crate::observe::{Logs, Tally};
 use crate::upstream::Upstream;
 
 /// Everything that requests need of one configuration.
@@ -25,14 +27,16 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// Variables made of others.
     pub maps: Arc<Maps>,
-    /// Where the access log goes.
-    pub access_log: Option<Arc<AccessLog>>,
+    /// The `Server` header of every answer; none sends none.
+    pub server_header: Option<HeaderValue>,
+    /// The access logs of requests that no route took.
+    pub logs: Option<Arc<Logs>>,
+    /// Clients whose every request is told of in the process's log.
+    pub debug_clients: Vec<Cidr>,
     /// What is counted by, by name: what a reload takes over.
     pub zones: Zones,
     /// Who is believed about the client's address; none where nobody is.
     pub real_ip: Option<RealIp>,
-    /// The `Server` header of every answer; none sends none.
-    pub server_header: Option<HeaderValue>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
 }
@@ -68,10 +72,16 @@ pub struct Route {
     pub name: Arc<str>,
     /// The first name of its site.
     pub site: Arc<str>,
+    /// The numbers of its site.
+    pub tally: Arc<Tally>,
     /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
     /// Its plugins.
     pub chains: Chains,
+    /// Its access logs.
+    pub logs: Option<Arc<Logs>>,
+    /// The level of the process's log for its requests; none is the process's.
+    pub log_level: Option<LevelFilter>,
     /// Headers of the upstream that are hidden by default and pass here.
     pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.

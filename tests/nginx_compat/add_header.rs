@@ -2,7 +2,28 @@
 
 use tidegate_tests::{Backend, Response, Subject, both, tidegate, ws};
 
-both!(by_status, on_answers_of_the_proxy, hidden_and_passed);
+both!(names_keep_their_case, by_status, on_answers_of_the_proxy, hidden_and_passed);
+
+/// As they are written in the configuration, for those who compare them with their case.
+fn names_keep_their_case(subject: Subject) {
+    let backend = Backend::named("x");
+    let proxy = subject
+        .setup()
+        .nginx("location / { proxy_pass http://%backend%; proxy_set_header X-REAL-ip $remote_addr; add_header x-Some-NAME v; }")
+        .tidegate(
+            r#"
+            [[sites]]
+            upstream = "%backend%"
+            routes = [{ match = "/", default_headers = false, set_headers = { X-REAL-ip = "$remote_addr" }, add_response_headers = { x-Some-NAME = "v" } }]
+            "#,
+        )
+        .var("backend", backend.address())
+        .start();
+    let (head, _) = proxy.get("/");
+    assert!(head.headers.iter().any(|(name, _)| name == "x-Some-NAME"), "{head:?}");
+    let seen = backend.only_head();
+    assert!(seen.headers.iter().any(|(name, _)| name == "X-REAL-ip"), "{seen:?}");
+}
 
 fn by_status(subject: Subject) {
     let backend = Backend::http(|request| {

@@ -14,6 +14,7 @@ both!(
     some_of_a_burst_do_not_wait,
     dry_run,
     inheritance,
+    the_log_has_the_status,
     a_client_that_leaves_while_it_waits,
 );
 
@@ -200,4 +201,25 @@ fn a_client_that_leaves_while_it_waits(subject: Subject) {
     });
     assert!(line.contains(" 499 0 "), "{line}");
     assert_eq!(backend.connections(), 1);
+}
+
+fn the_log_has_the_status(subject: Subject) {
+    let backend = Backend::named("hello");
+    let nginx = format!(
+        "{ZONES} log_format said '$status <$limit_req_status>'; server {{ listen %listen%;
+            access_log %dir%/access.log said; limit_req zone=slow nodelay;
+            location / {{ proxy_pass http://%backend%; }} }}"
+    );
+    let tidegate = format!(
+        "access_log = {{ path = \"access.log\", format = \"said\" }}\n\
+         log_formats.said.template = \"$status <$limit_req_status>\"\n{TIDEGATE_ZONES}\n\
+         [[sites]]\nlimits = {{ rate = [{{ zone = \"slow\", nodelay = true }}] }}\n\
+         [[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n"
+    );
+    let proxy = subject.setup().nginx(&nginx).tidegate(&tidegate).var("backend", backend.address()).start();
+    statuses(&proxy, &["/?k=1", "/?k=1", "/"]);
+    let log = wait_for("three lines", || {
+        Some(proxy.read_file("access.log")).filter(|text| text.lines().count() == 3 && text.ends_with('\n'))
+    });
+    assert_eq!(log.lines().collect::<Vec<_>>(), ["200 <PASSED>", "503 <REJECTED>", "200 <->"]);
 }

@@ -1,8 +1,11 @@
-//! What operators ask the process: `/metrics` for Prometheus.
+//! What operators ask the process: `/metrics` for Prometheus, `/status` in JSON, and nginx's
+//! `/stub_status`.
+
+mod status;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -12,34 +15,39 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tidegate_cidr::Cidr;
 
+use crate::config;
 use crate::listener::bind;
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::server::{StartError, Worker};
 
-/// Serve `/metrics` on the first worker. Returns the address with its real port.
+/// Serve the pages on the first worker. Returns the address with its real port.
 ///
 /// # Errors
 /// Where the address cannot be listened on.
 pub fn start(
-    address: SocketAddr,
+    config: &config::Admin,
     workers: &[Worker],
     proxy: &Arc<Proxy>,
     runtime: &Arc<Runtime>,
 ) -> Result<SocketAddr, StartError> {
+    let address = config.address;
     let failed = |error| StartError::Bind { address, error };
     let socket = bind(address, 16).map_err(failed)?;
     let real = socket.local_addr().map_err(failed)?;
-    let (proxy, runtime) = (Arc::clone(proxy), Arc::clone(runtime));
+    let admin = Admin { proxy: Arc::clone(proxy), runtime: Arc::clone(runtime), allow: config.allow.clone() };
+    let admin = Arc::new(admin);
+    LazyLock::force(&status::STARTED);
     if let Some(worker) = workers.first() {
         worker.run(async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(socket) else { return };
-            while let Ok((stream, _)) = listener.accept().await {
-                let (proxy, runtime) = (Arc::clone(&proxy), Arc::clone(&runtime));
+            while let Ok((stream, client)) = listener.accept().await {
+                let admin = Arc::clone(&admin);
                 tokio::spawn(async move {
                     let service = service_fn(|request| {
-                        let response = answer(&request, &proxy, &runtime);
+                        let response = admin.answer(&request, client.ip().to_canonical());
                         async { Ok::<_, Infallible>(response) }
                     });
                     // Whoever asks sees the failure on his side.
@@ -52,18 +60,48 @@ pub fn start(
     Ok(real)
 }
 
-fn answer(request: &Request<Incoming>, proxy: &Proxy, runtime: &Runtime) -> Response<Full<Bytes>> {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let (status, kind, text) = match request.uri().path() {
-        "/metrics" if is_read => {
-            let mut text = String::new();
-            proxy.metrics.render(&mut text, proxy.tunnels.len());
-            runtime.metrics().render(&mut text);
-            (StatusCode::OK, "text/plain; version=0.0.4", text)
+/// What the operator's pages are made of.
+struct Admin {
+    proxy: Arc<Proxy>,
+    runtime: Arc<Runtime>,
+    /// Who may ask; empty for all.
+    allow: Vec<Cidr>,
+}
+
+const PAGES: &str = "there are /metrics, /status and /stub_status\n";
+
+impl Admin {
+    fn answer(&self, request: &Request<Incoming>, client: IpAddr) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !self.allow.is_empty() && !self.allow.iter().any(|range| range.contains(client)) {
+            tracing::warn!(%client, %path, "admin: not one of `admin.allow`");
+            return page(StatusCode::FORBIDDEN, TEXT, "forbidden\n".to_owned());
         }
-        "/metrics" => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "there is /metrics\n".to_owned()),
-    };
+        let make: fn(&Self) -> (&'static str, String) = match path {
+            "/metrics" => Self::metrics,
+            "/status" => |admin| (JSON, status::json(&admin.proxy, &admin.runtime)),
+            "/stub_status" => |admin| (TEXT, status::stub(&admin.proxy)),
+            _ => return page(StatusCode::NOT_FOUND, TEXT, PAGES.to_owned()),
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".to_owned());
+        }
+        let (kind, text) = make(self);
+        page(StatusCode::OK, kind, text)
+    }
+
+    fn metrics(&self) -> (&'static str, String) {
+        let mut text = String::new();
+        self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
+        self.runtime.metrics().render(&mut text);
+        ("text/plain; version=0.0.4", text)
+    }
+}
+
+const TEXT: &str = "text/plain";
+const JSON: &str = "application/json";
+
+fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -74,11 +74,14 @@ impl Check<'_> {
             }
             (Kind::Free, Value::Table(_)) => {}
             (Kind::Secret, Value::Table(table)) => self.reference(node, table, path),
-            (Kind::Table(section) | Kind::TableOrFalse(section), Value::Table(table)) => {
+            (
+                Kind::Table(section) | Kind::TableOrFalse(section) | Kind::TablesOrFalse(section),
+                Value::Table(table),
+            ) => {
                 self.table(table, section, path, node.at);
             }
-            (Kind::TableOrFalse(_), Value::Flag(false)) => {}
-            (Kind::Tables(section), Value::List(items)) => {
+            (Kind::TableOrFalse(_) | Kind::TablesOrFalse(_), Value::Flag(false)) => {}
+            (Kind::Tables(section) | Kind::TablesOrFalse(section), Value::List(items)) => {
                 self.each(items, path, |item, path| self.value(item, Kind::Table(section), path));
             }
             (Kind::Named(section), Value::Table(table)) => {
@@ -222,6 +225,7 @@ fn expected(kind: Kind) -> (&'static str, String) {
         Kind::Secret => ("a string or a reference", "such as { from_file = \"path\" } or { from_env = \"NAME\" }"),
         Kind::TextsOrTables(Section::Peer) => ("a list", "such as [\"127.0.0.1:9000\"]"),
         Kind::TextsOrTables(section) => return ("a list", section.heading().to_owned()),
+        Kind::TablesOrFalse(section) => return ("a table, a list of tables or false", section.heading().to_owned()),
         Kind::TableOrFalse(section) => return ("a table or false", section.heading().to_owned()),
         Kind::Table(section) | Kind::Named(section) => return ("a table", section.heading().to_owned()),
         Kind::Tables(section) => return ("a list of tables", section.heading().to_owned()),

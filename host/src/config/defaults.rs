@@ -31,6 +31,12 @@ pub const LOG_LEVEL: &str = "info";
 pub const ACCESS_LOG: &str = "off";
 /// `access_log.format`.
 pub const ACCESS_LOG_FORMAT: &str = "combined";
+/// `access_log.buffer` where only `flush` is given, bytes: nginx's.
+pub const ACCESS_LOG_BUFFER: u64 = 64 << 10;
+/// The most that `access_log.buffer` may be.
+pub const MOST_LOG_BUFFER: u64 = 64 << 20;
+/// `log_formats.escape`: nginx's.
+pub const LOG_ESCAPE: &str = "default";
 /// `listeners.backlog`: nginx's on Linux.
 pub const BACKLOG: u64 = 511;
 /// `upstreams.policy`: what nginx does without a directive.
@@ -96,6 +102,8 @@ pub const MOST_AUTH_REQUEST_TIMEOUT: Duration = seconds(59);
 pub const MOST_DEADLINE: Duration = seconds(60);
 /// The least that `server.max_line` may be.
 pub const LEAST_LINE: u64 = 256;
+/// The most that `server.keepalive_requests` may be.
+pub const MOST_REQUESTS: u64 = u32::MAX as u64;
 /// The least that `server.max_head` may be: what the HTTP parser asks for.
 pub const LEAST_HEAD: u64 = 8 << 10;
 /// The most that `server.max_head` may be.
@@ -118,8 +126,8 @@ pub const LEAST_ZONE: u64 = 32 << 10;
 pub const MOST_ZONE: u64 = 1 << 40;
 /// The largest limit of a body.
 pub const MOST_BODY: u64 = i64::MAX as u64;
-/// The largest number of requests or connections in a limit, and of requests on a connection.
-pub const MOST_REQUESTS: u64 = 1_000_000_000;
+/// The largest number of requests or connections in a limit.
+pub const MOST_LIMIT: u64 = 1_000_000_000;
 /// The least status of `respond`.
 pub const LEAST_STATUS: u64 = 200;
 /// The greatest status of `respond`.

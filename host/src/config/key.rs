@@ -12,6 +12,7 @@ pub(super) enum Section {
     Server,
     Log,
     AccessLog,
+    LogFormat,
     Admin,
     Listener,
     Upstream,
@@ -35,11 +36,12 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Top,
         Self::Server,
         Self::Log,
         Self::AccessLog,
+        Self::LogFormat,
         Self::Admin,
         Self::Listener,
         Self::Upstream,
@@ -68,6 +70,7 @@ impl Section {
             Self::Server => "[server]",
             Self::Log => "[log]",
             Self::AccessLog => "[access_log]",
+            Self::LogFormat => "[log_formats.NAME]",
             Self::Admin => "[admin]",
             Self::Listener => "[[listeners]]",
             Self::Upstream => "[upstreams.NAME]",
@@ -104,7 +107,15 @@ impl Section {
             Self::Top => "The tables that a file consists of.",
             Self::Server => "What concerns the process.",
             Self::Log => "What the process says about itself, on standard error.",
-            Self::AccessLog => "One line per request or tunnel. nginx: `access_log`.",
+            Self::AccessLog => {
+                "One line per request or tunnel; `[[access_log]]`, or a list, for several. What a site or route says \
+                 takes the place of what is said above it as a whole; requests that no route takes are logged as the \
+                 top level says. nginx: `access_log`."
+            }
+            Self::LogFormat => {
+                "The form of access log lines: `template` or `json`. `combined`, `upgrade` and `json` are always \
+                 there. nginx: `log_format`."
+            }
             Self::Admin => "The operator's own HTTP address; without the table there is none.",
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
             Self::Upstream => "A group of backends. nginx: `upstream`.",
@@ -188,6 +199,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, a list of such tables, or `false`.
+    TablesOrFalse(Section),
     /// Known, and not there yet.
     Later,
 }
@@ -217,6 +230,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }
     }

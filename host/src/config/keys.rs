@@ -5,11 +5,11 @@ use super::defaults as d;
 use super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Size as Z, Text as S, Texts as L};
 use super::key::Kind::{
     Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Secret, Size, Table, TableOrFalse, Tables,
-    Text, TextMap, Texts, TextsOrTables,
+    TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, AuthRequest, Cors, Limits, Listener, Log, Map, OpenRule, Peer, Plugin, RateRule,
-    RealIp, Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, AuthBasic, AuthRequest, Cors, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin,
+    RateRule, RealIp, Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -29,8 +29,8 @@ macro_rules! keys {
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
 const REFUSAL: Kind = Count { least: 400, most: 599 };
-const REFUSALS: Kind = Count { least: 0, most: d::MOST_REQUESTS };
-const CAP: Kind = Count { least: 1, most: d::MOST_REQUESTS };
+const REFUSALS: Kind = Count { least: 0, most: d::MOST_LIMIT };
+const CAP: Kind = Count { least: 1, most: d::MOST_LIMIT };
 const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
@@ -38,7 +38,9 @@ const POLICIES: Kind =
 keys! {
     SERVER = "server" in [Top]: Table(Server), Other("all defaults"), "", "What concerns the process.";
     LOG = "log" in [Top]: Table(Log), Other("all defaults"), "error_log", "The process's own log.";
-    ACCESS_LOG = "access_log" in [Top]: Table(AccessLog), Other("off"), "access_log", "One line per request or tunnel.";
+    ACCESS_LOG = "access_log" in [Top, Site, Route]: TablesOrFalse(AccessLog), Other("off"), "access_log",
+        "One line per request or tunnel; `false` for none.";
+    LOG_FORMATS = "log_formats" in [Top]: Named(LogFormat), Other("none"), "log_format", "Forms of access log lines.";
     ADMIN = "admin" in [Top]: Table(Admin), Other("none"), "stub_status", "The operator's own address.";
     LISTENERS = "listeners" in [Top]: Tables(Listener), Other("required"), "listen", "Where clients connect.";
     UPSTREAMS = "upstreams" in [Top]: Named(Upstream), Other("none"), "upstream", "Groups of backends.";
@@ -69,10 +71,10 @@ keys! {
     MAX_HEAD = "max_head" in [Server]: Size { least: d::LEAST_HEAD, most: d::MOST_HEAD }, Z(d::MAX_HEAD),
         "large_client_header_buffers",
         "The largest head of a request; a larger one is answered with 431.";
-    MAX_CONNECTIONS = "max_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+    MAX_CONNECTIONS = "max_connections" in [Server]: Count { least: 0, most: d::MOST_LIMIT }, N(0),
         "worker_connections",
         "Client connections, tunnels among them, that one worker keeps open; one more is closed at once. 0: no limit.";
-    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_REQUESTS }, N(0),
+    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_LIMIT }, N(0),
         "",
         "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
     SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
@@ -93,14 +95,42 @@ keys! {
     LEVEL = "level" in [Log]: Text, S(d::LOG_LEVEL), "error_log",
         "Which lines are written: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list by module such as \
          `info,tidegate::plugin=debug`; a reload does not change it.";
+    DEBUG_CLIENTS = "debug_clients" in [Log]: Texts, Other("none"), "debug_connection",
+        "Addresses and ranges, such as `192.0.2.0/24`, of clients whose every request is told of at level `debug`.";
+    ROUTE_LOG_LEVEL = "log_level" in [Site, Route]: Choice { now: &["error", "warn", "info", "debug"], later: &[] },
+        Other("that of `[log]`"), "error_log",
+        "Which lines about its requests are written to the process's log.";
 
     LOG_PATH = "path" in [AccessLog]: Text, S(d::ACCESS_LOG), "access_log", "A file, `\"stdout\"` or `\"off\"`.";
-    LOG_FORMAT = "format" in [AccessLog]: Choice { now: &["combined", "upgrade"], later: &["json"] },
-        S(d::ACCESS_LOG_FORMAT), "log_format",
-        "nginx's `combined`, or that and then upgrade token, peer, durations, bytes each way and cause.";
+    LOG_FORMAT = "format" in [AccessLog]: Text, S(d::ACCESS_LOG_FORMAT), "access_log",
+        "nginx's `combined`; `upgrade`, which is that and then upgrade token, peer, durations, bytes each way and \
+         cause; `json`; or a name of `[log_formats]`.";
+    LOG_IF = "if" in [AccessLog]: AnyText, Other("every line is written"), "access_log … if=",
+        "Text with variables; where it is empty or `0`, the line is not written.";
+    LOG_BUFFER = "buffer" in [AccessLog]: Size { least: 1, most: d::MOST_LOG_BUFFER },
+        Other("`\"64KiB\"` with `flush`; else none: each line is written at once"), "access_log … buffer=",
+        "What each worker gathers before it writes.";
+    LOG_FLUSH = "flush" in [AccessLog]: WAIT, Other("none: when the buffer is full"), "access_log … flush=",
+        "How long a line may wait in the buffer.";
+    LOG_TUNNEL_OPENING = "tunnel_opening" in [AccessLog]: Flag, B(false), "",
+        "Whether a tunnel has a line when it opens, too; `$tunnel_event` tells them apart.";
+    LOG_TUNNEL_INTERVAL = "tunnel_interval" in [AccessLog]: Duration { least: d::LEAST_TIME, most: d::MOST_TIME },
+        Other("none"), "",
+        "How often an open tunnel has a line; with several logs of a route, the shortest counts for all that have one.";
+
+    FORMAT_TEMPLATE = "template" in [LogFormat]: AnyText, Other("none"), "log_format", "Text with variables.";
+    FORMAT_ESCAPE = "escape" in [LogFormat]: Choice { now: &["default", "json", "none"], later: &[] },
+        S(d::LOG_ESCAPE), "log_format … escape=",
+        "How values stand in `template`: `default` writes `\"`, `\\` and what is not printable ASCII as `\\xXX` and `-` \
+         for no value, `json` as in JSON strings, `none` as they are.";
+    FORMAT_JSON = "json" in [LogFormat]: TextMap, Other("none"), "",
+        "A JSON object for each line: names and texts with variables; a variable alone that is a number is one.";
 
     ADMIN_ADDRESS = "address" in [Admin]: Address, Required, "",
-        "Where `GET /metrics` is answered; port 0 lets the system choose.";
+        "Where `/metrics` (Prometheus), `/status` (JSON) and `/stub_status` (nginx's page) are answered; port 0 lets \
+         the system choose.";
+    ADMIN_ALLOW = "allow" in [Admin]: Texts, Other("all who reach it"), "allow, deny",
+        "Addresses and ranges, such as `10.0.0.0/8`, that may ask; others are answered with 403.";
 
     LISTEN_ADDRESS = "address" in [Listener]: Address, Required, "listen",
         "Address and port; port 0 lets the system choose.";

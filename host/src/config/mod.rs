@@ -34,7 +34,7 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use secret::Secret;
 pub use types::*;
-pub use variables::{BUILTIN as VARIABLES, BUILTIN_FAMILIES as VARIABLE_FAMILIES};
+pub use variables::{VariableKind, variable_kind};
 
 /// Read and resolve a configuration file. Relative paths in it begin at its folder.
 /// Host names of peers are resolved now, which may wait for the name server.

@@ -228,6 +228,20 @@ impl<'a> Reader<'a> {
         self.items(key).iter().filter_map(|item| self.table_at(item, section)).collect()
     }
 
+    /// The tables of a list, or the one table, in this very table; empty for `false`, none where
+    /// the key is absent.
+    pub(super) fn tables_or_false(&self, key: &Key) -> Option<Vec<Self>> {
+        let Kind::TablesOrFalse(section) = key.kind else {
+            debug_assert!(false, "{}", key.name);
+            return None;
+        };
+        let found = self.own(key)?;
+        if found.node.table().is_some() {
+            return Some(self.table_at(&found, section).into_iter().collect());
+        }
+        Some(self.items(key).iter().filter_map(|item| self.table_at(item, section)).collect())
+    }
+
     /// The items of a list.
     pub(super) fn items(&self, key: &Key) -> Vec<Item<'a>> {
         let Some(list) = self.own(key) else { return Vec::new() };

@@ -7,22 +7,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_cidr::Cidr;
+use tracing::level_filters::LevelFilter;
+
 mod limits;
 
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 
 use super::secret::Secret;
-use crate::hook::{HookSet, Maps, OnFailure};
+use crate::hook::{HookSet, Maps, OnFailure, Template};
+use crate::observe::Format;
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `[server]`
     pub server: ServerSettings,
-    /// `[access_log]`
-    pub access_log: AccessLog,
+    /// `[log] debug_clients`: whose every request is told of in the process's log. nginx: `debug_connection`.
+    pub debug_clients: Vec<Cidr>,
+    /// `access_log` at the top level: of requests that no route takes.
+    pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Admin>,
     /// `[real_ip]`; none where the table is absent.
     pub real_ip: Option<RealIp>,
     /// `[limits.*]`, in order; routes refer to them by name.
@@ -81,13 +87,32 @@ pub struct ServerSettings {
     pub keepalive_time: Duration,
 }
 
-/// `[access_log]`: one line per request or tunnel. nginx: `access_log`.
+/// `[admin]`: the operator's own address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where its pages are.
+    pub address: SocketAddr,
+    /// Who may ask for them; empty for all who reach it.
+    pub allow: Vec<Cidr>,
+}
+
+/// One `access_log`: one line per request or tunnel. nginx: `access_log`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
     /// Where to.
     pub target: LogTarget,
     /// In which form.
-    pub format: LogFormat,
+    pub format: Arc<Format>,
+    /// Where this is empty or `0`, the line is not written. nginx: `if=`.
+    pub condition: Option<Template>,
+    /// Bytes that a worker gathers before it writes; 0 writes each line at once.
+    pub buffer: usize,
+    /// How long a line may wait in the buffer.
+    pub flush: Option<Duration>,
+    /// Whether a tunnel has a line when it opens.
+    pub tunnel_opening: bool,
+    /// How often an open tunnel has a line.
+    pub tunnel_interval: Option<Duration>,
 }
 
 /// Where log lines go.
@@ -99,16 +124,6 @@ pub enum LogTarget {
     Stdout,
     /// A file, appended to.
     File(PathBuf),
-}
-
-/// The form of an access log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// nginx's `combined`.
-    #[default]
-    Combined,
-    /// `combined`, then upgrade token, peer, durations, bytes each way, and cause.
-    Upgrade,
 }
 
 /// One `[[listeners]]`. nginx: `listen`.
@@ -267,6 +282,10 @@ pub struct Route {
     /// Headers of the upstream that are hidden by default and pass here, lower case. nginx:
     /// `proxy_pass_header`.
     pub pass_headers: Vec<http::HeaderName>,
+    /// The level of the process's log for its requests; none is the process's. nginx: `error_log`.
+    pub log_level: Option<LevelFilter>,
+    /// Its access logs, inherited or its own.
+    pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
     /// Upgrade tokens that may pass, lower case.

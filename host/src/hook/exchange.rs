@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Method, StatusCode, Version};
+use tokio::time::Instant;
 
 use super::maps::{Kept, Maps};
+use super::outcome::Outcome;
 use crate::message::Fields;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
@@ -39,6 +41,8 @@ pub struct View {
     pub peer: SocketAddr,
     /// The proxy's end.
     pub local: SocketAddr,
+    /// The connection that it came over.
+    pub arrival: Arrival,
     /// Variables that hooks set.
     pub variables: Vec<(String, String)>,
     /// The route's name once it is known; empty before.
@@ -50,6 +54,10 @@ pub struct View {
     pub limit_req_status: &'static str,
     /// The same of the numbers of what is open.
     pub limit_conn_status: &'static str,
+    /// The upstream's name once it is known; empty before.
+    pub upstream: Arc<str>,
+    /// What has become of it so far, where hooks can ask.
+    pub outcome: Outcome,
     /// The configuration's maps.
     pub maps: Arc<Maps>,
     /// Their values, as far as the request has asked for them.
@@ -58,12 +66,30 @@ pub struct View {
     pub builtins: &'static dyn Builtins,
 }
 
+/// The connection that a request came over.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arrival {
+    /// Its number within the process. nginx: `$connection`.
+    pub connection: u64,
+    /// Which of its requests this is, from 1. nginx: `$connection_requests`.
+    pub request: u64,
+    /// When it was accepted; none where nobody knows.
+    pub since: Option<Instant>,
+}
+
 /// Resolves built-in variables. Implemented by `proxy/variables.rs`, the one place that
 /// knows nginx's names; here as a trait so that hooks depend on no phase of the proxy.
 pub trait Builtins: Send + Sync + std::fmt::Debug {
     /// The value of the variable `name` (without `$`), written to `out`; false where
     /// there is no such value.
     fn resolve(&self, view: &View, name: &str, out: &mut Vec<u8>) -> bool;
+
+    /// As [`Builtins::resolve`], of the variables that come with the answer or the end.
+    fn outcome(&self, outcome: &Outcome, name: &str, out: &mut Vec<u8>) -> bool;
+
+    /// Append the value of a header by its name in a variable, `-` being `_`; false where
+    /// there is none.
+    fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool;
 }
 
 impl View {

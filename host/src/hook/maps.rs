@@ -42,7 +42,10 @@ pub struct Twice;
 /// The values of maps that one request has asked for: each is worked out once, unless the
 /// map is `volatile`. Nothing is allocated before the first.
 #[derive(Debug, Clone, Default)]
-pub struct Kept(OnceLock<Box<[OnceLock<Box<[u8]>>]>>);
+pub struct Kept(OnceLock<Box<[Value]>>);
+
+/// The value of one map, once somebody has asked for it.
+type Value = OnceLock<Box<[u8]>>;
 
 impl Map {
     /// A map without entries.

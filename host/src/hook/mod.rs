@@ -10,14 +10,16 @@ mod fetch;
 mod fields;
 mod maps;
 mod only_with;
+mod outcome;
 mod template;
 
 pub use chain::{Chain, Chains, chain_of};
-pub use exchange::{Builtins, ResponseView, Summary, View};
+pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use only_with::OnlyWith;
+pub use outcome::{Moment, Outcome, Try};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;

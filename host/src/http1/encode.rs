@@ -94,11 +94,11 @@ mod tests {
 
     use super::*;
 
-    fn response(status: u16, asked: Method, version: Version, length: Length) -> (String, Length, Persistence) {
+    fn response(status: u16, asked: &Method, version: Version, length: Length) -> (String, Length, Persistence) {
         let fields = [("Date", "x")].into_iter().collect();
         let head = ResponseHead::new(StatusCode::from_u16(status).unwrap(), fields);
         let mut out = Vec::new();
-        let (length, kept) = response_head(&mut out, &head, length, (&asked, version), Persistence::Keep);
+        let (length, kept) = response_head(&mut out, &head, length, (asked, version), Persistence::Keep);
         (String::from_utf8(out).unwrap().replace("\r\n", "|"), length, kept)
     }
 
@@ -125,7 +125,7 @@ mod tests {
             (200, Method::HEAD, Version::HTTP_11, Length::Chunked, ("", Length::Known(0), keep)),
             (304, Method::GET, Version::HTTP_11, Length::Known(0), ("", Length::Known(0), keep)),
         ] {
-            let (text, length, kept) = response(status, asked, version, length);
+            let (text, length, kept) = response(status, &asked, version, length);
             let (_, lines) = text.split_once("Date: x|").unwrap();
             assert_eq!((lines, length, kept), (format!("{}|", wanted.0).as_str(), wanted.1, wanted.2), "{text}");
         }

@@ -15,7 +15,7 @@ pub use socket::bind;
 use caps::Counted;
 
 use crate::downstream;
-use crate::observe::Metrics;
+use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -29,7 +29,7 @@ pub struct Accepted {
     /// The stream.
     pub stream: TcpStream,
     /// The client's end.
-    pub client: SocketAddr,
+    pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
     /// Kept to the end of the connection, or of the tunnel that it becomes.
@@ -80,7 +80,7 @@ pub async fn accept(
             }
         };
         let visit = Visit::new(&proxy.metrics, counted, &alive);
-        let accepted = Accepted { stream, client, local, visit };
+        let accepted = Accepted { stream, client: Client::new(client), local, visit };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };
     loop {

@@ -11,11 +11,11 @@ pub struct FieldName(String);
 pub struct FieldValue(Vec<u8>);
 
 /// What cannot stand in a header line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadField {
     /// The name is empty, too long, or has a byte that is not of a token.
-    #[error("invalid HTTP header name")]
-    Name,
+    #[error("{0:?}: invalid HTTP header name")]
+    Name(String),
     /// The value has a control character.
     #[error("a control character in a header's value")]
     Value,
@@ -29,7 +29,7 @@ impl FieldName {
     pub fn new(name: impl Into<String>) -> Result<Self, BadField> {
         let name = name.into();
         let fits = !name.is_empty() && name.len() <= usize::from(u16::MAX);
-        if fits && name.bytes().all(is_token) { Ok(Self(name)) } else { Err(BadField::Name) }
+        if fits && name.bytes().all(is_token) { Ok(Self(name)) } else { Err(BadField::Name(name)) }
     }
 
     /// The name as it is written.
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(FieldName::new("X-Real-IP").unwrap(), FieldName::new("x-real-ip").unwrap());
         assert_eq!(FieldName::new("X-Real-IP").unwrap().as_str(), "X-Real-IP");
         for bad in ["", "a b", "a:", "a\r", "ä"] {
-            assert_eq!(FieldName::new(bad), Err(BadField::Name), "{bad:?}");
+            assert_eq!(FieldName::new(bad), Err(BadField::Name(bad.into())), "{bad:?}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! The proxy's own numbers, and their one table of names.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::tally::{Subject, Tallies, Totals, class};
 use crate::hook::Summary;
 
 /// A number that only rises, or a gauge where [`Count::sub`] is used.
@@ -45,17 +47,29 @@ pub struct Metrics {
     pub bytes_out: Count,
     /// Configurations taken into use after the first.
     pub reloads: Count,
+    /// Client connections that have sent a part of a head.
+    pub reading: Count,
+    /// What came of the exchanges of each site and peer.
+    pub tallies: Tallies,
 }
 
 impl Metrics {
     /// Count an exchange that ended.
     pub fn exchange_ended(&self, summary: &Summary) {
-        let class = usize::from(summary.status / 100).saturating_sub(1);
-        if let Some(count) = self.responses.get(class) {
+        if let Some(count) = self.responses.get(class(summary.status)) {
             count.add(1);
         }
         self.bytes_in.add(summary.bytes_in);
         self.bytes_out.add(summary.bytes_out);
+    }
+
+    /// What client connections are at now. nginx: `stub_status`.
+    pub fn connections(&self) -> Connections {
+        let ended: u64 = self.responses.iter().map(Count::get).sum();
+        let (active, reading) = (self.connections_open.get(), self.reading.get());
+        // Every request begun has a record, and every record ends with a status.
+        let writing = self.requests.get().saturating_sub(ended);
+        Connections { active, reading, writing, waiting: active.saturating_sub(reading + writing) }
     }
 
     /// Prometheus text, with how many tunnels are open.
@@ -77,10 +91,109 @@ impl Metrics {
         }
         line(out, "tidegate_connections_open", "Client connections open.", "gauge", self.connections_open.get());
         line(out, "tidegate_tunnels_open", "Tunnels open.", "gauge", tunnels as u64);
+        header(out, "tidegate_connections", "Client connections open, by what they are at.", "gauge");
+        let now = self.connections();
+        for (state, count) in [("reading", now.reading), ("writing", now.writing), ("waiting", now.waiting)] {
+            let _infallible = writeln!(out, "tidegate_connections{{state=\"{state}\"}} {count}");
+        }
         header(out, "tidegate_responses_total", "Exchanges ended, by the class of their status.", "counter");
         for (class, count) in (1..).zip(&self.responses) {
             let _infallible = writeln!(out, "tidegate_responses_total{{class=\"{class}xx\"}} {}", count.get());
         }
+        render_tallies(out, &self.tallies.read());
+    }
+}
+
+/// What client connections are at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// All that are open.
+    pub active: u64,
+    /// A part of a head has come.
+    pub reading: u64,
+    /// A request is being answered, or a tunnel is open.
+    pub writing: u64,
+    /// Nothing has come since they opened, or since the last answer.
+    pub waiting: u64,
+}
+
+/// Held while a count is one higher.
+#[derive(Debug)]
+pub struct Raised(Arc<Metrics>);
+
+impl Metrics {
+    /// A client connection has sent a part of a head, until this is dropped.
+    pub fn reads(self: &Arc<Self>) -> Raised {
+        self.reading.add(1);
+        Raised(Arc::clone(self))
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.reading.sub(1);
+    }
+}
+
+/// One number of a tally: name, help, type, and where it is.
+type Number = (&'static str, &'static str, &'static str, fn(&Totals) -> u64);
+
+const NUMBERS: [Number; 6] = [
+    ("requests_total", "Requests begun, by site; of a peer, the times that it was asked.", "counter", |t| t.requests),
+    ("failures_total", "Times that a peer failed.", "counter", |t| t.failures),
+    ("bytes_in_total", "Bytes from clients after the head.", "counter", |t| t.bytes_in),
+    ("bytes_out_total", "Bytes to clients after the head.", "counter", |t| t.bytes_out),
+    ("active", "Requests and tunnels that go on.", "gauge", |t| t.active),
+    ("tunnels", "Tunnels open.", "gauge", |t| t.tunnels),
+];
+
+fn render_tallies(out: &mut String, all: &[(Subject, Totals)]) {
+    for kind in ["site", "peer"] {
+        let mine: Vec<(String, &Totals)> = all
+            .iter()
+            .filter_map(|(subject, totals)| match subject {
+                Subject::Site(name) if kind == "site" => Some((format!("site=\"{}\"", Label(name)), totals)),
+                Subject::Peer(upstream, peer) if kind == "peer" => {
+                    Some((format!("upstream=\"{}\",peer=\"{}\"", Label(upstream), Label(peer)), totals))
+                }
+                _ => None,
+            })
+            .collect();
+        for (name, help, sort, number) in NUMBERS {
+            if kind == "site" && name == "failures_total" {
+                continue;
+            }
+            header(out, &format!("tidegate_{kind}_{name}"), help, sort);
+            for (labels, totals) in &mine {
+                let _infallible = writeln!(out, "tidegate_{kind}_{name}{{{labels}}} {}", number(totals));
+            }
+        }
+        header(
+            out,
+            &format!("tidegate_{kind}_responses_total"),
+            "Exchanges ended, by the class of their status.",
+            "counter",
+        );
+        for (labels, totals) in &mine {
+            for (class, count) in (1..).zip(totals.responses) {
+                let _infallible =
+                    writeln!(out, "tidegate_{kind}_responses_total{{{labels},class=\"{class}xx\"}} {count}");
+            }
+        }
+    }
+}
+
+/// A label's value, escaped as Prometheus' text format wants.
+struct Label<'a>(&'a str);
+
+impl std::fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\\' => f.write_str("\\\\"),
+            '"' => f.write_str("\\\""),
+            '\n' => f.write_str("\\n"),
+            c => f.write_char(c),
+        })
     }
 }
 

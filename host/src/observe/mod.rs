@@ -1,9 +1,15 @@
-//! What happened: the record of each exchange, the access log, and metrics.
+//! What happened: the record of each exchange, access logs, and metrics.
 
-mod access_log;
+mod client;
+pub mod level;
+mod log;
 mod metrics;
 mod record;
+mod seat;
+mod tally;
 
-pub use access_log::{AccessLog, LogFacts};
-pub use metrics::Metrics;
+pub use client::Client;
+pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
+pub use metrics::{Connections, Count, Metrics, Raised};
 pub use record::{After, Record};
+pub use tally::{Subject, Tallies, Tally, Totals};

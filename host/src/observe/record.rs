@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{AccessLog, LogFacts, Metrics};
+use super::tally::Counted;
+use super::{Metrics, Pending, Tally};
 use crate::body::Meter;
-use crate::hook::{Plugin, ResponseView, Summary, View};
+use crate::hook::{Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
 use crate::limit::Slot;
 
 /// The cause of an exchange whose client left before it was done.
@@ -31,12 +32,20 @@ pub struct Record {
     pub tunnel: bool,
     /// Why it failed, where the answer itself says so.
     pub cause: Option<&'static str>,
-    /// What the access log will say of the request; none where nothing is logged.
-    pub log: Option<(Arc<AccessLog>, LogFacts)>,
+    /// Whether it is known where it is counted and logged.
+    pub placed: bool,
+    /// The lines that access logs will have of it; none where nothing is logged.
+    pub log: Option<Pending>,
+    /// The peers that were asked, in order; see [`Record::asks`].
+    pub tries: Vec<Try>,
+    /// Bytes of the answer's head.
+    pub head_out: u64,
     /// What `access-log` hooks will be told; none where there are none.
     pub after: Option<After>,
     /// Its places among what is open at once; free when this is dropped.
     pub slots: Vec<Slot>,
+    site: Option<Counted>,
+    peer: Option<Counted>,
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
@@ -64,9 +73,14 @@ impl Record {
             upstream: None,
             tunnel: false,
             cause: None,
+            placed: false,
             log: None,
+            tries: Vec::new(),
+            head_out: 0,
             after: None,
             slots: Vec::new(),
+            site: None,
+            peer: None,
             started: Instant::now(),
             metrics,
             finished: false,
@@ -76,6 +90,89 @@ impl Record {
     /// The exchange ended. `cause` is `done` or an error's code.
     pub fn finish(mut self: Box<Self>, cause: &'static str) {
         self.close(cause);
+    }
+
+    /// When the head was there.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// It belongs to this site.
+    pub fn belongs(&mut self, site: &Arc<Tally>) {
+        self.site = Some(site.enter());
+    }
+
+    /// The proxy turns to a peer: a try begins.
+    pub fn asks(&mut self, peer: &Arc<str>, tally: &Arc<Tally>) {
+        self.end_try();
+        self.upstream = Some(Arc::clone(peer));
+        // One is the rule, and a vector's own first step is four.
+        self.tries.reserve_exact(1);
+        self.tries.push(Try::new(Arc::clone(peer)));
+        self.peer = Some(tally.enter());
+    }
+
+    /// Since then there was a connection to the peer.
+    pub fn connected(&mut self, at: Instant) {
+        if let Some(last) = self.tries.last_mut() {
+            last.connect.get_or_insert(at.saturating_duration_since(last.began));
+        }
+    }
+
+    /// The head of the peer's answer is there.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(last) = self.tries.last_mut() {
+            last.status = status;
+            last.header.get_or_insert(last.began.elapsed());
+        }
+    }
+
+    /// The try failed, which the proxy takes for this status.
+    pub fn failed(&mut self, status: u16) {
+        if let Some(last) = self.tries.last_mut() {
+            last.status = status;
+        }
+        if let Some(peer) = &self.peer {
+            peer.failed();
+        }
+        self.end_try();
+    }
+
+    fn end_try(&mut self) {
+        if let Some(last) = self.tries.last_mut() {
+            last.response.get_or_insert(last.began.elapsed());
+        }
+    }
+
+    /// The tunnel is at this moment of its life, with so many bytes each way: log it where
+    /// that is asked for.
+    pub fn tunnel(&mut self, moment: Moment, bytes_in: u64, bytes_out: u64) {
+        for counted in self.site.iter_mut().chain(&mut self.peer) {
+            counted.tunnel();
+        }
+        if let Some(log) = &self.log {
+            let outcome = Outcome { bytes_in, bytes_out, tunnel: Some(moment), ..self.outcome("", self.tries.clone()) };
+            log.write(&outcome);
+        }
+    }
+
+    /// How often the tunnel's life is to be logged; none where it is not.
+    pub fn tunnel_interval(&self) -> Option<std::time::Duration> {
+        self.log.as_ref().and_then(Pending::tunnel_interval)
+    }
+
+    fn outcome(&self, cause: &'static str, tries: Vec<Try>) -> Outcome {
+        Outcome {
+            started: Some(self.started),
+            duration: Some(self.started.elapsed()),
+            status: self.status,
+            tries,
+            cause,
+            tunnel: self.tunnel.then_some(Moment::End),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            head_out: self.head_out,
+        }
     }
 
     fn close(&mut self, cause: &'static str) {
@@ -96,8 +193,18 @@ impl Record {
             bytes_out: self.bytes_out,
         };
         self.metrics.exchange_ended(&summary);
-        if let Some((log, facts)) = self.log.take() {
-            log.write(&facts, &summary);
+        // Gone from what is active before the line is written: who reads the log finds it so.
+        if let Some(site) = self.site.take() {
+            site.ended(self.status, self.bytes_in, self.bytes_out);
+        }
+        let answered = self.tries.last().map_or(self.status, |last| last.status);
+        if let Some(peer) = self.peer.take().filter(|_| answered != 0) {
+            peer.ended(answered, self.bytes_in, self.bytes_out);
+        }
+        if let Some(log) = self.log.take() {
+            self.end_try();
+            let tries = std::mem::take(&mut self.tries);
+            log.write(&self.outcome(summary.cause, tries));
         }
         if let Some(after) = self.after.take() {
             after.tell(summary);

@@ -1,5 +1,9 @@
 //! Numbers about plugins, and those that plugins keep themselves, as Prometheus text.
 
+mod counts;
+
+pub use counts::PluginCounts;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

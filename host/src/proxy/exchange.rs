@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::handshake::Upgrade;
+use super::variables;
 use crate::hook::{ResponseView, View};
 use crate::http1::BadLength;
 use crate::message::Fields;
@@ -50,8 +51,14 @@ impl Exchange {
 
     /// The record, with what is known once the head of an answer is: it outlives the exchange.
     pub(super) fn take_record(&mut self, status: StatusCode, headers: &Fields) -> Option<Box<Record>> {
+        // One that a router answered, or that went nowhere, has not come to it yet.
+        self.begin_log();
         let mut record = self.record.take()?;
         record.status = status.as_u16();
+        if let Some(log) = &mut record.log {
+            log.sent_headers(headers);
+            record.head_out = variables::head_length(status, headers);
+        }
         if let Some(target) = self.target.as_ref().filter(|t| !t.route.chains.access_log.is_empty()) {
             record.after = Some(After {
                 plugins: target.route.chains.access_log.to_vec(),
@@ -62,16 +69,29 @@ impl Exchange {
         Some(record)
     }
 
+    /// Count the request for its site, and copy what access logs will say of it: once its route
+    /// is known, or that there is none. Done once; it does nothing after that.
+    pub(super) fn begin_log(&mut self) {
+        let Some(record) = self.record.as_mut().filter(|record| !record.placed) else { return };
+        record.placed = true;
+        let logs = match &self.target {
+            Some(target) => {
+                record.belongs(&target.route.tally);
+                target.route.logs.as_ref()
+            }
+            None => self.snapshot.logs.as_ref(),
+        };
+        record.log = logs.map(|logs| logs.begin(&self.view));
+    }
+
     /// Put variables on the exchange; a later value of a name replaces an earlier one.
     pub(super) fn set_variables(&mut self, variables: Vec<(String, String)>) {
         if variables.is_empty() {
             return;
         }
         for (name, value) in variables {
-            if let ("remote_user", Some((_, facts))) =
-                (name.as_str(), self.record.as_mut().and_then(|r| r.log.as_mut()))
-            {
-                facts.set_user(&value);
+            if let Some(log) = self.record.as_mut().and_then(|record| record.log.as_mut()) {
+                log.set(&name, &value);
             }
             let held = &mut self.view_mut().variables;
             held.retain(|(n, _)| *n != name);

@@ -56,8 +56,11 @@ pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
 
 /// What an upstream says to its proxy, and so not to the client. nginx hides these too, and
 /// Date, which goes on here: it says when the answer was made (RFC 9110 §6.6.1).
-const HIDDEN: [&str; 6] =
-    ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
+fn is_hidden(name: &[u8]) -> bool {
+    const NAMES: [&str; 6] =
+        ["x-pad", "x-accel-buffering", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate", "x-accel-redirect"];
+    matches!(name, [b'x' | b'X', b'-', ..]) && is_one_of(name, &NAMES)
+}
 
 /// Make a response's headers those of the connection to the client. `pass` are headers that
 /// would be hidden, `server` what takes the place of the upstream's Server.
@@ -67,11 +70,11 @@ pub(super) fn for_downstream(headers: &mut Fields, switching: bool, pass: &[Head
     let keeps = upgrade.is_some();
     let passes = |name: &[u8]| pass.iter().any(|passed| passed.as_str().as_bytes().eq_ignore_ascii_case(name));
     let keeps_server = passes(b"server");
+    let drops_server = server.is_none() && !keeps_server;
     headers.retain(|name| {
         let replaced = keeps && is_one_of(name, &["connection", "upgrade"]);
-        let hidden = is_one_of(name, &HIDDEN) && !passes(name);
-        let nameless = server.is_none() && !keeps_server && is_one_of(name, &["server"]);
-        replaced || !(is_hop_by_hop(name) || hidden || nameless)
+        let hidden = is_hidden(name) && !passes(name);
+        replaced || !(is_hop_by_hop(name) || hidden || (drops_server && is_one_of(name, &["server"])))
     });
     match server {
         Some(server) if keeps_server => headers.set_default("Server", server.as_bytes()),

@@ -105,6 +105,7 @@ fn rate(exchange: &mut Exchange, limits: &Limits) -> Result<Duration, Error> {
         }
     };
     exchange.view_mut().limit_req_status = status;
+    note(exchange, "limit_req_status", status);
     outcome
 }
 
@@ -132,7 +133,15 @@ fn open(exchange: &mut Exchange, limits: &Limits) -> Result<(), Error> {
         }
     };
     exchange.view_mut().limit_conn_status = status;
+    note(exchange, "limit_conn_status", status);
     outcome
+}
+
+/// What lines will say of the request is copied with its route, before this phase.
+fn note(exchange: &mut Exchange, name: &str, status: &str) {
+    if let Some(log) = exchange.record.as_mut().and_then(|record| record.log.as_mut()) {
+        log.set(name, status);
+    }
 }
 
 /// nginx says of what waits one level lower than of what is refused.

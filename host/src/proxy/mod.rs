@@ -13,7 +13,9 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod levels;
 mod limit;
+mod outcome;
 mod path;
 mod real_ip;
 mod receive;
@@ -33,7 +35,7 @@ use crate::error::Stop;
 use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
-use crate::observe::{Metrics, Record};
+use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
@@ -45,6 +47,8 @@ pub struct Proxy {
     pub snapshot: ArcSwap<Snapshot>,
     /// The server's numbers.
     pub metrics: Arc<Metrics>,
+    /// The files that access logs are written to.
+    pub log_files: Arc<LogFiles>,
     /// The tunnels that are open.
     pub tunnels: Arc<Registry>,
     /// The open connections of each client, where they are limited.
@@ -56,7 +60,7 @@ pub struct Connection {
     /// The server's.
     pub proxy: Arc<Proxy>,
     /// The client's end.
-    pub client: SocketAddr,
+    pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
     /// `http` or `https`.
@@ -99,11 +103,19 @@ pub struct Response {
 /// Answer one request; none where it is not to be answered and the connection is to be
 /// closed (nginx: 444).
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
-    let (mut exchange, body) = receive::begin(connection, request);
-    match run(&mut exchange, body).await {
-        Ok(response) => Some(response),
-        Err(stop) => respond::stopped(&mut exchange, stop).await,
-    }
+    level::scope(async {
+        let (mut exchange, body) = receive::begin(&connection, request);
+        levels::of_client(&connection, &exchange.snapshot);
+        receive::tell(&exchange);
+        let response = match run(&mut exchange, &connection, body).await {
+            Ok(response) => Some(response),
+            Err(stop) => respond::stopped(&mut exchange, stop).await,
+        };
+        let status = response.as_ref().map(|response| response.head.status.as_u16());
+        tracing::debug!(client = %connection.client, status, "answer");
+        response
+    })
+    .await
 }
 
 /// Answer what could not be read as a request.
@@ -113,18 +125,23 @@ pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
 }
 
 /// The phases, in order. An error or a plugin's reply leaves by `?`.
-async fn run(exchange: &mut Exchange, body: Body) -> Result<Response, Stop> {
+async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
     // Everything below depends on the route.
     route::find(exchange).await?;
+    levels::of_route(connection, exchange);
+    // With the route it is known what lines will say, and the head is still as it was sent.
+    exchange.begin_log();
     // Before plugins are asked for access: what is too much costs no more than this.
     let body = limit::check(exchange, body).await?;
     // Before headers are mapped: what an authorizer sets can be used there.
     access::judge(exchange).await?;
     request_headers::map(exchange).await?;
     // Peers are chosen inside, one for each try.
-    let mut answer = forward::send(exchange, body).await?;
+    let answer = forward::send(exchange, body).await;
+    outcome::answered(exchange, &answer);
+    let mut answer = answer?;
     response_headers::map(exchange, &mut answer).await?;
     Ok(deliver::deliver(exchange, answer))
 }

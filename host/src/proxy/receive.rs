@@ -12,18 +12,25 @@ use super::variables::Nginx;
 use super::{Connection, Refusal, Request, headers, path, real_ip};
 use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::hook::{Kept, View};
+use crate::hook::{Arrival, Kept, Outcome, View};
 use crate::http1::{BadLength, Malformed};
 use crate::message::{Fields, RequestHead};
-use crate::observe::{LogFacts, Record};
+use crate::observe::Record;
 
 /// Make an exchange of a request. Never fails: what is wrong is found by [`check`], so that
 /// a bad request is recorded like any other.
-pub(super) fn begin(connection: Arc<Connection>, request: Request) -> (Exchange, Body) {
+pub(super) fn begin(connection: &Connection, request: Request) -> (Exchange, Body) {
     let Request { head, body, unframed } = request;
-    let mut exchange = make(&connection, head);
+    let mut exchange = make(connection, head);
     exchange.unframed = unframed;
     (exchange, body)
+}
+
+/// Tell who looks closely what has come.
+pub(super) fn tell(exchange: &Exchange) {
+    let view = &exchange.view;
+    let (client, connection, host) = (view.client, view.arrival.connection, &view.authority);
+    tracing::debug!(%client, connection, method = %view.method, target = %view.path_with_query, %host, "request");
 }
 
 /// The exchange of something that is not a request: only to be refused and recorded.
@@ -37,7 +44,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
     let snapshot = connection.proxy.snapshot.load_full();
     let (authority, path_with_query) = split(target, &fields);
     let target_path = path_with_query.clone();
-    let peer = canonical(connection.client);
+    let peer = canonical(connection.client.address);
     // Before anything reads it: limits, access lists, logs and plugins see the real one.
     let client = match &snapshot.real_ip {
         Some(config) => real_ip::client(config, peer, &fields),
@@ -57,17 +64,23 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         client,
         peer,
         local: canonical(connection.local),
+        arrival: Arrival {
+            connection: connection.client.number,
+            request: connection.client.request(),
+            since: Some(connection.client.since),
+        },
         variables: Vec::new(),
         route: Arc::default(),
         site: Arc::default(),
         limit_req_status: "",
         limit_conn_status: "",
+        upstream: Arc::default(),
+        outcome: Outcome::default(),
         maps: Arc::clone(&snapshot.maps),
         kept: Kept::default(),
         builtins: &Nginx,
     };
-    let mut record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
-    record.log = snapshot.access_log.as_ref().map(|log| (Arc::clone(log), LogFacts::of(&view)));
+    let record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));
     Exchange {
         snapshot,
         view: Arc::new(view),

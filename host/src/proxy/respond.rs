@@ -11,7 +11,7 @@ use crate::hook::LocalReply;
 use crate::message::{Fields, ResponseHead};
 
 /// The status of an error.
-fn status_of(kind: Kind) -> StatusCode {
+pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
         Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -33,20 +33,9 @@ fn status_of(kind: Kind) -> StatusCode {
     }
 }
 
-/// nginx's status for a connection that is closed without an answer.
-const CLOSE: u16 = 444;
-
-/// An answer of the proxy's own.
-struct Own {
-    status: StatusCode,
-    headers: Fields,
-    body: Bytes,
-    /// Whether the connection ends after it.
-    close: bool,
-}
-
-/// Whether what came was not a request that two readers would read in the same way. nginx
-/// closes the connection after these too.
+/// Whether what comes next on the connection may be no request: what came was none that two
+/// readers would read in the same way, or its body will not be read. nginx closes the
+/// connection after these too.
 fn is_malformed(kind: Kind) -> bool {
     matches!(
         kind,
@@ -57,9 +46,21 @@ fn is_malformed(kind: Kind) -> bool {
             | Kind::HeadTooLarge
             | Kind::Version
             | Kind::ClientBody
-            | Kind::BodyTooLarge
             | Kind::ClientTimeout
+            | Kind::BodyTooLarge
     )
+}
+
+/// nginx's status for a connection that is closed without an answer.
+const CLOSE: u16 = 444;
+
+/// An answer of the proxy's own.
+struct Own {
+    status: StatusCode,
+    headers: Fields,
+    body: Bytes,
+    /// Whether the connection ends after it.
+    close: bool,
 }
 
 /// The answer to a request that a phase stopped; none where the connection is to be closed
@@ -74,8 +75,8 @@ pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Respo
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
-        // What the rules say instead is said without them.
-        Err(stop) => own = Own::of(exchange, stop),
+        // What the rules say instead is said without them; a request that was malformed stays so.
+        Err(stop) => own = Own { close: own.close, ..Own::of(exchange, stop) },
     }
     Some(own.send(exchange))
 }
@@ -110,7 +111,8 @@ impl Own {
             headers.append("Sec-WebSocket-Version", b"13");
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-        Self { status, headers, body: text.into(), close: is_malformed(error.kind) }
+        let close = is_malformed(error.kind);
+        Self { status, headers, body: text.into(), close }
     }
 
     fn from_reply(reply: LocalReply) -> Self {
@@ -125,7 +127,7 @@ impl Own {
         let Self { status, headers, body, close } = self;
         let record = exchange.take_record(status, &headers);
         let body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
-        Response { head: ResponseHead::new(status, headers), body, record, close, opening: None }
+        Response { head: ResponseHead::new(status, headers), body, record, opening: None, close }
     }
 }
 

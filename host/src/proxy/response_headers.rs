@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::forward::Answer;
-use super::headers;
+use super::{headers, outcome};
 use crate::error::Stop;
 use crate::hook::{Chain, ResponseView};
 use crate::message::Fields;
@@ -49,14 +49,22 @@ pub(super) async fn map_own(exchange: &mut Exchange, status: StatusCode, headers
 }
 
 /// The headers after each plugin's edits.
-async fn edited(exchange: &Exchange, chain: &Chain, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
+async fn edited(exchange: &mut Exchange, chain: &Chain, status: StatusCode, headers: Fields) -> Result<Fields, Stop> {
     let mut view = Arc::new(ResponseView { status, headers });
+    outcome::lend(exchange, status);
+    let asked = ask_all(exchange, chain, &mut view).await;
+    outcome::take_back(exchange);
+    asked?;
+    Ok(std::mem::take(&mut Arc::make_mut(&mut view).headers))
+}
+
+async fn ask_all(exchange: &Exchange, chain: &Chain, view: &mut Arc<ResponseView>) -> Result<(), Stop> {
     for plugin in chain {
-        match ask(plugin.as_ref(), plugin.on_response(&exchange.view, &view)).await? {
-            Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(&mut view).headers, edits),
+        match ask(plugin.as_ref(), plugin.on_response(&exchange.view, view)).await? {
+            Some(Ok(edits)) => headers::apply(&mut Arc::make_mut(view).headers, edits),
             Some(Err(reply)) => return Err(reply.into()),
             None => {}
         }
     }
-    Ok(std::mem::take(&mut Arc::make_mut(&mut view).headers))
+    Ok(())
 }

@@ -59,12 +59,14 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
+    view.upstream = Arc::clone(&target.upstream.name);
     // Rules have changed the path: from here on it is what `$uri` says, as in nginx.
     if let Some(at) = found.variables.iter().position(|(name, _)| name == "uri") {
         view.path = found.variables.swap_remove(at).1;
     }
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
+    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
     exchange.target = Some(target);
     Ok(())
 }

@@ -4,11 +4,13 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use http::Version;
+use http::{StatusCode, Version};
 
-use crate::hook::{Builtins, View};
+use super::outcome;
+use crate::hook::{Builtins, Outcome, View};
 use crate::message::Fields;
 
 /// nginx's variables over a [`View`].
@@ -17,7 +19,17 @@ pub(super) struct Nginx;
 
 impl Builtins for Nginx {
     fn resolve(&self, view: &View, name: &str, out: &mut Vec<u8>) -> bool {
-        plain(view, name, out) || prefixed(view, name, out).unwrap_or(false)
+        plain(view, name, out)
+            || prefixed(view, name, out).unwrap_or(false)
+            || outcome::resolve(&view.outcome, name, out)
+    }
+
+    fn outcome(&self, outcome: &Outcome, name: &str, out: &mut Vec<u8>) -> bool {
+        outcome::resolve(outcome, name, out)
+    }
+
+    fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+        named_header(headers, name, out)
     }
 }
 
@@ -25,15 +37,17 @@ impl Builtins for Nginx {
 fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
     match name {
         "host" => put(out, if view.host.is_empty() { &view.site } else { &view.host }),
-        "remote_addr" => show(out, view.client.ip()),
+        "remote_addr" => address(out, view.client.ip()),
+        "binary_remote_addr" => binary(view.client.ip(), out),
         // A real address from a header may come without one.
         "remote_port" if view.client.port() == 0 => {}
         "remote_port" => show(out, view.client.port()),
         "realip_remote_addr" => show(out, view.peer.ip()),
         "realip_remote_port" => show(out, view.peer.port()),
-        "limit_req_status" => put(out, view.limit_req_status),
-        "limit_conn_status" => put(out, view.limit_conn_status),
-        "server_addr" => show(out, view.local.ip()),
+        // What nothing has counted has none, as in nginx.
+        "limit_req_status" if !view.limit_req_status.is_empty() => put(out, view.limit_req_status),
+        "limit_conn_status" if !view.limit_conn_status.is_empty() => put(out, view.limit_conn_status),
+        "server_addr" => address(out, view.local.ip()),
         "server_port" => show(out, view.local.port()),
         "server_name" | "site" => put(out, &view.site),
         "route" => put(out, &view.route),
@@ -43,17 +57,27 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
         "request_method" => put(out, view.method.as_str()),
         "request_uri" => put(out, &view.path_with_query),
         "uri" | "document_uri" => put(out, &view.path),
-        "args" | "query_string" => put(out, query(view).unwrap_or_default()),
+        "args" | "query_string" => match query(view) {
+            Some(query) => put(out, query),
+            None => return false,
+        },
         "is_args" => put(out, if query(view).is_some_and(|q| !q.is_empty()) { "?" } else { "" }),
         "request" => show(out, format_args!("{} {} {}", view.method, view.path_with_query, protocol(view.version))),
         "proxy_add_x_forwarded_for" => forwarded_for(view, out),
         "request_id" => show(out, format_args!("{:032x}", request_id(view.serial))),
-        "msec" => {
-            let now = chrono::Utc::now();
-            show(out, format_args!("{}.{:03}", now.timestamp(), now.timestamp_subsec_millis()));
+        "request_length" => show(out, request_length(view)),
+        "connection" => show(out, view.arrival.connection),
+        "connection_requests" => show(out, view.arrival.request),
+        "connection_time" => {
+            let time = view.arrival.since.map(|since| since.elapsed()).unwrap_or_default();
+            show(out, format_args!("{}.{:03}", time.as_secs(), time.subsec_millis()));
         }
-        "time_iso8601" => show(out, chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%:z")),
-        "time_local" => show(out, chrono::Local::now().format("%d/%b/%Y:%H:%M:%S %z")),
+        "proxy_host" if !view.upstream.is_empty() => put(out, &view.upstream),
+        "proxy_port" if !view.upstream.is_empty() => {
+            put(out, view.upstream.rsplit_once(':').map_or("80", |(_, port)| port));
+        }
+        "hostname" => put(out, &HOSTNAME),
+        "tidegate_version" => put(out, env!("CARGO_PKG_VERSION")),
         "pid" => show(out, std::process::id()),
         _ => return false,
     }
@@ -66,7 +90,7 @@ fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
         "content_length" => header(&view.headers, "content-length", out),
         "content_type" => header(&view.headers, "content-type", out),
         _ => match name.split_once('_')? {
-            ("http", name) => header(&view.headers, &name.replace('_', "-"), out),
+            ("http", name) => named_header(&view.headers, name, out),
             ("arg", name) => argument(query(view)?, name, out),
             ("cookie", name) => cookie(&view.headers, name, out),
             _ => false,
@@ -75,11 +99,27 @@ fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
     Some(found)
 }
 
-fn put(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn show(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+fn address(out: &mut Vec<u8>, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else { return show(out, ip) };
+    // Two headers of every request have it, and the formatter would take four times as long.
+    for (number, octet) in ip.octets().into_iter().enumerate() {
+        if number > 0 {
+            out.push(b'.');
+        }
+        for (unit, most) in [(100, 99), (10, 9)] {
+            if octet > most {
+                out.push(b'0' + octet / unit % 10);
+            }
+        }
+        out.push(b'0' + octet % 10);
+    }
+}
+
+pub(super) fn show(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     // Writing to memory does not fail.
     let _infallible = write!(out, "{value}");
 }
@@ -94,8 +134,54 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
+/// The machine's name, in lower case as nginx has it.
+static HOSTNAME: LazyLock<String> = LazyLock::new(|| {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_ascii_lowercase()
+});
+
+/// 4 or 16 bytes.
+fn binary(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+    }
+}
+
+/// The bytes of a request's head, with one space behind each colon.
+fn request_length(view: &View) -> u64 {
+    // Spaces and line ends: `METHOD TARGET VERSION\r\n`, and the empty line.
+    let line = view.method.as_str().len() + view.path_with_query.len() + protocol(view.version).len() + 6;
+    line as u64 + fields_length(&view.headers)
+}
+
+/// The bytes of an answer's head, as the proxy made it; what the connection adds of its own
+/// (Date, framing) is not in it.
+pub(super) fn head_length(status: StatusCode, headers: &Fields) -> u64 {
+    let reason = status.canonical_reason().unwrap_or_default().len();
+    ("HTTP/1.1 200 \r\n\r\n".len() + reason) as u64 + fields_length(headers)
+}
+
+/// The bytes of header lines.
+fn fields_length(headers: &Fields) -> u64 {
+    headers.iter().map(|(name, value)| (name.len() + value.len() + ": \r\n".len()) as u64).sum()
+}
+
 fn query(view: &View) -> Option<&str> {
     view.path_with_query.split_once('?').map(|(_, query)| query)
+}
+
+/// A header by its name in a variable, which has `_` for `-`.
+fn named_header(headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
+    let mut dashed = [0; 64];
+    let Some(dashed) = dashed.get_mut(..name.len()) else {
+        // Rare enough to take memory.
+        return header(headers, &name.replace('_', "-"), out);
+    };
+    for (to, from) in dashed.iter_mut().zip(name.bytes()) {
+        *to = if from == b'_' { b'-' } else { from };
+    }
+    std::str::from_utf8(dashed).is_ok_and(|name| header(headers, name, out))
 }
 
 /// Several lines of one header are joined with `, ` as nginx ≥ 1.23 does.
@@ -115,7 +201,7 @@ fn forwarded_for(view: &View, out: &mut Vec<u8>) {
     if header(&view.headers, "x-forwarded-for", out) {
         put(out, ", ");
     }
-    show(out, view.client.ip());
+    address(out, view.client.ip());
 }
 
 fn argument(query: &str, name: &str, out: &mut Vec<u8>) -> bool {
@@ -153,7 +239,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::hook::Kept;
+    use crate::hook::{Arrival, Kept};
 
     fn view() -> View {
         let headers = [
@@ -184,9 +270,21 @@ mod tests {
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),
             site: Arc::from("s"),
+            arrival: Arrival { connection: 7, request: 2, since: None },
+            upstream: Arc::from("chat:81"),
+            outcome: Outcome::default(),
             maps: Arc::default(),
             kept: Kept::default(),
             builtins: &Nginx,
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_formatter_does() {
+        for ip in ["0.0.0.0", "1.20.255.9", "100.10.101.99", "2001:db8::1"] {
+            let mut out = Vec::new();
+            address(&mut out, ip.parse().unwrap());
+            assert_eq!(String::from_utf8(out).unwrap(), ip);
         }
     }
 
@@ -199,7 +297,7 @@ mod tests {
             ("realip_remote_addr", Some("10.0.0.1")),
             ("realip_remote_port", Some("80")),
             ("limit_req_status", Some("DELAYED")),
-            ("limit_conn_status", Some("")),
+            ("limit_conn_status", None),
             ("server_port", Some("80")),
             ("request_uri", Some("/a%20b?x=1&Y=2")),
             ("uri", Some("/a b")),
@@ -218,6 +316,13 @@ mod tests {
             ("cookie_s", None),
             ("remote_user", Some("ann")),
             ("https", Some("")),
+            ("connection", Some("7")),
+            ("connection_requests", Some("2")),
+            ("proxy_host", Some("chat:81")),
+            ("proxy_port", Some("81")),
+            ("status", Some("000")),
+            ("upstream_addr", None),
+            ("ssl_protocol", None),
             ("nonsense", None),
         ] {
             let mut out = Vec::new();

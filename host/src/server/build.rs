@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{StartError, fetch};
 use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, OnlyWith, Plugin, chain_of};
+use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
-use crate::observe::AccessLog;
+use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
@@ -21,51 +21,50 @@ use crate::upstream::Upstream;
 pub(super) fn snapshot(
     config: &Config,
     runtime: &Arc<Runtime>,
+    files: &Arc<LogFiles>,
+    tallies: &Tallies,
     before: Option<&Zones>,
 ) -> Result<Snapshot, StartError> {
-    let upstreams = upstreams(config);
+    if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
+        level::activate();
+    }
+    let upstreams = upstreams(config, tallies);
     let plugins = plugins(config, &upstreams, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
-    let zones: Zones = config
-        .zones
-        .iter()
-        .map(|zone| {
-            let before = before.and_then(|zones| zones.get(&zone.name));
-            (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
-        })
-        .collect();
+    let zones = zones(config, before);
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
-    let nowhere = Arc::new(Upstream::new(&config::Upstream {
-        name: "".into(),
-        policy: config::Policy::RoundRobin,
-        keepalive: 0,
-        keepalive_timeout: std::time::Duration::ZERO,
-        peers: Vec::new(),
-    }));
-    let route = |route: &config::Route| {
-        Some(Arc::new(Route {
+    let nowhere = Arc::new(Upstream::new(&nowhere(), tallies));
+    let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
+    let logs = opened.logs(&config.access_logs)?;
+    let mut routes = HashMap::with_capacity(config.routes.len());
+    for route in &config.routes {
+        let Some(upstream) = route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index)) else { continue };
+        let made = Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            upstream: Arc::clone(route.upstream.map_or(Some(&nowhere), |index| upstreams.get(index))?),
+            tally: tallies.of(Subject::Site(Arc::clone(&route.site))),
+            upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
             pass_headers: route.pass_headers.clone().into(),
+            logs: opened.logs(&route.access_logs)?,
+            log_level: route.log_level,
             timeouts: route.timeouts,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
             satisfy: route.satisfy,
-        }))
-    };
-    let routes: HashMap<Arc<str>, Arc<Route>> =
-        config.routes.iter().filter_map(route).map(|route| (Arc::clone(&route.name), route)).collect();
+        };
+        routes.insert(Arc::clone(&route.name), Arc::new(made));
+    }
     Ok(Snapshot {
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         maps: Arc::clone(&config.maps),
-        access_log: AccessLog::open(&config.access_log).map_err(StartError::AccessLog)?.map(Arc::new),
+        logs,
+        debug_clients: config.debug_clients.clone(),
         real_ip: config.real_ip.clone(),
         zones,
         server_header: config.server.server_header.clone(),
@@ -73,15 +72,56 @@ pub(super) fn snapshot(
             header_timeout: config.server.header_timeout,
             keepalive_timeout: config.server.keepalive_timeout,
             max_head: config.server.max_head,
-            max_connections: config.server.max_connections,
-            max_client_connections: config.server.max_client_connections,
             max_line: config.server.max_line,
             body_timeout: config.server.body_timeout,
             send_timeout: config.server.send_timeout,
             keepalive_requests: config.server.keepalive_requests,
             keepalive_time: config.server.keepalive_time,
+            max_connections: config.server.max_connections,
+            max_client_connections: config.server.max_client_connections,
         },
     })
+}
+
+/// The access logs that are open: routes with the same list share them.
+struct Opened<'a> {
+    files: &'a Arc<LogFiles>,
+    maps: &'a Arc<Maps>,
+    logs: Vec<(List, Option<Arc<Logs>>)>,
+}
+
+/// What a configuration says of the access logs of a route.
+type List = Arc<[config::AccessLog]>;
+
+impl Opened<'_> {
+    fn logs(&mut self, wanted: &List) -> Result<Option<Arc<Logs>>, StartError> {
+        if let Some((_, logs)) = self.logs.iter().find(|(list, _)| Arc::ptr_eq(list, wanted)) {
+            return Ok(logs.clone());
+        }
+        let logs = Logs::open(wanted, self.files, self.maps).map_err(StartError::AccessLog)?;
+        self.logs.push((Arc::clone(wanted), logs.clone()));
+        Ok(logs)
+    }
+}
+
+/// The zones of a configuration. What is counted by those that stay the same goes on.
+fn zones(config: &Config, before: Option<&Zones>) -> Zones {
+    let made = |zone: &config::Zone| {
+        let before = before.and_then(|zones| zones.get(&zone.name));
+        (Arc::clone(&zone.name), Arc::new(Zone::new(zone, before.map(|zone| &**zone))))
+    };
+    config.zones.iter().map(made).collect()
+}
+
+/// The upstream of routes that only answer themselves.
+fn nowhere() -> config::Upstream {
+    config::Upstream {
+        name: "".into(),
+        policy: config::Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: std::time::Duration::ZERO,
+        peers: Vec::new(),
+    }
 }
 
 /// Try a configuration without serving it: load every plugin and let it read its config.
@@ -89,11 +129,13 @@ pub(super) fn snapshot(
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    plugins(config, &upstreams(config), &runtime(config, 1)?).map(drop).map_err(StartError::Plugins)
+    plugins(config, &upstreams(config, &Tallies::default()), &runtime(config, 1)?)
+        .map(drop)
+        .map_err(StartError::Plugins)
 }
 
-fn upstreams(config: &Config) -> Vec<Arc<Upstream>> {
-    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u))).collect()
+fn upstreams(config: &Config, tallies: &Tallies) -> Vec<Arc<Upstream>> {
+    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect()
 }
 
 fn plugins(

@@ -21,7 +21,7 @@ pub use worker::Worker;
 
 use crate::admin;
 use crate::config::{Config, Problem};
-use crate::observe::Metrics;
+use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::tunnel::Registry;
@@ -77,10 +77,12 @@ impl Server {
     /// [`StartError`]; nothing runs then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
-        let snapshot = build::snapshot(config, &runtime, None)?;
+        let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
+        let snapshot = build::snapshot(config, &runtime, &log_files, &metrics.tallies, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
-            metrics: Arc::new(Metrics::default()),
+            metrics,
+            log_files,
             tunnels: Arc::new(Registry::default()),
             clients: Arc::default(),
         });
@@ -91,7 +93,7 @@ impl Server {
             .map_err(StartError::Worker)?;
         let mut listeners = Listeners::default();
         listeners.change(&config.listeners, &workers)?;
-        let admin = config.admin.map(|address| admin::start(address, &workers, &proxy, &runtime)).transpose()?;
+        let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
         let state = Mutex::new(State { listeners, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, workers, state, all_gone: Mutex::new(all_gone) })
     }
@@ -118,12 +120,21 @@ impl Server {
     /// # Errors
     /// [`StartError`]; the old configuration stays in use then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let snapshot = build::snapshot(config, &self.runtime, Some(&self.proxy.snapshot.load().zones))?;
+        let Proxy { log_files, metrics, .. } = &*self.proxy;
+        let zones = &self.proxy.snapshot.load().zones;
+        let snapshot = build::snapshot(config, &self.runtime, log_files, &metrics.tallies, Some(zones))?;
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;
         self.proxy.snapshot.store(Arc::new(snapshot));
         self.proxy.metrics.reloads.add(1);
+        // As nginx does: who has moved the files away and reloads finds new ones.
+        self.reopen_logs();
         Ok(())
+    }
+
+    /// Write out what logs have gathered, and open their files anew by their names.
+    pub fn reopen_logs(&self) {
+        self.proxy.log_files.reopen();
     }
 }

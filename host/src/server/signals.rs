@@ -1,4 +1,5 @@
-//! The process's signals: TERM, INT and QUIT drain (a second one ends at once), HUP reloads.
+//! The process's signals: TERM, INT and QUIT drain (a second one ends at once), HUP reloads, USR1
+//! opens log files anew.
 
 use std::io;
 
@@ -11,6 +12,7 @@ use crate::config::{Config, Problems};
 enum Wish {
     End,
     Reload,
+    ReopenLogs,
 }
 
 struct Signals {
@@ -18,6 +20,7 @@ struct Signals {
     int: Signal,
     quit: Signal,
     hup: Signal,
+    usr1: Signal,
 }
 
 impl Signals {
@@ -27,6 +30,7 @@ impl Signals {
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -36,6 +40,7 @@ impl Signals {
             _ = self.int.recv() => Wish::End,
             _ = self.quit.recv() => Wish::End,
             _ = self.hup.recv() => Wish::Reload,
+            _ = self.usr1.recv() => Wish::ReopenLogs,
         }
     }
 }
@@ -48,14 +53,18 @@ pub fn serve_until_signalled(server: Server, read: impl Fn() -> Result<Config, P
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        while let Wish::Reload = signals.next().await {
-            reload(&server, &read);
+        loop {
+            match signals.next().await {
+                Wish::Reload => reload(&server, &read),
+                Wish::ReopenLogs => server.reopen_logs(),
+                Wish::End => break,
+            }
         }
         tracing::info!(tunnels = server.open_tunnels(), "draining");
         let drained = tokio::task::spawn_blocking(move || server.drain());
         tokio::select! {
             _ = drained => {}
-            () = async { while let Wish::Reload = signals.next().await {} } => {
+            () = async { while !matches!(signals.next().await, Wish::End) {} } => {
                 tracing::warn!("ending at once");
                 std::process::exit(1);
             }

@@ -1,7 +1,7 @@
 //! A tunnel's life, from the switch to its end.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use bytes::Bytes;
 use rustix::net::{Shutdown, shutdown};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::flow::{Flow, State, Step};
 use super::registry::Entry;
 use super::{End, Opening, Terms};
+use crate::hook::Moment;
+use crate::observe::Record;
 
 /// Two streams and the two flows between them.
 struct Tunnel {
@@ -38,7 +40,11 @@ pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry
         half_close: terms.half_close,
         first: None,
     };
-    let end = live(&mut tunnel, terms, &entry).await;
+    let mut record = record;
+    if let Some(record) = &mut record {
+        record.tunnel(Moment::Open, 0, 0);
+    }
+    let end = live(&mut tunnel, terms, &entry, &mut record).await;
     // Out of the registry before the record is written: who reads the log finds it gone.
     drop(entry);
     if let Some(mut record) = record {
@@ -48,7 +54,8 @@ pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry
     }
 }
 
-async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry) -> End {
+async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry, record: &mut Option<Box<Record>>) -> End {
+    let mut reports = record.as_ref().and_then(|record| record.tunnel_interval()).map(Reports::new);
     let mut told = pin!(entry.control.told());
     let mut listens = false;
     let mut active = coarse();
@@ -68,6 +75,11 @@ async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry) -> End {
             moved = tunnel.moved();
             active = coarse();
         }
+        if let (Some(reports), Some(record)) = (&mut reports, record.as_mut()) {
+            while reports.due(cx, first) {
+                record.tunnel(Moment::Alive, tunnel.up.moved, tunnel.down.moved);
+            }
+        }
         // The timer is moved only when it fires, not at each message.
         if first || timer.is_elapsed() {
             while timer.as_mut().poll(cx).is_ready() {
@@ -81,6 +93,29 @@ async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry) -> End {
         Poll::Pending
     })
     .await
+}
+
+/// When a tunnel's life is logged next.
+struct Reports {
+    every: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Reports {
+    fn new(every: Duration) -> Self {
+        Self { every, timer: Box::pin(sleep_until(Instant::now() + every)) }
+    }
+
+    /// Whether it is due now; then the time for the next runs. `first` is the first look,
+    /// which leaves the task's waker.
+    fn due(&mut self, cx: &mut Context<'_>, first: bool) -> bool {
+        if !first && !self.timer.is_elapsed() || self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.timer.as_mut().reset(Instant::now() + self.every);
+        // Polled again at once, so that the waker is left for the new time.
+        self.timer.as_mut().poll(cx).is_pending()
+    }
 }
 
 /// The grain of [`coarse`]: a tick of the slowest usual kernel.

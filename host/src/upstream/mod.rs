@@ -22,6 +22,7 @@ pub use pool::checkout;
 use balance::RoundRobin;
 
 use crate::config;
+use crate::observe::{Subject, Tallies, Tally};
 
 /// A group of peers that serve the same thing. nginx: `upstream`.
 #[derive(Debug)]
@@ -44,19 +45,24 @@ pub struct Peer {
     pub name: Arc<str>,
     /// Its address.
     pub address: SocketAddr,
+    /// Its numbers.
+    pub tally: Arc<Tally>,
+}
+
+impl Peer {
+    fn new(config: &config::Peer, upstream: &Arc<str>, tallies: &Tallies) -> Self {
+        let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
+        Self { name: Arc::clone(&config.name), address: config.address, tally: tallies.of(subject) }
+    }
 }
 
 impl Upstream {
     /// Make a group ready.
-    pub fn new(config: &config::Upstream) -> Self {
+    pub fn new(config: &config::Upstream, tallies: &Tallies) -> Self {
         let weights: Vec<u32> = config.peers.iter().map(|p| if p.down { 0 } else { p.weight }).collect();
         Self {
             name: Arc::clone(&config.name),
-            peers: config
-                .peers
-                .iter()
-                .map(|p| Arc::new(Peer { name: Arc::clone(&p.name), address: p.address }))
-                .collect(),
+            peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, tallies))).collect(),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
             policy: RoundRobin::new(&weights),

@@ -83,6 +83,7 @@ pub struct Policy {
 #[derive(Debug)]
 struct Change {
     operation: EditOperation,
+    /// In the case in which it is written.
     name: Box<str>,
     value: Template,
 }
@@ -156,7 +157,7 @@ fn changes(config: &HeadConfig, pointer: &str) -> Result<Vec<Change>, ConfigErro
         check_name(name).map_err(|what| (0, what))?;
         check_value(value).map_err(|what| (1, what))?;
         let value = Template::parse(value).map_err(|what| (1, what))?;
-        changes.push(Change { operation, name: name.to_ascii_lowercase().into(), value });
+        changes.push(Change { operation, name: name.into(), value });
         Ok(())
     };
     for (index, name) in config.remove.iter().enumerate() {
@@ -191,11 +192,10 @@ fn added(pairs: &[(String, String)]) -> Result<Vec<Change>, ConfigError> {
         check_name(name).map_err(|what| at(0, what))?;
         check_value(value).map_err(|what| at(1, what))?;
         let value = Template::parse(value).map_err(|what| at(1, what))?;
-        let name = name.to_ascii_lowercase();
         // nginx: there is one of each at most.
-        let operation =
-            if matches!(name.as_str(), "last-modified" | "etag") { EditOperation::Set } else { EditOperation::Append };
-        changes.push(Change { operation, name: name.into(), value });
+        let is_single = ["last-modified", "etag"].iter().any(|single| name.eq_ignore_ascii_case(single));
+        let operation = if is_single { EditOperation::Set } else { EditOperation::Append };
+        changes.push(Change { operation, name: name.as_str().into(), value });
     }
     Ok(changes)
 }

@@ -99,12 +99,12 @@ impl Upstream {
                 }
                 _ => location,
             };
-            edits.push(Edit::set("location", sound(location)));
+            edits.push(Edit::set("Location", sound(location)));
         }
         if let [value] = answer.values("refresh").as_slice()
             && let Some(value) = refresh(&self.location, value, variable)
         {
-            edits.push(Edit::set("refresh", sound(value)));
+            edits.push(Edit::set("Refresh", sound(value)));
         }
     }
 
@@ -117,7 +117,7 @@ impl Upstream {
         // The first sets and so keeps the place of them all.
         for (at, (sent, changed)) in sent.into_iter().zip(changed).enumerate() {
             let operation = if at == 0 { EditOperation::Set } else { EditOperation::Append };
-            edits.push(Edit { operation, name: "set-cookie".to_owned(), value: sound(changed.unwrap_or(sent)) });
+            edits.push(Edit { operation, name: "Set-Cookie".to_owned(), value: sound(changed.unwrap_or(sent)) });
         }
     }
 }

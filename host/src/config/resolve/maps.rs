@@ -4,7 +4,7 @@ use super::note;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Named, Reader, Text};
-use crate::config::variables::{BUILTIN, Variables};
+use crate::config::variables::{BUILTIN, OUTCOME, Variables};
 use crate::hook::{self, Maps, Template as Compiled};
 
 /// One map.
@@ -59,7 +59,7 @@ fn map<'a>(root: &Reader<'a>, named: Named<'a, Reader<'a>>) -> Map<'a> {
     if name.is_empty() || !name.chars().all(pattern::is_name) {
         let message = format!("\"{name}\" is not a variable's name");
         root.cx.hinted(name_at, &table.path, message, "letters, digits and `_`");
-    } else if BUILTIN.contains(&name) {
+    } else if BUILTIN.contains(&name) || OUTCOME.contains(&name) {
         root.cx.problem(name_at, &table.path, format!("`${name}` is a built-in variable"));
     }
     let mut map = Map { name, values: table.own_map(&k::MAP_VALUES), table, reads: Vec::new() };

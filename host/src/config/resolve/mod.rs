@@ -5,6 +5,7 @@ mod access;
 mod fetch;
 mod headers;
 mod limits;
+mod logs;
 mod maps;
 mod plugin;
 mod route;
@@ -23,7 +24,7 @@ use super::keys as k;
 use super::pattern::{self, Fault, Match};
 use super::reader::{Reader, Text};
 use super::suggest;
-use super::types::{Config, Route, Zone};
+use super::types::{AccessLog, Config, Route, Zone};
 use super::variables::Variables;
 use plugin::Plugins;
 use router::RouterTable;
@@ -34,6 +35,9 @@ struct Build<'a> {
     upstreams: Upstreams,
     plugins: Plugins,
     maps: Vec<maps::Map<'a>>,
+    formats: logs::Formats,
+    /// Those of the top level.
+    access_logs: Arc<[AccessLog]>,
     variables: Variables,
     zones: Vec<Zone>,
     router: RouterTable,
@@ -54,12 +58,16 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
+    let formats = logs::formats(root, &variables);
+    let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
     let mut build = Build {
         upstreams,
         plugins,
         maps,
+        formats,
+        access_logs,
         variables,
         zones,
         router: RouterTable::default(),
@@ -70,7 +78,8 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let routers = routers(root, &mut build);
     Config {
         server: server::settings(root),
-        access_log: server::access_log(root),
+        debug_clients: server::debug_clients(root),
+        access_logs: build.access_logs,
         admin: server::admin(root),
         real_ip: access::real_ip(root),
         zones: build.zones,

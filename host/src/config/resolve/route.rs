@@ -1,10 +1,11 @@
 //! `[[sites.routes]]`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, fetch, headers, limits, note, stock, upstream_values};
+use super::{Build, access, fetch, headers, limits, logs, note, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -41,6 +42,7 @@ fn route<'a>(
         name: outer.name,
         rules: Rules::read(table, &build.variables).under(&outer.rules),
         plugins: plugins(table, build, &outer.plugins),
+        access_logs: logs::access_logs(table, &build.formats, &build.variables, &outer.access_logs),
     };
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
@@ -53,7 +55,7 @@ fn route<'a>(
     if upstream.is_some() || table.own(&k::RESPOND).is_some() {
         indexes.push(build.routes.len());
         let limits = limits::limits(table, build);
-        build.routes.push(resolved(table, &name, outer.name, pattern.text, upstream, chain, limits));
+        build.routes.push(resolved(&inherited, &name, pattern.text, upstream, chain, limits));
     }
     indexes.extend(routes(table, &inherited, build, taken));
     build.router.end();
@@ -72,29 +74,31 @@ pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut
 pub(super) fn of_site<'a>(site: &Inherited<'a>, build: &mut Build<'a>, name: &str) {
     let chain = chain(site, None, build);
     let limits = limits::limits(&site.table, build);
-    build.routes.push(resolved(&site.table, name, site.name, "", None, chain, limits));
+    build.routes.push(resolved(site, name, "", None, chain, limits));
 }
 
 fn resolved(
-    table: &Reader<'_>,
+    own: &Inherited<'_>,
     name: &str,
-    site: &str,
     pattern: &str,
     upstream: Option<usize>,
     plugins: Vec<usize>,
     limits: Limits,
 ) -> Route {
+    let table = &own.table;
     let upgrade = match table.texts(&k::UPGRADE) {
         Some(tokens) => tokens.iter().map(|t| t.text.to_ascii_lowercase()).collect(),
         None => defaults::UPGRADE.iter().map(|t| (*t).to_owned()).collect(),
     };
     Route {
         name: name.into(),
-        site: site.into(),
+        site: own.name.into(),
         pattern: pattern.to_owned(),
         upstream,
         plugins,
         pass_headers: headers::passed(table),
+        log_level: table.text(&k::ROUTE_LOG_LEVEL).and_then(|level| level.parse().ok()),
+        access_logs: Arc::clone(&own.access_logs),
         timeouts: timeouts(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),

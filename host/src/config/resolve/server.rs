@@ -1,13 +1,15 @@
-//! `[server]`, `[log]`, `[access_log]`, `[admin]` and `[[listeners]]`.
+//! `[server]`, `[log]`, `[admin]` and `[[listeners]]`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tidegate_cidr::Cidr;
+
 use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{AccessLog, Listener, LogFormat, LogTarget, ServerSettings};
+use crate::config::types::{Admin, Listener, ServerSettings};
 use crate::config::{Context, defaults};
 
 /// `[server]` and `[log]`.
@@ -70,24 +72,34 @@ fn log_level(root: &Reader<'_>) -> String {
     level.to_owned()
 }
 
-/// `[access_log]`.
-pub(super) fn access_log(root: &Reader<'_>) -> AccessLog {
-    let log = root.table(&k::ACCESS_LOG);
-    let target = match log.text(&k::LOG_PATH) {
-        None | Some("off") => LogTarget::Off,
-        Some("stdout") => LogTarget::Stdout,
-        Some(path) => LogTarget::File(root.cx.path(path)),
-    };
-    let format = match log.text(&k::LOG_FORMAT) {
-        Some("upgrade") => LogFormat::Upgrade,
-        _ => LogFormat::Combined,
-    };
-    AccessLog { target, format }
+/// `[admin]`.
+pub(super) fn admin(root: &Reader<'_>) -> Option<Admin> {
+    let table = root.table(&k::ADMIN);
+    let allow = ranges(&table, &k::ADMIN_ALLOW);
+    if let Some(empty) = table.own(&k::ADMIN_ALLOW).filter(|list| list.node.is_empty_list()) {
+        root.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", "leave it out to let all in");
+    }
+    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow })
 }
 
-/// `[admin]`.
-pub(super) fn admin(root: &Reader<'_>) -> Option<SocketAddr> {
-    root.table(&k::ADMIN).text(&k::ADMIN_ADDRESS)?.parse().ok()
+/// `log.debug_clients`.
+pub(super) fn debug_clients(root: &Reader<'_>) -> Vec<Cidr> {
+    ranges(&root.table(&k::LOG), &k::DEBUG_CLIENTS)
+}
+
+/// The addresses and ranges of a list.
+fn ranges(table: &Reader<'_>, key: &Key) -> Vec<Cidr> {
+    let mut ranges = Vec::new();
+    for text in table.own_texts(key) {
+        match Cidr::parse(text.text) {
+            Ok(range) => ranges.push(range),
+            Err(error) => {
+                let message = format!("\"{}\" {error}", text.text);
+                table.cx.hinted(text.at, &text.path, message, "such as \"10.0.0.0/8\" or \"127.0.0.1\"");
+            }
+        }
+    }
+    ranges
 }
 
 /// `[[listeners]]`.

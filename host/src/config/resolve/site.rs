@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, fetch, limits, note, route, stock, suggest, upstream_values};
+use super::{Build, access, fetch, limits, logs, note, route, stock, suggest, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::Site;
+use crate::config::types::{AccessLog, Site};
 
 /// Names that are taken, and the byte where they stand.
 #[derive(Default)]
@@ -48,6 +49,7 @@ pub(super) struct Inherited<'a> {
     pub(super) rules: Rules<'a>,
     /// Indexes of the plugins before its own, with their names.
     pub(super) plugins: Vec<(&'a str, usize)>,
+    pub(super) access_logs: Arc<[AccessLog]>,
 }
 
 /// `[[sites]]`.
@@ -99,6 +101,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
         name: names.first().map_or("", |n| n.text),
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
+        access_logs: logs::access_logs(table, &build.formats, &build.variables, &build.access_logs),
     };
     let own = route::name_of_site(table, &inherited, taken);
     build.router.site(table, &names, own.as_deref(), &build.variables);

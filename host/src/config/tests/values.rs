@@ -14,8 +14,8 @@ fn a_minimal_file_has_nginxs_defaults() {
     assert_eq!((server.header_timeout, server.keepalive_timeout), (MINUTE, Duration::from_secs(75)));
     assert_eq!((server.max_head, server.log_level.as_str(), &server.pid_file), (65_536, "info", &None));
     assert!(server.workers >= 1);
-    assert_eq!(config.access_log, AccessLog { target: LogTarget::Off, format: LogFormat::Combined });
-    assert_eq!(config.admin, None);
+    assert!(config.access_logs.is_empty());
+    assert_eq!(config.admin.as_ref(), None);
     assert_eq!(config.listeners, [Listener { address: "127.0.0.1:0".parse().unwrap(), backlog: 511 }]);
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
@@ -39,9 +39,10 @@ fn every_key_is_read() {
     assert_eq!(server.cache_dir.as_deref(), Some(folder.join("cache").as_path()));
     assert_eq!((server.header_timeout, server.keepalive_timeout), (Duration::from_secs(90), Duration::ZERO));
     assert_eq!(server.log_level, "info,tidegate::plugin=debug");
-    assert_eq!(config.access_log.target, LogTarget::File(folder.join("access.log")));
-    assert_eq!(config.access_log.format, LogFormat::Upgrade);
-    assert_eq!(config.admin, Some("127.0.0.1:9901".parse().unwrap()));
+    assert_eq!(config.access_logs[0].target, LogTarget::File(folder.join("access.log")));
+    assert_eq!(Some(&*config.access_logs[0].format), crate::observe::Format::builtin("upgrade").as_ref());
+    let admin = config.admin.unwrap();
+    assert_eq!((admin.address, admin.allow.len()), ("127.0.0.1:9901".parse().unwrap(), 3));
     assert_eq!(config.listeners.iter().map(|l| l.backlog).collect::<Vec<_>>(), [1024, 511]);
     let chat = &config.upstreams[0];
     assert_eq!((&*chat.name, chat.keepalive, chat.keepalive_timeout), ("chat", 64, 5 * MINUTE));

@@ -78,8 +78,12 @@ impl Client {
 
     /// Wait for what the client wants next.
     pub(super) async fn next(&mut self) -> Wanted {
-        let Self { reader: Some(reader), settings, timer, drain, served, .. } = self else { return Wanted::Nothing };
+        let Self { connection, reader: Some(reader), settings, timer, drain, served, .. } = self else {
+            return Wanted::Nothing;
+        };
         let limits = HeadLimits { head: settings.max_head, line: settings.max_line };
+        // What `stub_status` calls reading, until this returns.
+        let mut reading = None;
         let idle_since = Instant::now();
         let mut head_since = None;
         poll_fn(|cx| {
@@ -93,6 +97,7 @@ impl Client {
             }
             if reader.has_begun() {
                 head_since.get_or_insert_with(Instant::now);
+                reading.get_or_insert_with(|| connection.proxy.metrics.reads());
             } else if drain.poll(cx) {
                 return Poll::Ready(Wanted::Nothing);
             }

@@ -2,13 +2,22 @@ use http::{Method, Version};
 
 use super::*;
 use crate::config::{OpenLimit, RateLimit};
-use crate::hook::Builtins;
+use crate::hook::{Arrival, Builtins, Outcome};
+use crate::message::Fields;
 
 #[derive(Debug)]
 struct NoBuiltins;
 
 impl Builtins for NoBuiltins {
     fn resolve(&self, _: &View, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn outcome(&self, _: &Outcome, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
     }
 }
@@ -32,6 +41,9 @@ fn view(variables: &[(&str, &str)]) -> View {
         variables: variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         route: "".into(),
         site: "".into(),
+        arrival: Arrival::default(),
+        upstream: "".into(),
+        outcome: Outcome::default(),
         maps: Arc::default(),
         kept: Default::default(),
         limit_req_status: "",

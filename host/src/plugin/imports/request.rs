@@ -15,6 +15,18 @@ impl Ctx {
     }
 }
 
+impl Ctx {
+    /// `$sent_http_NAME` and `$upstream_http_NAME`, where the hook has a response: its headers,
+    /// with the edits of plugins before this one.
+    fn answer_variable(&self, name: &str, out: &mut Vec<u8>) -> wasmtime::Result<bool> {
+        let Some(response) = &self.response else { return Ok(false) };
+        let Some(name) = name.strip_prefix("sent_http_").or_else(|| name.strip_prefix("upstream_http_")) else {
+            return Ok(false);
+        };
+        Ok(self.request()?.builtins.header(&response.headers, name, out))
+    }
+}
+
 impl Host for Ctx {
     fn method(&mut self) -> wasmtime::Result<String> {
         Ok(self.request()?.method.as_str().to_owned())
@@ -74,7 +86,7 @@ impl Host for Ctx {
 
     fn variable(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         let mut value = Vec::new();
-        if !self.request()?.variable(&name, &mut value) {
+        if !self.answer_variable(&name, &mut value)? && !self.request()?.variable(&name, &mut value) {
             return Ok(None);
         }
         // Header values need not be UTF-8, and a variable may be one.

@@ -55,6 +55,14 @@ impl Builtins for NoBuiltins {
         }
         known
     }
+
+    fn outcome(&self, _: &hook::Outcome, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
 }
 
 fn view() -> Arc<View> {
@@ -81,6 +89,9 @@ fn view() -> Arc<View> {
         variables: vec![("user".into(), "ann".into())],
         route: "".into(),
         site: "".into(),
+        arrival: hook::Arrival::default(),
+        upstream: Arc::default(),
+        outcome: hook::Outcome::default(),
         maps: Arc::default(),
         kept: hook::Kept::default(),
         builtins: &NoBuiltins,

@@ -23,6 +23,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut outgoing: Outgoing) -> Result
         // RFC 9110 §9.2.2: only what does nothing by being repeated may be sent twice.
         let spare = outgoing.method.is_idempotent().then(|| outgoing.head.clone());
         let method = outgoing.method.clone();
+        attempt.connected.get_or_init(Instant::now);
         match exchange(attempt, kept, outgoing).await {
             // It ended before a byte of an answer: the peer had closed it when the request came.
             Err((error, Some(body))) if error.kind == Kind::Closed && spare.is_some() => {
@@ -34,6 +35,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut outgoing: Outgoing) -> Result
     }
     match upstream::connect(attempt.peer, timeouts.connect).await {
         Ok(stream) => {
+            attempt.connected.get_or_init(Instant::now);
             let link = Link::new(stream, attempt.peer, &attempt.target.upstream, timeouts.send);
             exchange(attempt, link, outgoing).await.map_err(|(error, _)| error.into())
         }

@@ -4,15 +4,16 @@
 
 mod ask;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Method;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
-use super::headers;
+use super::{headers, outcome};
 use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry};
 use crate::http1;
@@ -86,14 +87,21 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     loop {
         let peer = target.upstream.pick(&tried).ok_or_else(|| no_peer(&target, tried.len()))?;
         if let Some(record) = &mut exchange.record {
-            record.upstream = Some(Arc::clone(&peer.name));
+            record.asks(&peer.name, &peer.tally);
         }
-        let attempt = Attempt { target: &target, peer, meter: meter.as_ref(), asked: &exchange.upgrade };
-        match ask::ask(&attempt, outgoing).await {
+        let connected = OnceLock::new();
+        let attempt =
+            Attempt { target: &target, peer, meter: meter.as_ref(), asked: &exchange.upgrade, connected: &connected };
+        let answer = ask::ask(&attempt, outgoing).await;
+        if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
+            record.connected(*at);
+        }
+        match answer {
             Ok(answer) => return Ok(answer),
             // The request is still whole only where no connection was made.
             Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
+                outcome::failed(exchange, &error);
                 tried.push(peer.address);
                 if tried.len() >= target.upstream.peers.len() {
                     return Err(error);
@@ -113,6 +121,8 @@ struct Attempt<'a> {
     meter: Option<&'a Arc<Meter>>,
     /// Whether and how the client wants to leave HTTP.
     asked: &'a Upgrade,
+    /// When there was a connection.
+    connected: &'a OnceLock<Instant>,
 }
 
 /// A try that failed.

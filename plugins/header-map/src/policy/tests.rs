@@ -46,10 +46,10 @@ fn recommended_defaults() {
     assert_eq!(
         edits,
         [
-            Edit::set("host", "example.com"),
-            Edit::set("x-real-ip", "192.0.2.1"),
-            Edit::set("x-forwarded-for", "203.0.113.9, 192.0.2.1"),
-            Edit::set("x-forwarded-proto", "https"),
+            Edit::set("Host", "example.com"),
+            Edit::set("X-Real-IP", "192.0.2.1"),
+            Edit::set("X-Forwarded-For", "203.0.113.9, 192.0.2.1"),
+            Edit::set("X-Forwarded-Proto", "https"),
         ]
     );
     assert_eq!(calls.get(), 4);
@@ -67,11 +67,11 @@ fn defaults_give_way_to_what_is_set_or_removed() {
     assert_eq!(
         edits,
         [
-            Edit::remove("x-forwarded-proto"),
-            Edit::set("x-forwarded-for", "203.0.113.9, 192.0.2.1"),
+            Edit::remove("X-Forwarded-Proto"),
+            Edit::set("X-Forwarded-For", "203.0.113.9, 192.0.2.1"),
             Edit::remove("x-real-ip"),
-            Edit::set("host", "backend"),
-            Edit::append("x-forwarded-for", "10.0.0.1"),
+            Edit::set("HOST", "backend"),
+            Edit::append("X-Forwarded-For", "10.0.0.1"),
         ]
     );
 }
@@ -149,16 +149,16 @@ fn as_a_plugin() {
     assert_eq!(
         edits,
         [
-            Edit::remove("x-debug"),
-            Edit::set("host", "example.com"),
-            Edit::set("x-real-ip", "127.0.0.1"),
-            Edit::set("x-forwarded-for", "127.0.0.1"),
-            Edit::set("x-forwarded-proto", "http"),
-            Edit::set("x-up", "websocket"),
+            Edit::remove("X-Debug"),
+            Edit::set("Host", "example.com"),
+            Edit::set("X-Real-IP", "127.0.0.1"),
+            Edit::set("X-Forwarded-For", "127.0.0.1"),
+            Edit::set("X-Forwarded-Proto", "http"),
+            Edit::set("X-Up", "websocket"),
         ]
     );
     let edits = testing::with_response(&request, &testing::Response::new(101), || plugin.on_response()).unwrap();
-    assert_eq!(edits, [Edit::remove("server"), Edit::set("x-host", "example.com")]);
+    assert_eq!(edits, [Edit::remove("Server"), Edit::set("X-Host", "example.com")]);
     let error = testing::configure::<HeaderMap>(r#"{"request":{"set":[["X-Conn"]]}}"#).unwrap_err();
     assert!(error.pointer().starts_with("/request/set/0"), "{error}");
 }
@@ -172,9 +172,9 @@ fn added_headers_depend_on_the_status() {
     let request = testing::Request::get("/").header("Host", "a.test");
     let mut edits =
         |status| testing::with_response(&request, &testing::Response::new(status), || plugin.on_response()).unwrap();
-    let always = Edit::append("x-always", "1");
+    let always = Edit::append("X-Always", "1");
     for status in ADDED_TO {
-        let expected = [always.clone(), Edit::append("x-some", "a.test"), Edit::set("etag", "e")];
+        let expected = [always.clone(), Edit::append("X-Some", "a.test"), Edit::set("ETag", "e")];
         assert_eq!(edits(status), expected, "{status}");
     }
     for status in [101, 202, 300, 305, 400, 404, 500, 502] {
@@ -201,14 +201,14 @@ fn locations_and_cookies_of_the_upstream_are_rewritten() {
         .header("Refresh", "3; url=http://b/two/")
         .header("Set-Cookie", "a=1; Path=/other")
         .header("Set-Cookie", "b=1; Path=/two/");
-    let host = Edit::set("x-host", "a.test");
+    let host = Edit::set("X-Host", "a.test");
     assert_eq!(
         testing::with_response(&request, &response, || plugin.on_response()).unwrap(),
         [
-            Edit::set("location", "http://a.test:8080/one/x"),
-            Edit::set("refresh", "3; url=/one/"),
-            Edit::set("set-cookie", "a=1; Path=/other"),
-            Edit::append("set-cookie", "b=1; Path=/one/"),
+            Edit::set("Location", "http://a.test:8080/one/x"),
+            Edit::set("Refresh", "3; url=/one/"),
+            Edit::set("Set-Cookie", "a=1; Path=/other"),
+            Edit::append("Set-Cookie", "b=1; Path=/one/"),
             host.clone(),
         ]
     );

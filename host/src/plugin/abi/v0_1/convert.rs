@@ -11,7 +11,7 @@ use crate::message::{FieldName, FieldValue};
 type Checked<T> = Result<T, String>;
 
 fn name(text: String) -> Checked<FieldName> {
-    FieldName::new(text.as_str()).map_err(|error| format!("{text:?}: {error}"))
+    FieldName::new(text).map_err(|error| error.to_string())
 }
 
 fn value(name: &FieldName, bytes: Vec<u8>) -> Checked<FieldValue> {
