@@ -1,15 +1,17 @@
 //! The one table of all keys. What does not stand here cannot be read, and `docs/config.md`
 //! is generated from it.
 
+use std::sync::LazyLock;
+
 use super::defaults as d;
 use super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Size as Z, Text as S, Texts as L};
 use super::key::Kind::{
-    Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Secret, Size, Table, TableOrFalse, Tables,
+    Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Size, Table, TableOrFalse, Tables,
     TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, AuthRequest, Cors, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin,
-    RateRule, RealIp, Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
+    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -18,13 +20,20 @@ macro_rules! keys {
     ($(
         $id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;
     )*) => {
-        $(pub(super) static $id: Key = Key {
+        $(pub(in crate::config) static $id: Key = Key {
             name: $name, sections: &[$($section),+], kind: $kind, default: $default, nginx: $nginx, doc: $doc,
         };)*
-        /// Every key, in the order of the reference.
-        pub(super) static ALL: &[&Key] = &[$(&$id),*];
+        /// The keys of this file.
+        static PART: &[&Key] = &[$(&$id),*];
     };
 }
+
+mod auth;
+
+pub(super) use auth::*;
+
+/// Every key, in the order of the reference.
+pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| PART.iter().chain(part()).copied().collect());
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
@@ -226,10 +235,10 @@ keys! {
     MISSING_ORIGIN = "missing_origin" in [Site, Route]: Choice { now: &["deny", "allow"], later: &[] },
         S(d::MISSING_ORIGIN), "",
         "What becomes of a request without Origin where `origins` is given.";
-    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"),
+    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(Section::AuthBasic), Other("`false`"),
         "auth_basic, auth_basic_user_file",
         "Asks for user name and password (stock plugin auth-basic); `false` switches the site's off.";
-    AUTH_REQUEST = "auth_request" in [Site, Route]: TableOrFalse(AuthRequest), Other("`false`"), "auth_request",
+    AUTH_REQUEST = "auth_request" in [Site, Route]: TableOrFalse(Section::AuthRequest), Other("`false`"), "auth_request",
         "Asks an upstream whether a request may pass (stock plugin auth-request); `false` switches the site's off.";
     DEFAULT_HEADERS = "default_headers" in [Site, Route]: Flag, B(true), "",
         "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin \
@@ -295,7 +304,7 @@ keys! {
     SATISFY = "satisfy" in [Site, Route]: Choice { now: &["all", "any"], later: &[] },
         Other("`\"all\"` with `auth_request`; else every one must accept, but one that grants ends the asking"), "satisfy",
         "Whether all of `access`, `auth_basic`, `auth_request` and plugins that authorize must accept, or one is enough.";
-    CORS = "cors" in [Site, Route]: TableOrFalse(Cors), Other("`false`"), "",
+    CORS = "cors" in [Site, Route]: TableOrFalse(Section::Cors), Other("`false`"), "",
         "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
     COMPRESS = "compress" in [Site, Route]: Later, Other("off"), "gzip", "Compression of responses.";
     ROOT = "root" in [Site, Route]: Later, Other("none"), "root, alias", "Files from a folder.";
@@ -373,40 +382,6 @@ keys! {
         "How many requests that do not ask for a tunnel.";
     OPEN_TUNNELS = "tunnels" in [OpenRule]: CAP, Other("no limit"), "",
         "How many tunnels, each from its handshake to its end.";
-
-    CORS_ORIGINS = "origins" in [Cors]: Texts, Required, "",
-        "The origins whose pages may read: as in `origins` of a route.";
-    CORS_METHODS = "methods" in [Cors]: Texts, L(d::CORS_METHODS), "",
-        "The methods that they may use; `\"*\"` for all.";
-    CORS_HEADERS = "headers" in [Cors]: Texts, Other("`[]`"), "",
-        "The request headers that they may set; `\"*\"` for all.";
-    CORS_EXPOSE = "expose" in [Cors]: Texts, Other("`[]`"), "",
-        "The response headers that they may read; `\"*\"` for all, not with `credentials`.";
-    CORS_MAX_AGE = "max_age" in [Cors]: WAIT_OR_NOT, Other("the browser's own, 5s"), "",
-        "How long a browser may keep the answer to a preflight.";
-    CORS_CREDENTIALS = "credentials" in [Cors]: Flag, B(false), "",
-        "Whether they may use cookies and passwords; not with `*` or `null` among `origins`.";
-
-    REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
-    USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",
-        "The users, as an htpasswd file has them: bcrypt, `{SHA}`, `$apr1$` or `{PLAIN}`.";
-
-    AUTH_UPSTREAM = "upstream" in [AuthRequest]: Text, Required, "",
-        "Who is asked: an upstream's name or an address, as in `upstream` of a route.";
-    AUTH_PATH = "path" in [AuthRequest]: Text, Required, "auth_request", "The path, and query, that is asked for.";
-    AUTH_TIMEOUT = "timeout" in [AuthRequest]: Duration { least: d::LEAST_TIME, most: d::MOST_AUTH_REQUEST_TIMEOUT },
-        T(d::AUTH_REQUEST_TIMEOUT), "",
-        "How long the answer may take; after that the request is answered with 500.";
-    AUTH_SET_HEADERS = "set_headers" in [AuthRequest]: TextMap,
-        Other("the recommended four, `X-Original-URI` and `X-Original-Method`"), "",
-        "Headers of the question, with variables, on top of these and of the client's; an empty value removes.";
-    AUTH_VARIABLES = "variables" in [AuthRequest]: TextMap, Other("`{}`"), "auth_request_set",
-        "Variables that get the value of a header of the answer that lets the request pass: `{ user = \"X-User\" }`.";
-    AUTH_COPY_HEADERS = "copy_headers" in [AuthRequest]: Texts, Other("`[]`"), "",
-        "Headers of that answer that the upstream of the route sees; the client's own of that name never pass.";
-    AUTH_DENY_HEADERS = "deny_headers" in [AuthRequest]: Texts, Other("`[]`"), "",
-        "Headers of an answer that refuses that the client sees, such as `Set-Cookie`; `WWW-Authenticate` of a 401 \
-         always is.";
 }
 
 /// The keys that may stand in a section.
