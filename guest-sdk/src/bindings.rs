@@ -27,6 +27,7 @@ macro_rules! hook {
                     "tidegate:plugin/config@0.1.0": crate::bindings::imports::tidegate::plugin::config,
                     "tidegate:plugin/clock@0.1.0": crate::bindings::imports::tidegate::plugin::clock,
                     "tidegate:plugin/metrics@0.1.0": crate::bindings::imports::tidegate::plugin::metrics,
+                    "tidegate:plugin/http-client@0.1.0": crate::bindings::imports::tidegate::plugin::http_client,
                 },
             });
         }

@@ -53,6 +53,7 @@ pub mod bindings;
 pub mod clock;
 pub mod config;
 mod hook;
+pub mod http_client;
 mod instance;
 pub mod log;
 mod macros;

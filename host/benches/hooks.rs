@@ -44,6 +44,7 @@ fn main() {
             memory: 16 << 20,
             hooks: None,
             per_call: false,
+            fetch: None,
         };
         runtime.load(&spec).unwrap()
     };

@@ -10,6 +10,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "cors" => include_bytes!("../../plugins/dist/cors.wasm"),
         "access-list" => include_bytes!("../../plugins/dist/access-list.wasm"),
         "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
+        "auth-request" => include_bytes!("../../plugins/dist/auth-request.wasm"),
         _ => return None,
     };
     Some(bytes)

@@ -10,6 +10,7 @@
 
 mod access_log;
 mod auth_basic;
+mod auth_request;
 mod backpressure;
 mod balance;
 mod broken_http;
@@ -23,6 +24,7 @@ mod half_close;
 mod handshake_checks;
 mod headers;
 mod http;
+mod http_client;
 mod idle_timeout;
 mod keep_alive;
 mod limits;

@@ -12,6 +12,7 @@
 mod access;
 mod add_header;
 mod auth_basic;
+mod auth_request;
 mod client_max_body_size;
 mod error_page;
 mod gzip;

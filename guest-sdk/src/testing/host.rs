@@ -15,6 +15,8 @@ struct Host {
     series: Vec<Series>,
     monotonic: Duration,
     unix: Duration,
+    fetches: Vec<http_client::Request>,
+    answer: Option<std::rc::Rc<http_client::Answer>>,
 }
 
 struct Series {
@@ -72,6 +74,14 @@ pub(super) fn metric(name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 
 pub(super) fn set_clock(monotonic: Duration, unix: Duration) {
     HOST.with_borrow_mut(|host| (host.monotonic, host.unix) = (monotonic, unix));
+}
+
+pub(super) fn answer_fetches(answer: Box<http_client::Answer>) {
+    HOST.with_borrow_mut(|host| host.answer = Some(answer.into()));
+}
+
+pub(super) fn take_fetches() -> Vec<http_client::Request> {
+    HOST.with_borrow_mut(|host| std::mem::take(&mut host.fetches))
 }
 
 #[expect(clippy::panic, reason = "the host traps here, and a test should say why it fails")]
@@ -177,6 +187,29 @@ pub(crate) mod log {
     }
     pub(crate) fn write(level: Level, message: &str) {
         HOST.with_borrow_mut(|host| host.log.push((level, message.to_owned())));
+    }
+}
+
+/// Interface `http-client`.
+pub(crate) mod http_client {
+    use super::HOST;
+    pub(super) use crate::bindings::imports::tidegate::plugin::http_client::Request;
+    use crate::bindings::imports::tidegate::plugin::http_client::{FetchError, Response};
+
+    /// What a test answers.
+    pub(super) type Answer = dyn Fn(&Request) -> Result<Response, FetchError>;
+
+    pub(crate) fn fetch(request: &Request) -> Result<Response, FetchError> {
+        let answer = HOST.with_borrow_mut(|host| {
+            host.fetches.push(request.clone());
+            // Without a request there is no hook to fetch for.
+            host.request.as_ref().and(host.answer.clone())
+        });
+        match answer {
+            // Outside of the borrow: the test may look at what it set up.
+            Some(answer) => answer(request),
+            None => Err(FetchError::Denied("no grant: `testing::answer_fetches` gives one within a hook".to_owned())),
+        }
     }
 }
 

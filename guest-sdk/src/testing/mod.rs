@@ -27,8 +27,9 @@ mod path;
 use std::time::Duration;
 
 pub use exchange::{Request, Response};
-pub(crate) use host::{clock, log, metrics, request, response};
+pub(crate) use host::{clock, http_client, log, metrics, request, response};
 
+use crate::http_client::FetchError;
 use crate::log::Level;
 use crate::{ConfigError, Plugin, config};
 
@@ -60,6 +61,19 @@ pub fn take_log() -> Vec<(Level, String)> {
 /// where no plugin of this thread registered such a series.
 pub fn metric(name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     host::metric(name, labels)
+}
+
+/// Answer what this thread's plugins fetch from now on. Until then every fetch is denied, as
+/// without a grant.
+pub fn answer_fetches(
+    answer: impl Fn(&crate::http_client::Request) -> Result<crate::http_client::Response, FetchError> + 'static,
+) {
+    host::answer_fetches(Box::new(answer));
+}
+
+/// The requests that this thread's plugins made since the last call.
+pub fn take_fetches() -> Vec<crate::http_client::Request> {
+    host::take_fetches()
 }
 
 /// What [`crate::clock`] says on this thread from now on; both start at 0.

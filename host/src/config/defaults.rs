@@ -54,6 +54,8 @@ pub const DEADLINE: Duration = Duration::from_millis(10);
 /// `plugins.deadline` of auth-basic where its users have bcrypt or apr1 hashes, which are slow
 /// on purpose.
 pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
+/// `plugins.NAME.deadline` of the stock plugin auth-request: more than its timeout can be.
+pub const DEADLINE_AUTH_REQUEST: Duration = MOST_DEADLINE;
 /// `plugins.memory`, bytes.
 pub const MEMORY: u64 = 16 << 20;
 /// `plugins.instances`.
@@ -110,6 +112,10 @@ pub const CORS_METHODS: &[&str] = &["GET", "HEAD", "POST"];
 pub const LEAST_TIME: Duration = Duration::from_millis(1);
 /// The longest time that may be waited for anything; more is surely a slip.
 pub const MOST_TIME: Duration = seconds(365 * 86_400);
+/// How long `auth_request` waits for an answer.
+pub const AUTH_REQUEST_TIMEOUT: Duration = seconds(10);
+/// The most that it may wait: the plugin must have time to say so.
+pub const MOST_AUTH_REQUEST_TIMEOUT: Duration = seconds(59);
 /// The longest that one call of a plugin may take.
 pub const MOST_DEADLINE: Duration = seconds(60);
 /// The least that `server.max_line` may be.

@@ -26,6 +26,7 @@ pub(super) enum Section {
     Timeouts,
     Compress,
     AuthBasic,
+    AuthRequest,
     RealIp,
     Zone,
     Limits,
@@ -36,7 +37,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 24] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -55,6 +56,7 @@ impl Section {
         Self::Timeouts,
         Self::Compress,
         Self::AuthBasic,
+        Self::AuthRequest,
         Self::RealIp,
         Self::Zone,
         Self::Limits,
@@ -84,6 +86,7 @@ impl Section {
             Self::Timeouts => "timeouts = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
+            Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
@@ -140,6 +143,10 @@ impl Section {
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
+            Self::AuthRequest => {
+                "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \
+                 lets it pass, 401 and 403 refuse it, anything else is a 500. nginx: `auth_request`."
+            }
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."

@@ -1,15 +1,17 @@
 //! The one table of all keys. What does not stand here cannot be read, and `docs/config.md`
 //! is generated from it.
 
+use std::sync::LazyLock;
+
 use super::defaults as d;
 use super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Size as Z, Text as S, Texts as L};
 use super::key::Kind::{
-    Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Secret, Size, Table, TableOrFalse, Tables,
+    Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Size, Table, TableOrFalse, Tables,
     TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, AuthBasic, Compress, Cors, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin,
-    RateRule, RealIp, Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
+    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -18,13 +20,23 @@ macro_rules! keys {
     ($(
         $id:ident = $name:literal in [$($section:ident),+] : $kind:expr, $default:expr, $nginx:literal, $doc:literal;
     )*) => {
-        $(pub(super) static $id: Key = Key {
+        $(pub(in crate::config) static $id: Key = Key {
             name: $name, sections: &[$($section),+], kind: $kind, default: $default, nginx: $nginx, doc: $doc,
         };)*
-        /// Every key, in the order of the reference.
-        pub(super) static ALL: &[&Key] = &[$(&$id),*];
+        /// The keys of this file.
+        static PART: &[&Key] = &[$(&$id),*];
     };
 }
+
+mod auth;
+mod content;
+
+pub(super) use auth::*;
+pub(super) use content::*;
+
+/// Every key, in the order of the reference.
+pub(super) static ALL: LazyLock<Vec<&Key>> =
+    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).copied().collect());
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
@@ -172,8 +184,8 @@ keys! {
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
     DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
-        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`"), "",
-        "The longest that one call may take.";
+        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-request `\"1m\"`"), "",
+        "The longest that one call may take, with what it waits for.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
@@ -184,7 +196,9 @@ keys! {
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";
-    GRANTS = "grants" in [Plugin]: Later, Other("none"), "", "Access to services such as `http-client`.";
+    GRANTS = "grants" in [Plugin]: Texts, Other("`[]`; the stock auth-request is granted what `auth_request` names"), "",
+        "Where it may send requests of its own (`http-client`): `\"http-client:upstream:NAME\"` or \
+         `\"http-client:http://HOST:PORT\"`, of which a name is resolved when the file is read.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
     MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",
@@ -224,9 +238,11 @@ keys! {
     MISSING_ORIGIN = "missing_origin" in [Site, Route]: Choice { now: &["deny", "allow"], later: &[] },
         S(d::MISSING_ORIGIN), "",
         "What becomes of a request without Origin where `origins` is given.";
-    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(AuthBasic), Other("`false`"),
+    AUTH_BASIC = "auth_basic" in [Site, Route]: TableOrFalse(Section::AuthBasic), Other("`false`"),
         "auth_basic, auth_basic_user_file",
         "Asks for user name and password (stock plugin auth-basic); `false` switches the site's off.";
+    AUTH_REQUEST = "auth_request" in [Site, Route]: TableOrFalse(Section::AuthRequest), Other("`false`"), "auth_request",
+        "Asks an upstream whether a request may pass (stock plugin auth-request); `false` switches the site's off.";
     DEFAULT_HEADERS = "default_headers" in [Site, Route]: Flag, B(true), "",
         "Sends the recommended `Host`, `X-Real-IP`, `X-Forwarded-For` and `X-Forwarded-Proto` (stock plugin \
          header-map).";
@@ -289,57 +305,10 @@ keys! {
          that fits decides, and where none does the request passes. Others are answered with 403 (stock plugin \
          access-list). A route's list takes the place of the site's.";
     SATISFY = "satisfy" in [Site, Route]: Choice { now: &["all", "any"], later: &[] },
-        Other("every one must accept, but one that grants ends the asking"), "satisfy",
-        "Whether all of `access`, `auth_basic` and plugins that authorize must accept, or one is enough.";
-    CORS = "cors" in [Site, Route]: TableOrFalse(Cors), Other("`false`"), "",
+        Other("`\"all\"` with `auth_request`; else every one must accept, but one that grants ends the asking"), "satisfy",
+        "Whether all of `access`, `auth_basic`, `auth_request` and plugins that authorize must accept, or one is enough.";
+    CORS = "cors" in [Site, Route]: TableOrFalse(Section::Cors), Other("`false`"), "",
         "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
-    ROOT = "root" in [Site, Route]: Text, Other("none"), "root",
-        "The folder whose files answer, each under its path; takes the place of an `upstream` of the site, and a \
-         route's `upstream` that of the site's `root`.";
-    ALIAS = "alias" in [Route]: Text, Other("none"), "alias",
-        "As `root`, but the folder takes the place of the matched prefix. For an exact match it is the file; for a \
-         regular expression too, with its named groups as variables.";
-    INDEX = "index" in [Site, Route]: Texts, L(d::INDEX), "index",
-        "What is served for a path that ends with `/`: the first file of these that is there, by the route for its path.";
-    TRY_FILES = "try_files" in [Site, Route]: Texts, Other("the path as it is"), "try_files",
-        "Paths to try in order, with variables, one that ends with `/` as a folder; the last is for when none is there: \
-         `=404`, a path for which a route is looked for again, or `@NAME`.";
-    AUTOINDEX = "autoindex" in [Site, Route]: Later, Other("`false`"), "autoindex", "Lists of a folder's files.";
-    FILE_TYPES = "types" in [Site, Route]: TextMap, Other("those of nginx's `mime.types`"), "types",
-        "The types of files by extension, before those that are known.";
-    DEFAULT_TYPE = "default_type" in [Site, Route]: Text, S(d::CONTENT_TYPE), "default_type",
-        "The type of a file whose extension is not known.";
-    FOLLOW_SYMLINKS = "follow_symlinks" in [Site, Route]:
-        Choice { now: &["inside", "never", "anywhere"], later: &[] }, S(d::FOLLOW_SYMLINKS), "disable_symlinks",
-        "Which symbolic links in `root` are followed: relative ones that stay inside, none, or all as in nginx. \
-         Another is answered with 403.";
-    ERROR_PAGES = "error_pages" in [Site, Route]: TextMap, Other("`{}`"), "error_page",
-        "Statuses (400 to 599) and what clients see instead: a path or `@NAME` that answers, a URL to redirect to, or \
-         a text, all with variables. `\"404 =200\"` gives it another status, `\"404 =\"` its own. A route's take the \
-         place of the site's.";
-    INTERCEPT_ERRORS = "intercept_errors" in [Site, Route]: Flag, B(false), "proxy_intercept_errors",
-        "Whether `error_pages` are for the upstream's errors too.";
-    COMPRESS = "compress" in [Site, Route]: TableOrFalse(Compress), Other("`false`"), "gzip",
-        "Compresses answers for clients that accept it; `{}` as nginx's `gzip on`, `false` switches the site's off.";
-    BUFFER_RESPONSES = "buffer_responses" in [Site, Route]: Size { least: 0, most: d::MOST_BUFFER },
-        Z(0), "proxy_buffering, proxy_buffers, proxy_max_temp_file_size",
-        "How much of an answer is read ahead of a slow client, so that the upstream is done with it; 0 for nothing. An \
-         upstream's `X-Accel-Buffering: no` switches it off.";
-    BUFFER_REQUESTS = "buffer_requests" in [Site, Route]: Size { least: 0, most: d::MOST_BUFFER },
-        Z(0), "proxy_request_buffering",
-        "How large a body is read whole before an upstream is asked, which then is told its length; a larger one is \
-         answered with 413. 0 passes bodies on as they come.";
-
-    CODINGS = "codings" in [Compress]: Texts, L(d::CODINGS), "gzip",
-        "The codings, in order of preference where the client has none: `br`, `zstd`, `gzip`.";
-    COMPRESS_TYPES = "types" in [Compress]: Texts, L(d::COMPRESS_TYPES), "gzip_types",
-        "Types of answers, or `*`; `text/html` always.";
-    MIN_LENGTH = "min_length" in [Compress]: Size { least: 0, most: d::MOST_BUFFER }, Z(d::MIN_LENGTH), "gzip_min_length",
-        "The least length, where it is known.";
-    GZIP_LEVEL = "gzip_level" in [Compress]: Count { least: 1, most: 9 }, N(d::GZIP_LEVEL), "gzip_comp_level",
-        "More is smaller and slower.";
-    BR_LEVEL = "br_level" in [Compress]: Count { least: 0, most: 11 }, N(d::BR_LEVEL), "", "The same for `br`.";
-    ZSTD_LEVEL = "zstd_level" in [Compress]: Count { least: 1, most: 19 }, N(d::ZSTD_LEVEL), "", "The same for `zstd`.";
 
     REWRITE_MATCH = "match" in [Rewrite]: Text, Required, "rewrite", "A regular expression for the path.";
     REWRITE_TO = "to" in [Rewrite]: Text, Required, "rewrite",
@@ -414,23 +383,6 @@ keys! {
         "How many requests that do not ask for a tunnel.";
     OPEN_TUNNELS = "tunnels" in [OpenRule]: CAP, Other("no limit"), "",
         "How many tunnels, each from its handshake to its end.";
-
-    CORS_ORIGINS = "origins" in [Cors]: Texts, Required, "",
-        "The origins whose pages may read: as in `origins` of a route.";
-    CORS_METHODS = "methods" in [Cors]: Texts, L(d::CORS_METHODS), "",
-        "The methods that they may use; `\"*\"` for all.";
-    CORS_HEADERS = "headers" in [Cors]: Texts, Other("`[]`"), "",
-        "The request headers that they may set; `\"*\"` for all.";
-    CORS_EXPOSE = "expose" in [Cors]: Texts, Other("`[]`"), "",
-        "The response headers that they may read; `\"*\"` for all, not with `credentials`.";
-    CORS_MAX_AGE = "max_age" in [Cors]: WAIT_OR_NOT, Other("the browser's own, 5s"), "",
-        "How long a browser may keep the answer to a preflight.";
-    CORS_CREDENTIALS = "credentials" in [Cors]: Flag, B(false), "",
-        "Whether they may use cookies and passwords; not with `*` or `null` among `origins`.";
-
-    REALM = "realm" in [AuthBasic]: Text, Required, "auth_basic", "The name that browsers show when they ask.";
-    USERS = "users" in [AuthBasic]: Secret, Required, "auth_basic_user_file",
-        "The users, as an htpasswd file has them: bcrypt, `{SHA}`, `$apr1$` or `{PLAIN}`.";
 }
 
 /// The keys that may stand in a section.

@@ -197,8 +197,19 @@ pub struct Plugin {
     pub instances: Instances,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
     pub response_with: Vec<http::HeaderName>,
+    /// Where it may send requests of its own.
+    pub grants: Vec<Grant>,
     /// Where it stands in the configuration, for problems that `configure` reports.
     pub place: Place,
+}
+
+/// A destination of a plugin's own requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// As the plugin names it: `upstream:NAME`, or `http://HOST:PORT` in lower case.
+    pub destination: String,
+    /// Index into `Config::upstreams`.
+    pub upstream: usize,
 }
 
 /// Where a component comes from.

@@ -6,6 +6,7 @@
 
 mod chain;
 mod exchange;
+mod fetch;
 mod fields;
 mod maps;
 mod only_with;
@@ -14,6 +15,7 @@ mod template;
 
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
+pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use only_with::OnlyWith;

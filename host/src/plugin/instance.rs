@@ -15,7 +15,7 @@ use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
 use super::ticker::Ticker;
-use crate::hook::{ResponseView, View};
+use crate::hook::{Fetch, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) numbers: Arc<PluginNumbers>,
     pub(super) registry: Arc<Registry>,
     pub(super) ticker: Arc<Ticker>,
+    /// Sends its own requests; none where it is granted no destination.
+    pub(super) fetch: Option<Arc<dyn Fetch>>,
 }
 
 /// The data of a store: what imported functions work on.

@@ -23,8 +23,9 @@ const LONGEST_ON_WORKER: Duration = Duration::from_millis(20);
 /// Ticks that a call of the sync lane gets at once; well below what lets the ticker sleep.
 const LONGEST_GRANT: u64 = 10;
 
-/// WASI interfaces with functions that can wait.
-const WAITING: [&str; 4] = ["wasi:io/", "wasi:filesystem/", "wasi:sockets/", "wasi:http/"];
+/// Interfaces with functions that can wait.
+const WAITING: [&str; 5] =
+    ["tidegate:plugin/http-client@", "wasi:io/", "wasi:filesystem/", "wasi:sockets/", "wasi:http/"];
 
 /// How a plugin is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub enum Lane {
     /// Like a function, on the worker's stack: for components that import nothing which
     /// can wait, and have a deadline of 20 ms or less. 0.2 µs a call.
     Sync,
-    /// On a fiber: for components that import something which can wait (`wasi:io`, with
+    /// On a fiber: for components that import something which can wait (`http-client`, `wasi:io`, with
     /// which wasi-libc waits and prints, `wasi:filesystem`, `wasi:sockets`, `wasi:http`),
     /// or have a deadline above 20 ms. The worker is given back while it waits, and every
     /// 5 ms while it computes. About 0.6 µs a call.

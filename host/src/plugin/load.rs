@@ -14,7 +14,7 @@ use super::error::PluginError;
 use super::imports::SERVICES;
 use super::instance::Ctx;
 use super::lane::{self, Lane};
-use crate::hook::{Hook, HookSet, OnFailure};
+use crate::hook::{Fetch, Hook, HookSet, OnFailure};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
 const LARGEST: u64 = 40 << 20;
@@ -39,6 +39,8 @@ pub struct Spec {
     pub hooks: Option<HookSet>,
     /// Whether each call gets an instance of its own (5 to 20 µs, JavaScript 0.1 to 0.4 ms).
     pub per_call: bool,
+    /// Sends the requests that it makes itself; none where it is granted no destination.
+    pub fetch: Option<Arc<dyn Fetch>>,
 }
 
 /// Where a component comes from.

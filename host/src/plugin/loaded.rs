@@ -17,8 +17,9 @@ use crate::hook::{
     ResponseView, Summary, Target, Verdict, View,
 };
 
-/// Calls of one plugin that each worker may have under way, where the calls wait.
-const WAITING_CALLS: usize = 64;
+/// Calls of one plugin that each worker may have under way, where the calls wait. More wait
+/// for their turn; so many are the requests that a plugin can make at a time, too.
+pub const WAITING_CALLS: usize = 256;
 /// The same where they only compute: more would make all of them late together.
 const COMPUTING_CALLS: usize = 4;
 /// How long a call waits for its turn before it is refused.

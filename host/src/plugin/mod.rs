@@ -43,5 +43,6 @@ mod tests;
 pub use error::PluginError;
 pub use lane::Lane;
 pub use load::{Inspection, Source, Spec};
+pub use loaded::WAITING_CALLS;
 pub use metrics::{PluginCounts, Registry};
 pub use runtime::{Runtime, RuntimeSettings};

@@ -113,6 +113,7 @@ impl Runtime {
             numbers: self.registry.plugin(&spec.name),
             registry: Arc::clone(&self.registry),
             ticker: Arc::clone(&self.ticker),
+            fetch: spec.fetch.clone(),
         });
         let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
         let pool = Pool::new(self.workers, shared.limits.idle);

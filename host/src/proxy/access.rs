@@ -8,6 +8,7 @@ use super::headers;
 use crate::config::Satisfy;
 use crate::error::Stop;
 use crate::hook::{Decision, Grant, LocalReply, Verdict};
+use crate::message::FieldName;
 
 /// Ask the route's plugins, in order.
 ///
@@ -59,10 +60,14 @@ fn asks_for_access(status: StatusCode) -> bool {
 }
 
 /// Of two refusals the one that the client is told: a 401 tells it how to come in, so it
-/// stays; otherwise the later one.
+/// stays, with the challenges of all others (RFC 9110 §11.6.1); otherwise the later one.
 fn graver(before: Option<LocalReply>, reply: LocalReply) -> LocalReply {
     match before {
-        Some(before) if before.status == StatusCode::UNAUTHORIZED => before,
+        Some(mut before) if before.status == StatusCode::UNAUTHORIZED => {
+            let is_challenge = |name: &FieldName| name.as_str().eq_ignore_ascii_case("www-authenticate");
+            before.fields.extend(reply.fields.into_iter().filter(|(name, _)| is_challenge(name)));
+            before
+        }
         _ => reply,
     }
 }

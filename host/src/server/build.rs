@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, fetch};
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
 use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
-use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec};
+use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
 use crate::upstream::Upstream;
@@ -28,11 +28,11 @@ pub(super) fn snapshot(
     if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
         level::activate();
     }
-    let plugins = plugins(config, runtime).map_err(StartError::Plugins)?;
+    let upstreams = upstreams(config, tallies);
+    let plugins = plugins(config, &upstreams, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
-    let upstreams: Vec<Arc<Upstream>> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect();
     let zones = zones(config, before);
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
     let nowhere = Arc::new(Upstream::new(&nowhere(), tallies));
@@ -130,14 +130,24 @@ fn nowhere() -> config::Upstream {
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    plugins(config, &runtime(config, 1)?).map(drop).map_err(StartError::Plugins)
+    plugins(config, &upstreams(config, &Tallies::default()), &runtime(config, 1)?)
+        .map(drop)
+        .map_err(StartError::Plugins)
 }
 
-fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin>>, Vec<Problem>> {
+fn upstreams(config: &Config, tallies: &Tallies) -> Vec<Arc<Upstream>> {
+    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect()
+}
+
+fn plugins(
+    config: &Config,
+    upstreams: &[Arc<Upstream>],
+    runtime: &Arc<Runtime>,
+) -> Result<Vec<Arc<dyn Plugin>>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut loaded = Vec::new();
     for plugin in &config.plugins {
-        match runtime.load(&spec(plugin)) {
+        match runtime.load(&spec(plugin, upstreams)) {
             Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
             Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
             Err(error) => problems.push(problem(plugin, &error)),
@@ -151,9 +161,14 @@ fn plugins(config: &Config, runtime: &Arc<Runtime>) -> Result<Vec<Arc<dyn Plugin
 /// # Errors
 /// Where there is not enough address space.
 pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, PluginError> {
-    /// Room for fibers that wait, old instances that finish, and plugins of later reloads.
+    /// Room for old instances that finish, and plugins of later reloads.
     const SPARE: usize = 500;
-    let wanted = config.plugins.len() * workers * 2 + SPARE;
+    /// Each reserves 4 GiB of address space, of which a process has 128 TiB.
+    const MOST: usize = 8000;
+    // Those that make requests have an instance for each call that waits.
+    let waiting = config.plugins.iter().filter(|plugin| !plugin.grants.is_empty()).count();
+    let wanted = (config.plugins.len() * 2 + waiting * WAITING_CALLS) * workers + SPARE;
+    let wanted = wanted.min(MOST);
     Runtime::new(&RuntimeSettings {
         workers,
         cache_dir: config.server.cache_dir.clone(),
@@ -161,7 +176,7 @@ pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, P
     })
 }
 
-fn spec(plugin: &config::Plugin) -> Spec {
+fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
     let source = match &plugin.source {
         PluginSource::File(path) => Source::File(path.clone()),
         // A name that is none was refused when the configuration was read.
@@ -176,6 +191,7 @@ fn spec(plugin: &config::Plugin) -> Spec {
         memory: plugin.memory,
         hooks: plugin.hooks,
         per_call: plugin.instances == Instances::PerCall,
+        fetch: fetch::granted(&plugin.grants, upstreams),
     }
 }
 

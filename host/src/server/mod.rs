@@ -2,6 +2,7 @@
 
 mod build;
 mod drain;
+mod fetch;
 mod listeners;
 mod signals;
 mod worker;

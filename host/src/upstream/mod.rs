@@ -5,6 +5,7 @@ mod asked;
 mod balance;
 mod connect;
 mod link;
+mod own;
 mod pool;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
 pub use link::Link;
+pub use own::{OwnAnswer, OwnRequest};
 pub use pool::checkout;
 
 use balance::RoundRobin;

@@ -54,6 +54,8 @@ pub(super) fn satisfy(table: &Reader<'_>) -> Satisfy {
     match table.text(&k::SATISFY) {
         Some("any") => Satisfy::Any,
         Some("all") => Satisfy::All,
+        // As nginx: a password must not make the question needless.
+        _ if super::fetch::has_auth_request(table) => Satisfy::All,
         _ => Satisfy::First,
     }
 }

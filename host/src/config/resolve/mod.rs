@@ -3,6 +3,7 @@
 
 mod access;
 mod content;
+mod fetch;
 mod headers;
 mod limits;
 mod logs;
@@ -51,7 +52,8 @@ struct Build<'a> {
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
 pub(super) fn resolve(root: &Reader<'_>) -> Config {
-    let plugins = Plugins::read(root);
+    let mut upstreams = Upstreams::read(root);
+    let plugins = Plugins::read(root, &mut upstreams);
     let maps = maps::read(root);
     let mut defined = captures(root);
     defined.extend(maps.iter().map(|m| m.name.to_owned()));
@@ -65,7 +67,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
     let mut build = Build {
-        upstreams: Upstreams::read(root),
+        upstreams,
         plugins,
         maps,
         formats,
@@ -140,11 +142,12 @@ fn router(root: &Reader<'_>, build: &mut Build<'_>, text: &Text<'_>) -> Option<u
     }
 }
 
-/// The named captures of all sites', routes' and rules' regular expressions: variables of
-/// the requests that match.
+/// The named captures of all sites', routes' and rules' regular expressions, and what
+/// `auth_request` names: variables of the requests that match.
 fn captures(root: &Reader<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for site in root.tables(&k::SITES) {
+        fetch::variables_of(&site, &mut found);
         for name in site.own_texts(&k::NAMES) {
             if let Some(Ok(regex)) = pattern::site_regex(name.text) {
                 take_names(&regex, &mut found);
@@ -163,6 +166,7 @@ fn take_captures(table: &Reader<'_>, found: &mut Vec<String>) {
         }
     }
     for route in table.tables(&k::ROUTES) {
+        fetch::variables_of(&route, found);
         if let Some(Ok(Match::Regex(regex))) = route.text(&k::MATCH).map(pattern::parse_match) {
             take_names(&regex, found);
         }

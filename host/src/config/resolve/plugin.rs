@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::fetch;
+use super::upstream::Upstreams;
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Instances, Place, Plugin, PluginSource, Spot};
+use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Spot};
 use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 6] = ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic"];
+pub(super) const STOCK: [&str; 7] =
+    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request"];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -25,6 +28,7 @@ struct Definition {
     memory: u64,
     hooks: Option<HookSet>,
     instances: Instances,
+    grants: Vec<Grant>,
 }
 
 /// What the file's other keys say to a stock plugin.
@@ -63,10 +67,10 @@ pub(super) struct Plugins {
 
 impl Plugins {
     /// `[plugins.*]`.
-    pub(super) fn read(root: &Reader<'_>) -> Self {
+    pub(super) fn read(root: &Reader<'_>, upstreams: &mut Upstreams) -> Self {
         let mut all = Self::default();
         for named in root.named(&k::PLUGINS) {
-            match definition(&named) {
+            match definition(&named, upstreams) {
                 Some(definition) => {
                     all.definitions.insert(named.name.to_owned(), definition);
                 }
@@ -107,6 +111,7 @@ impl Plugins {
             "cors" => "the key `cors` asks for it",
             "access-list" => "the key `access` asks for it",
             "auth-basic" => "the key `auth_basic` asks for it",
+            "auth-request" => "the key `auth_request` asks for it",
             "header-map" => "it is in every chain that needs it",
             "router" => "`routers` asks for it",
             _ => {
@@ -120,18 +125,32 @@ impl Plugins {
     /// A stock plugin, or what `[plugins.*]` puts in its place, with the configuration
     /// made for it.
     pub(super) fn stock(&mut self, cx: &crate::config::Context, name: &str, made: Generated) -> usize {
+        self.stock_granted(cx, name, made, Vec::new())
+    }
+
+    /// The same for one that makes requests of its own, with what the made configuration
+    /// needs for that on top of its own `grants`.
+    pub(super) fn stock_granted(
+        &mut self,
+        cx: &crate::config::Context,
+        name: &str,
+        made: Generated,
+        grants: Vec<Grant>,
+    ) -> usize {
         let own = self.definitions.get(name);
         let built_in;
         let definition = match own {
             Some(own) => own,
             None => {
-                let quick = !made.has_slow_hashes();
+                let quick = name == "auth-basic" && !made.has_slow_hashes();
                 let stock = stock_definition(name);
                 built_in = if quick { Definition { deadline: defaults::DEADLINE, ..stock } } else { stock };
                 &built_in
             }
         };
-        self.share(generated(cx, name, definition, made))
+        let mut plugin = generated(cx, name, definition, made);
+        plugin.grants.extend(grants);
+        self.share(plugin)
     }
 
     /// The stock router itself, whatever `[plugins.router]` says.
@@ -152,7 +171,19 @@ impl Plugins {
 
 /// Whether two plugins differ in nothing but their place.
 fn equal(a: &Plugin, b: &Plugin) -> bool {
-    let Plugin { name, source, config, on_failure, deadline, memory, hooks, instances, response_with, place: _ } = a;
+    let Plugin {
+        name,
+        source,
+        config,
+        on_failure,
+        deadline,
+        memory,
+        hooks,
+        instances,
+        response_with,
+        grants,
+        place: _,
+    } = a;
     name == &b.name
         && source == &b.source
         && config == &b.config
@@ -162,6 +193,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && hooks == &b.hooks
         && instances == &b.instances
         && response_with == &b.response_with
+        && grants == &b.grants
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
@@ -204,6 +236,7 @@ fn plugin(
         hooks,
         instances: definition.instances,
         response_with: Vec::new(),
+        grants: definition.grants.clone(),
         place,
     }
 }
@@ -215,18 +248,28 @@ fn stock_definition(name: &str) -> Definition {
         config: Map::new(),
         place: Place::default(),
         on_failure: OnFailure::default(),
-        deadline: if name == "auth-basic" { defaults::DEADLINE_AUTH_BASIC } else { defaults::DEADLINE },
+        deadline: match name {
+            "auth-basic" => defaults::DEADLINE_AUTH_BASIC,
+            "auth-request" => defaults::DEADLINE_AUTH_REQUEST,
+            _ => defaults::DEADLINE,
+        },
         memory: defaults::MEMORY,
         hooks: None,
         instances: Instances::default(),
+        grants: Vec::new(),
     }
 }
 
-fn definition(named: &Named<'_, Reader<'_>>) -> Option<Definition> {
+fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Option<Definition> {
     let table = &named.value;
-    let source = source(named)?;
-    let is_basic = named.name == "auth-basic" || source == PluginSource::Stock("auth-basic".to_owned());
-    let stock = stock_definition(if is_basic { "auth-basic" } else { named.name });
+    let source = source(named);
+    // Problems of both are told at once.
+    let grants = fetch::grants(table, upstreams);
+    let source = source?;
+    let stock = stock_definition(match &source {
+        PluginSource::Stock(name) => name,
+        PluginSource::File(_) => named.name,
+    });
     let mut place = Place { path: table.path.clone(), ..Place::default() };
     (place.line, place.column) = table.cx.position(table.at);
     let config = table.own(&k::CONFIG).and_then(|item| {
@@ -241,6 +284,7 @@ fn definition(named: &Named<'_, Reader<'_>>) -> Option<Definition> {
         deadline: table.duration(&k::DEADLINE).unwrap_or(stock.deadline),
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
         hooks: hooks(table),
+        grants,
         instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, headers, limits, logs, note, stock, upstream_values};
+use super::{Build, access, content, fetch, headers, limits, logs, note, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -193,12 +193,17 @@ fn chain<'a>(own: &Inherited<'a>, upstream: Option<usize>, build: &mut Build<'a>
         // nginx asks its modules in this order.
         ("access-list", judges.then(|| access::access_list(table)).flatten()),
         ("auth-basic", judges.then(|| stock::auth_basic(table)).flatten()),
-        ("header-map", own.rules.generate(table, values)),
     ];
     let mut chain = Vec::new();
     for (name, made) in stock {
         chain.extend(made.map(|made| build.plugins.stock(table.cx, name, made)));
     }
+    let asked = judges.then(|| fetch::auth_request(table, &mut build.upstreams, &build.variables)).flatten();
+    if let Some((made, grants)) = asked {
+        chain.push(build.plugins.stock_granted(table.cx, "auth-request", made, grants));
+    }
+    let mapped = own.rules.generate(table, values);
+    chain.extend(mapped.map(|made| build.plugins.stock(table.cx, "header-map", made)));
     chain.extend(own.plugins.iter().map(|(_, index)| *index));
     chain
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, content, limits, logs, note, route, stock, suggest, upstream_values};
+use super::{Build, access, content, fetch, limits, logs, note, route, stock, suggest, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -109,6 +109,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     // What no route inherits is checked all the same.
     stock::origin_check(table);
     stock::auth_basic(table);
+    fetch::auth_request(table, &mut build.upstreams, &build.variables);
     access::access_list(table);
     access::cors(table);
     limits::limits(table, build);

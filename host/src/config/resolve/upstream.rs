@@ -38,6 +38,16 @@ impl Upstreams {
         self.list.len() - 1
     }
 
+    /// The upstream of this name.
+    pub(super) fn named(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// All their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.by_name.keys().map(|name| &**name)
+    }
+
     /// The upstream that a route means, made here if it is an address; none where it is
     /// neither, which is then a problem.
     pub(super) fn find(&mut self, reader: &Reader<'_>, wanted: &Text<'_>) -> Option<usize> {

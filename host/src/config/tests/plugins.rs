@@ -12,7 +12,7 @@ fn chains_are_stock_plugins_then_the_sites_then_the_routes() {
     assert_eq!(names(0), ["origin-check", "auth-basic", "header-map", "mine"]);
     assert_eq!(names(1), ["origin-check", "header-map", "mine"]);
     assert_eq!(names(2), ["origin-check", "auth-basic", "header-map", "mine"]);
-    assert_eq!(names(3), Vec::<&str>::new());
+    assert_eq!(names(3), ["auth-request"]);
     assert_eq!(names(4), ["cors", "access-list", "header-map"]);
 }
 
@@ -26,7 +26,7 @@ fn equal_plugins_are_one() {
     assert_eq!(config.routes[1].plugins[2], first[3]);
     // The router `mine` is the plugin `mine` of the chains.
     assert_eq!(config.routers[0], first[3]);
-    assert_eq!(config.plugins.len(), 11);
+    assert_eq!(config.plugins.len(), 12);
 }
 
 #[test]
@@ -188,6 +188,51 @@ fn a_plugins_complaint_is_shown_where_the_value_stands() {
         "sites[0].names[2]",
         "plugin `router`: odd",
     );
+}
+
+#[test]
+fn auth_request_is_told_its_keys_and_granted_its_upstream() {
+    let config = valid("every_key.toml");
+    assert_eq!(
+        chain(&config, 3)[0].1,
+        concat!(
+            r#"{"path":"/verify?x=1","timeout_ms":5000,"#,
+            r#""set":[["X-Original-URI","$scheme://$host$request_uri"],["Cookie",""]],"#,
+            r#""variables":[["auth_user","X-User"],["remote_user","X-User"]],"#,
+            r#""copy":["X-User","X-Groups"],"deny":["Set-Cookie"],"destination":"upstream:chat"}"#
+        )
+    );
+    let plugin = &config.plugins[config.routes[3].plugins[0]];
+    assert_eq!(plugin.deadline, Duration::from_secs(60));
+    let granted = |plugin: &Plugin| {
+        let named = |grant: &Grant| (grant.destination.clone(), config.upstreams[grant.upstream].name.to_string());
+        plugin.grants.iter().map(named).collect::<Vec<_>>()
+    };
+    assert_eq!(granted(plugin), [("upstream:chat".to_owned(), "chat".to_owned())]);
+    assert_eq!(
+        granted(&config.plugins[config.routers[0]]),
+        [
+            ("upstream:chat".to_owned(), "chat".to_owned()),
+            ("http://127.0.0.1:9000".to_owned(), "127.0.0.1:9000".to_owned())
+        ]
+    );
+    let others = config.plugins.iter().filter(|plugin| !["auth-request", "mine"].contains(&&*plugin.name));
+    assert!(others.clone().count() > 5 && others.clone().all(|plugin| plugin.grants.is_empty()));
+}
+
+/// A password must not make the question needless, as in nginx.
+#[test]
+fn with_auth_request_all_must_accept_unless_the_route_says_otherwise() {
+    let satisfy = |keys: &str| {
+        let text = format!(
+            "[[sites]]\nupstream = \"127.0.0.1:1\"\nauth_request = {{ upstream = \"127.0.0.1:2\", path = \"/\" }}\n\
+             [[sites.routes]]\nmatch = \"/\"\n{keys}\n"
+        );
+        sites(&text).routes[0].satisfy
+    };
+    assert_eq!(satisfy(""), Satisfy::All);
+    assert_eq!(satisfy("auth_request = false"), Satisfy::First);
+    assert_eq!(satisfy("satisfy = \"any\""), Satisfy::Any);
 }
 
 #[test]

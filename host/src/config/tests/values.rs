@@ -130,7 +130,7 @@ fn limits_are_read_and_inherited_key_by_key() {
     assert_eq!((config.server.max_connections, config.server.max_client_connections), (Some(10_000), Some(100)));
     let real_ip = config.real_ip.unwrap();
     assert_eq!((real_ip.trusted.len(), real_ip.header.as_str(), real_ip.recursive), (3, "x-forwarded-for", true));
-    assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::First, Satisfy::Any]);
+    assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::All, Satisfy::Any]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod clock;
 mod config;
+mod http_client;
 mod log;
 mod metrics;
 mod request;
@@ -14,7 +15,7 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 6] = ["request", "response", "log", "config", "clock", "metrics"];
+pub(super) const SERVICES: [&str; 7] = ["request", "response", "log", "config", "clock", "metrics", "http-client"];
 
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
@@ -26,6 +27,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

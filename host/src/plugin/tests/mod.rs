@@ -1,6 +1,7 @@
 //! The runtime with real components.
 
 mod failures;
+mod fetch;
 mod fiber;
 mod hooks;
 mod life;
@@ -31,6 +32,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         memory: 4 << 20,
         hooks: None,
         per_call: false,
+        fetch: None,
     }
 }
 

@@ -12,5 +12,6 @@
 wasmtime::component::bindgen!({
     path: "../wit/v0.1",
     world: "tidegate:plugin/host",
-    imports: { default: trappable },
+    imports: { "tidegate:plugin/http-client.fetch": async | trappable, default: trappable },
+    additional_derives: [PartialEq, Eq],
 });

@@ -1,0 +1,156 @@
+//! Requests of the proxy's own making: small, with a whole answer. They share the kept
+//! connections of those that pass through.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::answer::AnswerBody;
+use super::{Asked, Link, Peer, Upstream, checkout, connect};
+use crate::body::{Body, Piece, Source};
+use crate::error::{Error, Kind, Retry};
+use crate::http1::{self, Length};
+use crate::message::{FieldName, FieldValue, Fields, ResponseHead};
+
+/// A body that nobody wants is read on for the connection's sake up to this, bytes.
+const WORTH_READING: u64 = 64 << 10;
+/// And for so long.
+const WORTH_WAITING: Duration = Duration::from_secs(1);
+
+/// A request of the proxy's own.
+#[derive(Debug)]
+pub struct OwnRequest {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// Header lines, without framing; where there is no Host, it is `host`.
+    pub fields: Vec<(FieldName, FieldValue)>,
+    /// What Host is otherwise.
+    pub host: String,
+    /// The body; empty for none.
+    pub body: Bytes,
+    /// Bytes of the answer's body that are wanted; 0 for none, whatever its length is.
+    pub max_body: usize,
+    /// How long each step may take: to connect, to send, between two reads.
+    pub patience: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct OwnAnswer {
+    /// The head.
+    pub head: ResponseHead,
+    /// The body, where it is not larger than wanted; empty where none was wanted.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Upstream {
+    /// Send a request of the proxy's own to one of the peers; the next is tried where no
+    /// connection can be made.
+    ///
+    /// # Errors
+    /// Upstream kinds.
+    pub async fn ask(&self, request: &OwnRequest) -> Result<OwnAnswer, Error> {
+        let mut tried = Vec::new();
+        loop {
+            let Some(peer) = self.pick(&tried) else {
+                return Err(Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name)));
+            };
+            match self.ask_peer(peer, request).await {
+                Err(error) if error.kind.retry() == Retry::NextPeer && tried.len() + 1 < self.peers.len() => {
+                    tried.push(peer.address);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask_peer(&self, peer: &Arc<Peer>, request: &OwnRequest) -> Result<OwnAnswer, Error> {
+        while let Some(kept) = checkout(peer, request.patience) {
+            match exchange(kept, request).await {
+                // The peer had closed it when the request came. RFC 9110 §9.2.2: only what
+                // does nothing by being repeated may be sent twice.
+                Err((error, true)) if error.kind == Kind::Closed && request.method.is_idempotent() => {}
+                answer => return answer.map_err(|(error, _)| error),
+            }
+        }
+        let stream = connect(peer, request.patience).await?;
+        let link = Link::new(stream, peer, self, request.patience);
+        exchange(link, request).await.map_err(|(error, _)| error)
+    }
+}
+
+/// One try over one connection; an error says whether it came before a byte of an answer.
+async fn exchange(link: Link, request: &OwnRequest) -> Result<OwnAnswer, (Error, bool)> {
+    let body = if request.body.is_empty() { Body::Empty } else { Body::Full(request.body.clone()) };
+    let mut asked = Asked::new(link, head(request), request.method.clone(), body);
+    let answer = tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await;
+    let (head, version) = match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err((error, asked.untouched_body().is_some())),
+        Err(_elapsed) => return Err((Kind::ReadTimeout.into(), false)),
+    };
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err((Kind::UnaskedSwitch.into(), false));
+    }
+    let body = asked.into_body(&head, version, request.patience).map_err(|error| (error, false))?;
+    if request.max_body == 0 {
+        leave(body).await;
+        return Ok(OwnAnswer { head, body: Some(Vec::new()) });
+    }
+    let body = collect(body, request.max_body).await.map_err(|error| (error, false))?;
+    Ok(OwnAnswer { head, body })
+}
+
+fn head(request: &OwnRequest) -> Vec<u8> {
+    let mut fields = Fields::new();
+    if !request.fields.iter().any(|(name, _)| name.as_str().eq_ignore_ascii_case("host")) {
+        fields.append("Host", request.host.as_bytes());
+    }
+    for (name, value) in &request.fields {
+        fields.append(name.as_str(), value.as_bytes());
+    }
+    // RFC 9110 §8.6: also where there is none but the method has a meaning for one.
+    if !request.body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+        fields.append("Content-Length", request.body.len().to_string().as_bytes());
+    }
+    let mut head = Vec::new();
+    let length = Length::Known(request.body.len() as u64);
+    http1::request_head(&mut head, &request.method, &request.target, &fields, length);
+    head
+}
+
+/// The whole body; none where it is larger than `most`.
+async fn collect(mut body: AnswerBody, most: usize) -> Result<Option<Vec<u8>>, Error> {
+    let mut whole = Vec::new();
+    loop {
+        match poll_fn(|cx| body.poll_piece(cx)).await? {
+            Piece::Data(data) if whole.len() + data.len() > most => return Ok(None),
+            Piece::Data(data) => whole.extend_from_slice(&data),
+            Piece::End | Piece::Trailers(_) => return Ok(Some(whole)),
+        }
+    }
+}
+
+/// Let a body that nobody wants come to its end, so that the connection can be kept; nobody
+/// waits for it. What is too large or slow is closed instead.
+async fn leave(mut body: AnswerBody) {
+    match body.length() {
+        Length::Known(0) => {
+            // It has its end already.
+            let _end = poll_fn(|cx| body.poll_piece(cx)).await;
+        }
+        Length::Known(bytes) if bytes > WORTH_READING => {}
+        Length::UntilClose => {}
+        _ => {
+            tokio::spawn(async move {
+                let most = usize::try_from(WORTH_READING).unwrap_or(usize::MAX);
+                let _read = tokio::time::timeout(WORTH_WAITING, collect(body, most)).await;
+            });
+        }
+    }
+}

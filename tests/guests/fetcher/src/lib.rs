@@ -1,0 +1,62 @@
+//! Sends one request as its configuration says, when it starts and for each request, and
+//! answers the client with what came of both.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tidegate_plugin::http_client::{FetchError, Request, Response, describe};
+use tidegate_plugin::{Authorizer, ConfigError, Plugin, Reply, Verdict};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    /// This many bytes `b`.
+    #[serde(default)]
+    body: usize,
+    #[serde(default)]
+    max_body: u32,
+    #[serde(default)]
+    timeout_ms: u64,
+}
+
+struct Fetcher {
+    request: Request,
+    at_start: String,
+}
+
+impl Plugin for Fetcher {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let mut request =
+            Request::new(config.method, config.url).body("b".repeat(config.body)).max_body(config.max_body);
+        if config.timeout_ms > 0 {
+            request = request.timeout(Duration::from_millis(config.timeout_ms));
+        }
+        for (name, value) in config.headers {
+            request = request.header(name, value);
+        }
+        let at_start = said(&request.send());
+        Ok(Self { request, at_start })
+    }
+}
+
+impl Authorizer for Fetcher {
+    fn authorize(&mut self) -> Verdict {
+        let answer = self.request.send();
+        Reply::new(200).header("x-at-start", self.at_start.as_str()).text(said(&answer)).into()
+    }
+}
+
+fn said(answer: &Result<Response, FetchError>) -> String {
+    match answer {
+        Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
+        Err(error) => describe(error),
+    }
+}
+
+tidegate_plugin::export!(Fetcher: authorizer);
