@@ -13,6 +13,7 @@ mod access;
 mod add_header;
 mod auth_basic;
 mod client_max_body_size;
+mod examples;
 mod hop_by_hop;
 mod keepalive_requests;
 mod limit_conn;
