@@ -57,6 +57,20 @@ pub enum Kind {
     RateLimit(StatusCode),
     /// Beyond a number of `limits.concurrent`, with the status that it says.
     OpenLimit(StatusCode),
+    /// The file is not there.
+    NotFound,
+    /// The file must not be read: no right, a link that is not followed, a folder without index.
+    Forbidden,
+    /// A file cannot be read or compressed.
+    File,
+    /// A condition of the request does not hold for the file.
+    Precondition,
+    /// No part of a file of this length, in bytes, is in the ranges that were asked for.
+    Range(u64),
+    /// The status that `try_files` ends with.
+    NoneOfThese(StatusCode),
+    /// Too many turns from path to path within the proxy.
+    Circles,
     /// The client was silent for too long within its head or its body.
     ClientTimeout,
     /// No router knew a route.
@@ -111,8 +125,11 @@ impl Kind {
             | Self::BadResponse
             | Self::BadSwitch
             | Self::UnaskedSwitch => Side::Upstream,
+            Self::NotFound | Self::Forbidden | Self::Precondition | Self::Range(_) | Self::NoneOfThese(_) => {
+                Side::Downstream
+            }
             Self::Plugin(_) => Side::Plugin,
-            Self::NoRoute | Self::UnknownTarget => Side::Internal,
+            Self::NoRoute | Self::UnknownTarget | Self::File | Self::Circles => Side::Internal,
         }
     }
 
@@ -140,6 +157,13 @@ impl Kind {
             Self::BodyTooLarge => "downstream.body_too_large",
             Self::RateLimit(_) => "limit.rate",
             Self::OpenLimit(_) => "limit.concurrent",
+            Self::NotFound => "file.not_found",
+            Self::Forbidden => "file.forbidden",
+            Self::File => "file.unreadable",
+            Self::Precondition => "file.precondition",
+            Self::Range(_) => "file.range",
+            Self::NoneOfThese(_) => "file.none_of_these",
+            Self::Circles => "internal.circles",
             Self::ClientTimeout => "downstream.timeout",
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",

@@ -10,6 +10,7 @@
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
+//! - [`content`]: files, compression, reading ahead
 //! - [`limit`]: rates, and how many are open at once
 //! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
 //! - [`tunnel`]: after the switch
@@ -22,6 +23,7 @@ pub mod admin;
 pub mod body;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod downstream;
 pub mod error;
 pub mod hook;

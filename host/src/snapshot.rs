@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{RealIp, Satisfy, Timeouts};
+use crate::config::{Content, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
@@ -94,4 +94,6 @@ pub struct Route {
     pub limits: Limits,
     /// How the answers of several authorizers become one.
     pub satisfy: Satisfy,
+    /// Files, error pages, compression, buffers.
+    pub content: Content,
 }

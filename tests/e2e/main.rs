@@ -15,6 +15,7 @@ mod balance;
 mod broken_http;
 mod bulk;
 mod cli;
+mod content;
 mod cors;
 mod drain;
 mod early_bytes;

@@ -13,7 +13,9 @@ mod access;
 mod add_header;
 mod auth_basic;
 mod client_max_body_size;
+mod error_page;
 mod examples;
+mod gzip;
 mod hop_by_hop;
 mod keepalive_requests;
 mod limit_conn;
@@ -24,6 +26,7 @@ mod location_nested;
 mod log_format;
 mod map;
 mod parsing;
+mod proxy_buffering;
 mod proxy_cookie;
 mod proxy_fin;
 mod proxy_pass_uri;
@@ -36,6 +39,18 @@ mod proxy_websocket;
 mod real_ip;
 mod return_;
 mod rewrite;
+mod root;
 mod stub_status;
+mod try_files;
 mod upstream;
 mod uri_fuzz;
+
+use tidegate_tests::{Backend, Response};
+
+/// A backend that answers with what it was asked: the head's lines, an empty one, the body.
+fn mirror() -> Backend {
+    Backend::http(|request| {
+        let lines = request.head.lines_without(&[]).join("\n");
+        Response::text(format!("{}\n{lines}\n\n{}", request.head.start, request.body.text()))
+    })
+}

@@ -66,6 +66,24 @@ pub const ROUTERS: &[&str] = &["router"];
 pub const MISSING_ORIGIN: &str = "deny";
 /// `respond.content_type`: nginx's `default_type`.
 pub const CONTENT_TYPE: &str = "text/plain";
+/// `index`: nginx's.
+pub const INDEX: &[&str] = &["index.html"];
+/// `follow_symlinks`; nginx follows all.
+pub const FOLLOW_SYMLINKS: &str = "inside";
+/// `compress.codings`.
+pub const CODINGS: &[&str] = &["br", "zstd", "gzip"];
+/// `compress.types`: nginx's.
+pub const COMPRESS_TYPES: &[&str] = &["text/html"];
+/// `compress.min_length`, bytes: nginx's.
+pub const MIN_LENGTH: u64 = 20;
+/// `compress.gzip_level`: nginx's.
+pub const GZIP_LEVEL: u64 = 1;
+/// `compress.br_level`: about as fast as gzip's 6.
+pub const BR_LEVEL: u64 = 4;
+/// `compress.zstd_level`: zstd's own.
+pub const ZSTD_LEVEL: u64 = 3;
+/// The most that is held in memory of one body, bytes.
+pub const MOST_BUFFER: u64 = 1 << 30;
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.

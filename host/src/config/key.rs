@@ -24,6 +24,7 @@ pub(super) enum Section {
     Rewrite,
     Respond,
     Timeouts,
+    Compress,
     AuthBasic,
     RealIp,
     Zone,
@@ -35,7 +36,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -52,6 +53,7 @@ impl Section {
         Self::Rewrite,
         Self::Respond,
         Self::Timeouts,
+        Self::Compress,
         Self::AuthBasic,
         Self::RealIp,
         Self::Zone,
@@ -80,6 +82,7 @@ impl Section {
             Self::Rewrite => "rewrites = [{ … }]",
             Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::RealIp => "[real_ip]",
             Self::Zone => "[limits.NAME]",
@@ -131,6 +134,10 @@ impl Section {
             Self::Route => "What happens to requests for some paths. nginx: `location`.",
             Self::Rewrite => "A rule for the path; rules are applied in order. nginx: `rewrite`.",
             Self::Respond => "A redirect or a fixed answer. nginx: `return`.",
+            Self::Compress => {
+                "Answers with 200, 403 or 404 that have no Content-Encoding and no `Cache-Control: no-transform`; they \
+                 get `Vary: Accept-Encoding`. nginx: `gzip`."
+            }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::RealIp => {

@@ -47,7 +47,7 @@ pub(super) fn parse_match(text: &str) -> Result<Match<'_>, Fault> {
             return Ok(());
         }
         let hint = match path.chars().next() {
-            Some('@') => "named locations do not exist here".to_owned(),
+            Some('@') => "a route that is found by name alone stands on its site".to_owned(),
             _ => MATCH_FORMS.to_owned(),
         };
         Err(Fault::hinted(format!("\"{path}\" is not a path: it does not begin with `/`"), hint))

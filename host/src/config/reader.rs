@@ -103,6 +103,14 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Of this table and those around it the nearest that has one of the keys.
+    pub(super) fn holder(&self, keys: &[&Key]) -> Option<&Self> {
+        if keys.iter().any(|key| key.stands_in(self.section) && self.own(key).is_some()) {
+            return Some(self);
+        }
+        self.outer.as_deref().and_then(|outer| outer.holder(keys))
+    }
+
     pub(super) fn flag(&self, key: &Key) -> bool {
         debug_assert!(matches!(key.kind, Kind::Flag), "{}", key.name);
         let read = self.find(key).and_then(|i| match i.node.value {

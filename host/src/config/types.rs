@@ -10,8 +10,13 @@ use std::time::Duration;
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
+mod content;
 mod limits;
 
+pub use content::{
+    Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
+    Tries, Try,
+};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 
 use super::secret::Secret;
@@ -285,6 +290,8 @@ pub struct Route {
     pub limits: Limits,
     /// `satisfy`
     pub satisfy: Satisfy,
+    /// Files, error pages, compression, buffers.
+    pub content: Content,
 }
 
 /// `timeouts = { … }` of a route.

@@ -22,6 +22,8 @@ pub struct View {
     pub version: Version,
     /// The request target as the client sent it: path and query.
     pub path_with_query: String,
+    /// What the client sent, where the proxy went on by another path.
+    pub original: Option<Box<str>>,
     /// Normalised path for matching, as nginx's `$uri`.
     pub path: String,
     /// Host header or `:authority`, as sent; empty where there is none.

@@ -12,7 +12,8 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
     let mut record = exchange.take_record(head.status, &head.fields);
     match answer {
         Answer::Response { head, body } => {
-            Response { head, body: Body::Stream(Box::new(body)), record, close: false, opening: None }
+            let close = exchange.page.as_ref().is_some_and(|page| page.close);
+            Response { head, body, record, opening: None, close }
         }
         Answer::Switch { head, upstream, early } => {
             if let Some(record) = &mut record {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::error_page::Shown;
 use super::handshake::Upgrade;
 use super::variables;
+use crate::config::Coding;
 use crate::hook::{ResponseView, View};
 use crate::http1::BadLength;
 use crate::message::Fields;
@@ -29,6 +31,20 @@ pub(super) struct Exchange {
     pub(super) target: Option<Target>,
     /// Whether hook `response-headers` has begun: it is not asked twice.
     pub(super) answered: bool,
+    /// Whether the answer is the proxy's own, such as a file.
+    pub(super) local: bool,
+    /// How often it went on by another path within the proxy.
+    pub(super) turns: u8,
+    /// The route that it goes on by, whatever a router would say.
+    pub(super) next_route: Option<Arc<Route>>,
+    /// How the answer may be compressed.
+    pub(super) coding: Option<Coding>,
+    /// The client's headers, where an error page may need them.
+    pub(super) sent: Option<Box<Fields>>,
+    /// Whether a router gave a text that error pages leave alone.
+    pub(super) spared: bool,
+    /// The error page that is being made.
+    pub(super) page: Option<Box<Shown>>,
     /// What will be logged; taken by whatever outlives the exchange.
     pub(super) record: Option<Box<Record>>,
 }

@@ -27,6 +27,10 @@ pub(super) async fn check(exchange: &mut Exchange, body: Body) -> Result<Body, E
     let route = Arc::clone(route);
     let limits = &route.limits;
     let body = size(body, limits.max_body)?;
+    if exchange.turns > 0 {
+        // It was counted when it came.
+        return Ok(body);
+    }
     if !limits.rates.is_empty() {
         let wait = rate(exchange, limits)?;
         if !wait.is_zero() {

@@ -2,13 +2,18 @@
 //! after it.
 //!
 //! nginx's words for the phases: POST_READ (receive), SERVER_REWRITE and FIND_CONFIG
-//! (route), PREACCESS (limit), ACCESS (access), `proxy_set_header` (request_headers), upstream peer and
-//! upstream request (forward), header filters (response_headers), body filters (deliver),
-//! LOG (the record that `deliver` hands on).
+//! (route), PREACCESS (limit), ACCESS (access), PRECONTENT and CONTENT (content),
+//! `proxy_set_header` (request_headers), upstream peer and upstream request (forward), header
+//! filters (response_headers), body filters (buffer, compress), LOG (the record that `deliver`
+//! hands on).
 
 mod access;
 mod ask;
+mod buffer;
+mod compress;
+mod content;
 mod deliver;
+mod error_page;
 mod exchange;
 mod forward;
 mod handshake;
@@ -23,6 +28,7 @@ mod request_headers;
 mod respond;
 mod response_headers;
 mod route;
+mod turn;
 mod variables;
 
 use std::net::SocketAddr;
@@ -39,7 +45,9 @@ use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
+use content::Step;
 use exchange::Exchange;
+use respond::Stopped;
 
 /// What all requests of a server share.
 pub struct Proxy {
@@ -107,9 +115,17 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         let (mut exchange, body) = receive::begin(&connection, request);
         levels::of_client(&connection, &exchange.snapshot);
         receive::tell(&exchange);
-        let response = match run(&mut exchange, &connection, body).await {
-            Ok(response) => Some(response),
-            Err(stop) => respond::stopped(&mut exchange, stop).await,
+        let mut ran = run(&mut exchange, &connection, body).await;
+        let response = loop {
+            let stop = match ran {
+                Ok(response) => break Some(response),
+                Err(stop) => stop,
+            };
+            match respond::stopped(&mut exchange, stop).await {
+                Stopped::Answer(answer) => break answer,
+                // Once: a page has none itself.
+                Stopped::Page => ran = from_route(&mut exchange, &connection, Body::Empty).await,
+            }
         };
         let status = response.as_ref().map(|response| response.head.status.as_u16());
         // A route's debug log begins after the line that says what has come.
@@ -130,20 +146,42 @@ pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
 async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
-    // Everything below depends on the route.
-    route::find(exchange).await?;
-    levels::of_route(connection, exchange);
-    // With the route it is known what lines will say, and the head is still as it was sent.
-    exchange.begin_log();
-    // Before plugins are asked for access: what is too much costs no more than this.
-    let body = limit::check(exchange, body).await?;
-    // Before headers are mapped: what an authorizer sets can be used there.
-    access::judge(exchange).await?;
-    request_headers::map(exchange).await?;
-    // Peers are chosen inside, one for each try.
-    let answer = forward::send(exchange, body).await;
-    outcome::answered(exchange, &answer);
-    let mut answer = answer?;
+    from_route(exchange, connection, body).await
+}
+
+/// The phases from the route on: again for each path that `try_files` or an index leads to,
+/// and once for the page of an error.
+async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: Body) -> Result<Response, Stop> {
+    let mut answer = loop {
+        // Everything below depends on the route.
+        route::find(exchange).await?;
+        levels::of_route(connection, exchange);
+        // With the route it is known what lines will say, and the head is still as it was sent.
+        exchange.begin_log();
+        error_page::prepare(exchange);
+        compress::prepare(exchange);
+        // Before plugins are asked for access: what is too much costs no more than this.
+        body = limit::check(exchange, body).await?;
+        // Before headers are mapped: what an authorizer sets can be used there.
+        access::judge(exchange).await?;
+        match content::find(exchange).await? {
+            Step::Again => {}
+            Step::Answer(answer) => break answer,
+            Step::Upstream => {
+                let body = buffer::request(exchange, body).await?;
+                request_headers::map(exchange).await?;
+                // Peers are chosen inside, one for each try.
+                let answer = forward::send(exchange, body).await;
+                outcome::answered(exchange, &answer);
+                let mut answer = answer?;
+                buffer::response(exchange, &mut answer);
+                break answer;
+            }
+        }
+    };
+    // Before headers are mapped: rules go by the status.
+    error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
+    compress::wrap(exchange, &mut answer)?;
     Ok(deliver::deliver(exchange, answer))
 }

@@ -55,6 +55,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         method,
         version,
         path_with_query,
+        original: None,
         path: String::new(),
         host: host_of(&authority),
         authority,
@@ -89,6 +90,13 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         upgrade: Upgrade::None,
         target: None,
         answered: false,
+        local: false,
+        turns: 0,
+        next_route: None,
+        coding: None,
+        sent: None,
+        spared: false,
+        page: None,
         record: Some(record),
     }
 }

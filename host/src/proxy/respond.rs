@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::error_page::{self, Instead};
 use super::exchange::Exchange;
 use super::{Response, response_headers};
 use crate::body::Body;
@@ -24,12 +25,17 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         // The route's limits say which.
         Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
-        Kind::NoRoute => StatusCode::NOT_FOUND,
+        Kind::NoRoute | Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::Precondition => StatusCode::PRECONDITION_FAILED,
+        Kind::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+        // The route's `try_files` says which.
+        Kind::NoneOfThese(status) => status,
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer | Kind::Connect | Kind::Closed | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => {
             StatusCode::BAD_GATEWAY
         }
-        Kind::UnknownTarget | Kind::Plugin(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::UnknownTarget | Kind::Plugin(_) | Kind::File | Kind::Circles => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -63,22 +69,38 @@ struct Own {
     close: bool,
 }
 
-/// The answer to a request that a phase stopped; none where the connection is to be closed
-/// without one. The route's rules for what the client sees apply, if the route is known.
-pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Option<Response> {
+/// How a request that a phase stopped ends.
+pub(super) enum Stopped {
+    /// With this answer; none where the connection is to be closed without one.
+    Answer(Option<Response>),
+    /// With an error page, for which the phases from the route on are run.
+    Page,
+}
+
+/// What becomes of a request that a phase stopped. The route's rules for what the client sees
+/// apply, if the route is known.
+pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Stopped {
     let mut own = Own::of(exchange, stop);
     if own.status.as_u16() == CLOSE {
         if let Some(record) = exchange.take_record(own.status, &own.headers) {
             record.finish("done");
         }
-        return None;
+        return Stopped::Answer(None);
+    }
+    match error_page::instead(exchange, own.status, &own.headers, own.close) {
+        Some(Instead::Page) => return Stopped::Page,
+        Some(Instead::Reply(status, headers, body)) => {
+            own = Own { status, headers, body, close: own.close };
+            own.sign(exchange);
+        }
+        None => {}
     }
     match response_headers::map_own(exchange, own.status, std::mem::take(&mut own.headers)).await {
         Ok(headers) => own.headers = headers,
         // What the rules say instead is said without them; a request that was malformed stays so.
         Err(stop) => own = Own { close: own.close, ..Own::of(exchange, stop) },
     }
-    Some(own.send(exchange))
+    Stopped::Answer(Some(own.send(exchange)))
 }
 
 /// The answer to what could not be read as a request, and so has no route.
@@ -92,10 +114,15 @@ impl Own {
             Stop::Error(error) => Self::from_error(exchange, &error),
             Stop::Reply(reply) => Self::from_reply(reply),
         };
-        if let Some(server) = &exchange.snapshot.server_header {
-            own.headers.set_default("Server", server.as_bytes());
-        }
+        own.sign(exchange);
         own
+    }
+
+    /// Say who answers.
+    fn sign(&mut self, exchange: &Exchange) {
+        if let Some(server) = &exchange.snapshot.server_header {
+            self.headers.set_default("Server", server.as_bytes());
+        }
     }
 
     fn from_error(exchange: &mut Exchange, error: &Error) -> Self {
@@ -109,6 +136,10 @@ impl Own {
         if error.kind == Kind::HandshakeVersion {
             // RFC 6455 §4.4: say which version is spoken.
             headers.append("Sec-WebSocket-Version", b"13");
+        }
+        if let Kind::Range(length) = error.kind {
+            // RFC 9110 §14.4: say how much there is.
+            headers.append("Content-Range", format!("bytes */{length}").as_bytes());
         }
         let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
         let close = is_malformed(error.kind);

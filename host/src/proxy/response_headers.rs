@@ -12,6 +12,9 @@ use crate::error::Stop;
 use crate::hook::{Chain, ResponseView};
 use crate::message::Fields;
 
+/// The variable that tells plugins of an answer of the proxy's own.
+const LOCAL: &str = "local_answer";
+
 /// Make the response's headers the client's, and let the route's plugins edit them.
 ///
 /// # Errors
@@ -23,10 +26,19 @@ pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<
     let keeps_upgrade = switching || head.status == StatusCode::UPGRADE_REQUIRED;
     let Some(Target { route, .. }) = exchange.target.clone() else { return Ok(()) };
     let server = exchange.snapshot.server_header.as_ref();
-    headers::for_downstream(&mut head.fields, keeps_upgrade, &route.pass_headers, server);
+    if exchange.local {
+        if let Some(server) = server {
+            head.fields.set_default("Server", server.as_bytes());
+        }
+    } else {
+        headers::for_downstream(&mut head.fields, keeps_upgrade, &route.pass_headers, server);
+    }
     exchange.answered = true;
     if route.chains.response_headers.is_empty() {
         return Ok(());
+    }
+    if exchange.local {
+        exchange.set_variables(vec![(LOCAL.to_owned(), "1".to_owned())]);
     }
     head.fields =
         edited(exchange, &route.chains.response_headers, head.status, std::mem::take(&mut head.fields)).await?;
@@ -44,7 +56,7 @@ pub(super) async fn map_own(exchange: &mut Exchange, status: StatusCode, headers
     if route.chains.response_headers.is_empty() {
         return Ok(headers);
     }
-    exchange.set_variables(vec![("local_answer".to_owned(), "1".to_owned())]);
+    exchange.set_variables(vec![(LOCAL.to_owned(), "1".to_owned())]);
     edited(exchange, &route.chains.response_headers, status, headers).await
 }
 

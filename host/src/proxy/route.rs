@@ -13,6 +13,11 @@ use crate::hook::{self, LocalReply};
 /// # Errors
 /// A router's reply (404, say), or [`Kind::NoRoute`] where none has an answer.
 pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
+    if let Some(route) = exchange.next_route.take() {
+        drop_unlisted(&mut exchange.upgrade, &route.upgrade);
+        enter(exchange, Target { upstream: Arc::clone(&route.upstream), route });
+        return Ok(());
+    }
     let snapshot = Arc::clone(&exchange.snapshot);
     for router in &snapshot.routers {
         match ask(router.as_ref(), router.route(&exchange.view)).await? {
@@ -34,11 +39,18 @@ fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply
     let name = String::from_utf8_lossy(name.as_bytes());
     let route = exchange.snapshot.routes.get(&*name).ok_or_else(|| unknown("route", &name))?;
     let target = Target { route: Arc::clone(route), upstream: Arc::clone(&route.upstream) };
+    exchange.spared = target.route.content.error_pages.spares_reply;
+    enter(exchange, target);
+    Ok(reply)
+}
+
+/// Put a route on the exchange.
+fn enter(exchange: &mut Exchange, target: Target) {
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
+    view.upstream = Arc::clone(&target.upstream.name);
     exchange.target = Some(target);
-    Ok(reply)
 }
 
 fn unknown(what: &str, name: &str) -> Error {
@@ -56,18 +68,14 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     if let Some(path) = found.path_with_query {
         exchange.target_path = path;
     }
-    let view = exchange.view_mut();
-    view.route = Arc::clone(&target.route.name);
-    view.site = Arc::clone(&target.route.site);
-    view.upstream = Arc::clone(&target.upstream.name);
+    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
+    drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
+    enter(exchange, target);
     // Rules have changed the path: from here on it is what `$uri` says, as in nginx.
     if let Some(at) = found.variables.iter().position(|(name, _)| name == "uri") {
-        view.path = found.variables.swap_remove(at).1;
+        exchange.view_mut().path = found.variables.swap_remove(at).1;
     }
-    drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
     exchange.set_variables(found.variables);
-    tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
-    exchange.target = Some(target);
     Ok(())
 }
 

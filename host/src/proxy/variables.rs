@@ -55,14 +55,14 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
         "https" => put(out, if view.scheme == "https" { "on" } else { "" }),
         "server_protocol" => put(out, protocol(view.version)),
         "request_method" => put(out, view.method.as_str()),
-        "request_uri" => put(out, &view.path_with_query),
+        "request_uri" => put(out, sent(view)),
         "uri" | "document_uri" => put(out, &view.path),
         "args" | "query_string" => match query(view) {
             Some(query) => put(out, query),
             None => return false,
         },
         "is_args" => put(out, if query(view).is_some_and(|q| !q.is_empty()) { "?" } else { "" }),
-        "request" => show(out, format_args!("{} {} {}", view.method, view.path_with_query, protocol(view.version))),
+        "request" => show(out, format_args!("{} {} {}", view.method, sent(view), protocol(view.version))),
         "proxy_add_x_forwarded_for" => forwarded_for(view, out),
         "request_id" => show(out, format_args!("{:032x}", request_id(view.serial))),
         "request_length" => show(out, request_length(view)),
@@ -216,6 +216,11 @@ fn request_id(serial: u64) -> u128 {
     u128::from(KEYS.0.hash_one(serial)) << 64 | u128::from(KEYS.1.hash_one(serial))
 }
 
+/// The request target as the client sent it.
+fn sent(view: &View) -> &str {
+    view.original.as_deref().unwrap_or(&view.path_with_query)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -240,6 +245,7 @@ mod tests {
             method: Method::GET,
             version: Version::HTTP_11,
             path_with_query: "/a%20b?x=1&Y=2".into(),
+            original: None,
             path: "/a b".into(),
             authority: "Example.com:80".into(),
             host: "example.com".into(),

@@ -55,6 +55,7 @@ pub(super) fn snapshot(
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
             satisfy: route.satisfy,
+            content: route.content.clone(),
         };
         routes.insert(Arc::clone(&route.name), Arc::new(made));
     }

@@ -38,7 +38,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
     ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "hook", "http1", "limit", "message", "snapshot", "tunnel", "upstream"]),
+    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "tunnel", "upstream"]),
+    // A source of bodies, like upstream.
+    ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
     ("upstream", &["body", "http1", "message", "stream"]),
     ("body", &["http1", "message"]),

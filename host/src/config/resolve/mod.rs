@@ -2,6 +2,7 @@
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
 mod access;
+mod content;
 mod headers;
 mod limits;
 mod logs;
@@ -15,6 +16,7 @@ mod stock;
 mod upstream;
 mod upstream_values;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ struct Build<'a> {
     zones: Vec<Zone>,
     router: RouterTable,
     routes: Vec<Route>,
+    /// Names of the routes that are found by name alone: by the key path of their site and `@NAME`.
+    named: HashMap<(String, String), String>,
     /// Where clients connect.
     addresses: Vec<SocketAddr>,
 }
@@ -70,6 +74,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         zones,
         router: RouterTable::default(),
         routes: Vec::new(),
+        named: HashMap::new(),
         addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);

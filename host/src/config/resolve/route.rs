@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, headers, limits, logs, note, stock, upstream_values};
+use super::{Build, access, content, headers, limits, logs, note, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
 use crate::config::reader::{Reader, Text};
-use crate::config::types::{Limits, Route, Timeouts};
+use crate::config::types::{Content, Limits, Route, Timeouts};
 
 /// The routes of a site, or within a route; gives their indexes, with those within them.
 pub(super) fn routes<'a>(
@@ -47,25 +47,63 @@ fn route<'a>(
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
     let Some(pattern) = table.own_placed(&k::MATCH).filter(|m| !m.text.is_empty()) else { return Vec::new() };
+    if pattern.text.starts_with('@') && table.around().is_none() {
+        return named(&inherited, pattern.text, upstream, chain, build);
+    }
     check_match(table, pattern.text, matches);
     let name = table.own_placed(&k::ROUTE_NAME);
     let name = name.map_or_else(|| made_name(outer.name, pattern.text, taken), |name| name.text.to_owned());
     build.router.begin(table, &name, &build.variables);
     let mut indexes = Vec::new();
-    if upstream.is_some() || table.own(&k::RESPOND).is_some() {
+    if upstream.is_some() || table.own(&k::RESPOND).is_some() || content::has_files(table) {
         indexes.push(build.routes.len());
-        let limits = limits::limits(table, build);
-        build.routes.push(resolved(&inherited, &name, pattern.text, upstream, chain, limits));
+        let parts = (limits::limits(table, build), content::content(table, pattern.text, build));
+        build.routes.push(resolved(&inherited, &name, pattern.text, upstream, chain, parts));
     }
     indexes.extend(routes(table, &inherited, build, taken));
     build.router.end();
     indexes
 }
 
+/// A route that no path leads to. nginx: `location @NAME`.
+fn named(
+    own: &Inherited<'_>,
+    pattern: &str,
+    upstream: Option<usize>,
+    chain: Vec<usize>,
+    build: &mut Build<'_>,
+) -> Vec<usize> {
+    let table = &own.table;
+    for key in [&k::RESPOND, &k::REWRITES, &k::ROUTES, &k::REPLACE_PREFIX, &k::REWRITE, &k::ALIAS] {
+        if let Some(item) = table.own(key) {
+            table.cx.problem(item.at(), &item.path, "does not go with a route that is found by name alone");
+        }
+    }
+    let place = (content::site_of(&table.path).to_owned(), pattern.to_owned());
+    let Some(name) = build.named.get(&place).cloned() else { return Vec::new() };
+    let parts = (limits::limits(table, build), content::content(table, pattern, build));
+    build.routes.push(resolved(own, &name, pattern, upstream, chain, parts));
+    vec![build.routes.len() - 1]
+}
+
+/// Note the routes of a site that are found by name alone, before anything refers to them.
+pub(super) fn take_named(table: &Reader<'_>, site: &str, build: &mut Build<'_>, taken: &mut Taken) {
+    for route in table.tables(&k::ROUTES) {
+        let Some(pattern) = route.own_placed(&k::MATCH).filter(|text| text.text.starts_with('@')) else { continue };
+        let name = route.own_placed(&k::ROUTE_NAME).map(|name| name.text.to_owned());
+        let name = name.unwrap_or_else(|| made_name(site, pattern.text, taken));
+        let place = (content::site_of(&table.path).to_owned(), pattern.text.to_owned());
+        if build.named.insert(place, name).is_some() {
+            table.cx.problem(pattern.at, &pattern.path, format!("the site has a route \"{}\" already", pattern.text));
+        }
+    }
+}
+
 /// What a site answers itself has the site's rules for headers, which a route holds: its
 /// name, where there is something to hold.
 pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut Taken) -> Option<String> {
     let has_rules = site.rules.change_answers() || !site.plugins.is_empty() || access::cors(table).is_some();
+    let has_rules = has_rules || table.own(&k::ERROR_PAGES).is_some() || table.own(&k::COMPRESS).is_some();
     let is_asked = has_rules || table.own(&k::RESPOND).is_some() || table.own(&k::REWRITES).is_some();
     is_asked.then(|| made_name(site.name, "", taken))
 }
@@ -73,8 +111,8 @@ pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut
 /// The route of that name.
 pub(super) fn of_site<'a>(site: &Inherited<'a>, build: &mut Build<'a>, name: &str) {
     let chain = chain(site, None, build);
-    let limits = limits::limits(&site.table, build);
-    build.routes.push(resolved(site, name, "", None, chain, limits));
+    let parts = (limits::limits(&site.table, build), content::content(&site.table, "", build));
+    build.routes.push(resolved(site, name, "", None, chain, parts));
 }
 
 fn resolved(
@@ -83,7 +121,7 @@ fn resolved(
     pattern: &str,
     upstream: Option<usize>,
     plugins: Vec<usize>,
-    limits: Limits,
+    (limits, content): (Limits, Content),
 ) -> Route {
     let table = &own.table;
     let upgrade = match table.texts(&k::UPGRADE) {
@@ -104,6 +142,7 @@ fn resolved(
         half_close: table.flag(&k::HALF_CLOSE),
         limits,
         satisfy: access::satisfy(table),
+        content,
     }
 }
 
@@ -124,13 +163,16 @@ fn made_name(site: &str, pattern: &str, taken: &mut Taken) -> String {
 }
 
 fn upstream(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
+    if content::has_files(table) {
+        return None;
+    }
     match table.placed(&k::UPSTREAM) {
         Some(wanted) if wanted.text.is_empty() => None,
         Some(wanted) => build.upstreams.find(table, &wanted),
         None => {
             // One of the wrong type has been reported.
             if table.find(&k::UPSTREAM).is_none() && table.own(&k::RESPOND).is_none() {
-                let hint = "on the route or its site: a name of [upstreams], or HOST:PORT";
+                let hint = "on the route or its site: a name of [upstreams], or HOST:PORT; `root` serves files";
                 table.cx.hinted(table.at, &table.path_of(&k::UPSTREAM), "is missing", hint);
             }
             None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, limits, logs, note, route, stock, suggest, upstream_values};
+use super::{Build, access, content, limits, logs, note, route, stock, suggest, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -103,6 +103,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
         plugins: plugins(table, build, &[]),
         access_logs: logs::access_logs(table, &build.formats, &build.variables, &build.access_logs),
     };
+    route::take_named(table, inherited.name, build, taken);
     let own = route::name_of_site(table, &inherited, taken);
     build.router.site(table, &names, own.as_deref(), &build.variables);
     // What no route inherits is checked all the same.
@@ -111,6 +112,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     access::access_list(table);
     access::cors(table);
     limits::limits(table, build);
+    content::content(table, "", build);
     if let Some(wanted) = table.placed(&k::UPSTREAM) {
         build.upstreams.find(table, &wanted);
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::*;
+use crate::hook::Template;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -189,4 +192,45 @@ fn no_cut_or_missing_line_makes_the_reader_fail_otherwise_than_with_problems() {
     for i in 0..lines.len() {
         check(&[&lines[..i], &lines[i + 1..]].concat().join("\n"));
     }
+}
+
+#[test]
+fn content_is_read_and_the_nearest_decides_between_files_and_upstream() {
+    let config = valid("content.toml");
+    let route = |pattern: &str| {
+        let found = |r: &&Route| &*r.site == "files.example.com" && r.pattern == pattern;
+        config.routes.iter().find(found).unwrap()
+    };
+    let root = route("/");
+    let files = root.content.files.as_ref().unwrap();
+    assert_eq!((root.upstream, files.symlinks, &files.mapping), (None, Symlinks::Never, &Mapping::Root));
+    assert!(files.folder.ends_with("valid/www"), "{}", files.folder.display());
+    assert_eq!(files.index, ["index.php", "index.html"]);
+    let tries = files.tries.as_ref().unwrap();
+    assert_eq!(tries.list.iter().map(|t| t.is_folder).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(tries.fallback, Goal::Route("files.example.com @app".into()));
+    assert_eq!(files.types["mine"], "text/mine");
+    let pages = &root.content.error_pages;
+    let status = |code| StatusCode::from_u16(code).unwrap();
+    assert!(matches!(pages.of(status(502)).unwrap().page, Page::Goal(Goal::Path(_))));
+    assert_eq!(pages.of(status(404)).unwrap().status, PageStatus::Is(status(200)));
+    assert_eq!(pages.of(status(403)).unwrap().status, PageStatus::Pages);
+    assert!(matches!(pages.of(status(403)).unwrap().page, Page::Redirect(_)));
+    assert!(matches!(pages.of(status(429)).unwrap().page, Page::Text(..)));
+    assert!(pages.intercept && pages.of(status(401)).is_none());
+    let compress = root.content.compress.as_ref().unwrap();
+    assert_eq!((&*compress.codings, compress.min_length), (&[Coding::Gzip, Coding::Br][..], 1024));
+    assert_eq!(compress.types, ["text/html", "application/json"]);
+    assert_eq!((root.content.buffer_responses, root.content.buffer_requests), (8 << 20, 1 << 20));
+    let app = route("@app");
+    assert!(app.upstream.is_some() && app.content.files.is_none() && app.content.compress.is_none());
+    assert!(app.content.error_pages.pages.is_empty());
+    let alias = route("/alias/").content.files.as_ref().unwrap();
+    assert_eq!(alias.mapping, Mapping::Alias("/alias/".into()));
+    assert_eq!(alias.tries.as_ref().unwrap().fallback, Goal::Status(status(418)));
+    let named = route("~ ^/(?<name>[a-z]+)$").content.files.as_ref().unwrap();
+    assert!(named.folder.ends_with("valid/files"), "{}", named.folder.display());
+    assert_eq!(named.mapping, Mapping::Named(Template::parse("$name.txt").unwrap()));
+    // Nothing is said of content elsewhere.
+    assert_eq!(valid("minimal.toml").routes[0].content, Content::default());
 }

@@ -29,6 +29,7 @@ fn view(variables: &[(&str, &str)]) -> View {
         method: Method::GET,
         version: Version::HTTP_11,
         path_with_query: "/".into(),
+        original: None,
         path: "/".into(),
         authority: String::new(),
         host: String::new(),

@@ -73,6 +73,7 @@ fn view() -> Arc<View> {
         method: Method::GET,
         version: http::Version::HTTP_11,
         path_with_query: "/ws?a=1".into(),
+        original: None,
         path: "/ws".into(),
         authority: "WS.example.com:8080".into(),
         host: "ws.example.com".into(),

@@ -62,7 +62,7 @@ async fn exchange(attempt: &Attempt<'_>, link: Link, outgoing: Outgoing) -> Resu
         return Ok(Answer::Switch { head, upstream, early });
     }
     let body = asked.into_body(&head, version, read_timeout).map_err(|error| (error, None))?;
-    Ok(Answer::Response { head, body })
+    Ok(Answer::Response { head, body: Body::Stream(Box::new(body)) })
 }
 
 /// Await the head: none where the peer stays silent for `timeout` after the request has

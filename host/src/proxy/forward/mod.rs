@@ -18,7 +18,7 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry};
 use crate::http1;
 use crate::message::ResponseHead;
-use crate::upstream::{AnswerBody, Peer};
+use crate::upstream::Peer;
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -27,7 +27,7 @@ pub(super) enum Answer {
         /// Its head.
         head: ResponseHead,
         /// Its body.
-        body: AnswerBody,
+        body: Body,
     },
     /// A valid 101.
     Switch {
@@ -74,7 +74,7 @@ struct Outgoing {
 /// Upstream kinds, and [`Kind::ClientBody`] where the client's body breaks off.
 pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, Error> {
     let target = exchange.target.clone().ok_or(Kind::NoRoute)?;
-    let meter = matches!(body, Body::Stream(_)).then(|| Arc::new(Meter::default()));
+    let meter = (!matches!(body, Body::Empty)).then(|| Arc::new(Meter::default()));
     let body = match &meter {
         Some(meter) => Body::Stream(Box::new(Metered::new(body, Arc::clone(meter)))),
         None => body,
