@@ -1,11 +1,11 @@
 //! What is limited and who is kept out; the production configuration, which has all of it.
 
 use tidegate_tests::ws::Frame;
-use tidegate_tests::{Backend, Subject, Wire, both, eventually};
+use tidegate_tests::{Backend, Response, Subject, Wire, both, eventually};
 
 use super::{Example, connect_from, get, tells_who_asks};
 
-both!(rate_limits, connection_limit, production);
+both!(rate_limits, connection_limit, production, production_compresses);
 
 fn rate_limits(subject: Subject) {
     let backend = Backend::ws_echo();
@@ -102,4 +102,30 @@ fn production(subject: Subject) {
         "{log}"
     );
     assert!(!log.contains("/health"), "{log}");
+}
+
+fn production_compresses(subject: Subject) {
+    let backend = Backend::http(|request| {
+        let kind = if request.head.target().ends_with(".json") { "application/json" } else { "image/png" };
+        Response::text("x".repeat(1000)).header("Content-Type", kind)
+    });
+    let mut example = Example::of(subject, "production");
+    for peer in ["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"] {
+        example = example.backend(peer, backend.address());
+    }
+    let example = example.listen("8443").listen("8080");
+    let example = if subject == Subject::Tidegate { example.admin() } else { example }.start();
+    let ask = |path: &str, lines: &str| {
+        let mut wire = Wire::connect(example.address("8443"));
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: ws.example.com\r\n{lines}\r\n"));
+        let (head, body) = wire.read_response();
+        let told = ["content-encoding", "vary"].map(|name| head.get(name).map(str::to_lowercase));
+        (told, body.data.len() < 1000)
+    };
+    let (gzip, vary) = (Some("gzip".to_owned()), Some("accept-encoding".to_owned()));
+    // Another proxy in front does not keep it away: `gzip_proxied any`.
+    let accepting = "Accept-Encoding: br, zstd, gzip\r\nVia: 1.1 cache\r\n";
+    assert_eq!(ask("/ws/a.json", accepting), ([gzip, vary.clone()], true));
+    assert_eq!(ask("/ws/a.json", ""), ([None, vary], false));
+    assert_eq!(ask("/ws/a.png", accepting), ([None, None], false));
 }

@@ -49,6 +49,7 @@ struct Example {
     nginx: String,
     tidegate: String,
     ports: Vec<(String, HeldPort)>,
+    files: Vec<(String, Vec<u8>)>,
     binary: bool,
 }
 
@@ -63,7 +64,7 @@ impl Example {
         let (nginx, tidegate) = (as_tested(&read(name, "nginx.conf")), as_tested(&read(name, "tidegate.toml")));
         // One worker and the tests' cache of compiled components.
         let tidegate = tidegate.replacen("[server]\n", "[server]\nworkers = 1\ncache_dir = \"%cache%\"\n", 1);
-        Self { subject, nginx, tidegate, ports: Vec::new(), binary: false }
+        Self { subject, nginx, tidegate, ports: Vec::new(), files: Vec::new(), binary: false }
     }
 
     /// A backend for an address that both files name.
@@ -99,6 +100,13 @@ impl Example {
         self
     }
 
+    /// A file that lies beside both files in the folder of this example.
+    fn beside(mut self, example: &str, file: &str) -> Self {
+        let text = read(example, file);
+        self.files.push((file.to_owned(), text.into_bytes()));
+        self
+    }
+
     /// Run Tidegate as a process.
     fn binary(mut self) -> Self {
         self.binary = true;
@@ -111,6 +119,7 @@ impl Example {
         let first = self.ports.first().expect("an example listens").1.address();
         let nginx = self.nginx.replace(&format!("{first} reuseport"), "%listen%");
         let setup = self.subject.setup().nginx(&nginx).tidegate(&self.tidegate);
+        let setup = self.files.iter().fold(setup, |setup, (name, text)| setup.file(name, text));
         let proxy = if self.binary { setup.binary() } else { setup }.start();
         Running { proxy, ports: self.ports }
     }

@@ -3,7 +3,7 @@
 use tidegate_tests::ws::Frame;
 use tidegate_tests::{Backend, Head, Response, Subject, Wire, both};
 
-use super::{Example, Running, connect_from, get, tells_who_asks};
+use super::{Example, Running, connect_from, get, read, tells_who_asks};
 
 both!(
     quick_start,
@@ -25,6 +25,7 @@ both!(
     proxying_timeouts,
     proxying_complete,
     proxying_load_balancing,
+    chat_application,
     first_look,
 );
 
@@ -356,6 +357,32 @@ fn proxying_load_balancing(subject: Subject) {
     assert_eq!(taken, if subject == Subject::Nginx { [0, 0, 3] } else { [1, 1, 1] });
     let seen = backends.iter().find_map(|backend| backend.heads().first().cloned()).unwrap();
     assert_eq!(seen.get("host"), Some("ws.example.com"));
+}
+
+fn chat_application(subject: Subject) {
+    const NAME: &str = "proxying-chat-application";
+    let (page, script) = (read(NAME, "html/index.html"), read(NAME, "html/chat.js"));
+    let backend = Backend::ws_echo();
+    let example = Example::of(subject, "proxying-chat-application")
+        .beside(NAME, "html/index.html")
+        .beside(NAME, "html/chat.js")
+        .backend("127.0.0.1:9000", backend.address())
+        .listen("8080")
+        .start();
+    let get = |path: &str| example.get("8080", "chat.example.com", path);
+    for path in ["/", "/index.html", "/rooms/42", "/rooms/"] {
+        let (head, body) = get(path);
+        assert_eq!((head.status(), head.get("content-type"), &body), (200, Some("text/html"), &page), "{path}");
+    }
+    let (head, body) = get("/chat.js");
+    assert_eq!((head.status(), head.get("content-type"), &body), (200, Some("application/javascript"), &script));
+    assert_eq!(get("/../nginx.conf").0.status(), 400, "no way out of the folder");
+    assert_eq!(backend.connections(), 0);
+    example.talk("8080", "/ws/chat");
+    assert_eq!(get("/ws/rooms").1, "plain");
+    let seen = backend.heads();
+    let names = ["host", "x-real-ip", "x-forwarded-for"];
+    assert_eq!(names.map(|name| seen[1].get(name)), [Some("chat.example.com"), Some("127.0.0.1"), Some("127.0.0.1")]);
 }
 
 fn first_look(subject: Subject) {
