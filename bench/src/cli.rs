@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Measure a bare TCP relay too: the floor for two sockets.
     #[arg(long)]
     pub(crate) relay: bool,
+    /// Three sites of ten routes, a rate limit, a limit of tunnels and an access log, on both proxies.
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Count system calls per operation with strace, in runs of their own.
     #[arg(long)]
     pub(crate) strace: bool,

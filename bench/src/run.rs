@@ -113,7 +113,7 @@ fn prepare(options: &Options) -> Result<Setup> {
         None if options.subject == Which::Nginx => PathBuf::from("tidegate"),
         None => build()?,
     };
-    Setup::new(nginx, tidegate, options.processor())
+    Setup::new(nginx, tidegate, options.full, options.processor())
 }
 
 /// Build Tidegate's release binary beside this program, so that no stale one is measured.

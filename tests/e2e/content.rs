@@ -203,7 +203,7 @@ fn an_error_page_keeps_the_challenge() {
     .start();
     let (head, body) = get(&proxy, "/", "");
     assert_eq!((head.status(), body.text().as_str()), (401, "who are you"));
-    assert_eq!(head.get("www-authenticate"), Some("Basic realm=\"r\""));
+    assert_eq!(head.get("www-authenticate"), Some("Basic realm=\"r\", charset=\"UTF-8\""));
 }
 
 #[test]

@@ -72,17 +72,19 @@ pub(crate) struct Setup {
     pub(crate) directory: PathBuf,
     /// Limit of open files, inherited by every process.
     pub(crate) open_files: u64,
+    /// Whether proxies have three sites of ten routes, limits and an access log.
+    pub(crate) full: bool,
     /// Processor that proxies have for themselves.
     pub(crate) pin: Option<usize>,
 }
 
 impl Setup {
     /// Make the directory and the password file.
-    pub(crate) fn new(nginx: PathBuf, tidegate: PathBuf, pin: Option<usize>) -> Result<Self> {
+    pub(crate) fn new(nginx: PathBuf, tidegate: PathBuf, full: bool, pin: Option<usize>) -> Result<Self> {
         let open_files = net::raise_open_files()?;
         let directory = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
         fs::create_dir_all(&directory).during(format!("create {}", directory.display()))?;
-        let setup = Self { nginx, tidegate, directory, open_files, pin };
+        let setup = Self { nginx, tidegate, directory, open_files, full, pin };
         setup.write("htpasswd", &ws::htpasswd_line())?;
         Ok(setup)
     }

@@ -22,6 +22,8 @@ fn configuration(setup: &Setup, listen: SocketAddr, backend: SocketAddr, checks:
     let connections = setup.open_files.min(32_768);
     let host = ws::HOST;
     let checks = if checks { CHECKS } else { "" };
+    let (zones, limits, sites, routes) =
+        if setup.full { full(listen) } else { ("    access_log off;\n".to_owned(), "", String::new(), String::new()) };
     format!(
         r#"user root;
 worker_processes 1;
@@ -29,8 +31,7 @@ error_log stderr error;
 pid nginx.pid;
 events {{ worker_connections {connections}; }}
 http {{
-    access_log off;
-    tcp_nodelay on;
+{zones}    tcp_nodelay on;
     keepalive_requests 1000000000;
     client_body_temp_path body;
     proxy_temp_path proxy;
@@ -50,10 +51,11 @@ http {{
         keepalive 64;
         keepalive_requests 1000000000;
     }}
-    server {{
+{sites}    server {{
         listen {listen} backlog=4096;
         server_name {host};
-        location / {{
+{routes}        location / {{
+{limits}
             proxy_pass http://backend;
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
@@ -64,6 +66,23 @@ http {{
 }}
 "#
     )
+}
+
+/// Zones and log, what the measured route adds, two more sites, and nine more routes.
+fn full(listen: SocketAddr) -> (String, &'static str, String, String) {
+    let zones = "    access_log access.log combined;
+    limit_req_zone $binary_remote_addr zone=rate:10m rate=1000000r/s;
+    limit_conn_zone $binary_remote_addr zone=open:10m;
+";
+    let limits = "            limit_req zone=rate burst=1000000 nodelay;\n            limit_conn open 60000;\n";
+    let routes: String =
+        (1..10).map(|i| format!("        location /part{i}/ {{ proxy_pass http://backend; }}\n")).collect();
+    let site = |name: &str| {
+        format!(
+            "    server {{\n        listen {listen};\n        server_name {name};\n{routes}        location / {{ proxy_pass http://backend; }}\n    }}\n"
+        )
+    };
+    (zones.to_owned(), limits, site("one.example.com") + &site("*.two.example.com"), routes.clone())
 }
 
 const CHECKS: &str = r#"            if ($origin_denied) { return 403; }

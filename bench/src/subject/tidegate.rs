@@ -20,16 +20,18 @@ fn configuration(setup: &Setup, listen: SocketAddr, backend: SocketAddr, hooks: 
     let cache = setup.directory.join("cache");
     let host = ws::HOST;
     let hooks = if hooks { HOOKS } else { "default_headers = false\n" };
+    let (zones, limits, routes, sites) = if setup.full { full() } else { Default::default() };
     format!(
         r#"[server]
 workers = 1
+keepalive_requests = 1000000000
 drain_timeout = "1s"
 cache_dir = {cache:?}
 
 [log]
 level = "warn"
 
-[[listeners]]
+{zones}[[listeners]]
 address = "{listen}"
 backlog = 4096
 
@@ -40,14 +42,34 @@ peers = ["{backend}"]
 [[sites]]
 names = ["{host}"]
 default = true
-
+{limits}{routes}
 [[sites.routes]]
 name = "all"
 match = "/"
 upstream = "backend"
 timeouts = {{ connect = "60s", read = "1h", send = "60s" }}
-{hooks}"#
+{hooks}{sites}"#
     )
+}
+
+/// Zones and log, what the measured site adds, nine more routes, and two more sites.
+fn full() -> (&'static str, &'static str, String, String) {
+    let zones = "[access_log]\npath = \"access.log\"\n\n[limits.rate]\nkey = \"$binary_remote_addr\"\nrate = \"1000000/s\"\n\n\
+                 [limits.open]\nkey = \"$binary_remote_addr\"\n\n";
+    let limits = "limits = { rate = [{ zone = \"rate\", burst = 1000000, nodelay = true }], \
+                  concurrent = [{ zone = \"open\", total = 60000 }] }\n";
+    let routes = |site: &str| -> String {
+        (1..10)
+            .map(|i| {
+                format!("\n[[sites.routes]]\nname = \"{site}{i}\"\nmatch = \"/part{i}/\"\nupstream = \"backend\"\n")
+            })
+            .collect()
+    };
+    let site = |name: &str, names: &str| {
+        let last = format!("\n[[sites.routes]]\nname = \"{name}\"\nmatch = \"/\"\nupstream = \"backend\"\n");
+        format!("\n[[sites]]\nnames = [\"{names}\"]\n{}{last}", routes(name))
+    };
+    (zones, limits, routes("main"), site("one", "one.example.com") + &site("two", "*.two.example.com"))
 }
 
 const HOOKS: &str = r#"origins = ["https://www.example.com", "https://*.example.com"]

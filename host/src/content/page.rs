@@ -74,7 +74,7 @@ impl FilePage {
             None => Wanted::Whole,
         };
         match wanted {
-            Wanted::Parts(ranges) => Ok(self.parts(method, ranges)),
+            Wanted::Parts(ranges) => Ok(self.parts(method, &ranges)),
             Wanted::Unsatisfiable => Err(Kind::Range(self.length).into()),
             Wanted::Whole => {
                 let mut head = self.head();
@@ -97,13 +97,13 @@ impl FilePage {
         }
     }
 
-    fn parts(self, method: &Method, ranges: Vec<Range<u64>>) -> (ResponseHead, Body) {
+    fn parts(self, method: &Method, ranges: &[Range<u64>]) -> (ResponseHead, Body) {
         let mut head = self.head();
         head.status = StatusCode::PARTIAL_CONTENT;
         let length = self.length;
         let says = |range: &Range<u64>| format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
         let mut after = Bytes::new();
-        let parts: VecDeque<Part> = match ranges.as_slice() {
+        let parts: VecDeque<Part> = match ranges {
             [range] => {
                 head.fields.append("Content-Range", says(range).as_bytes());
                 VecDeque::from([Part { before: Bytes::new(), at: range.start, end: range.end }])

@@ -101,6 +101,9 @@ impl HeadReader {
     /// # Errors
     /// What is wrong with it; the connection cannot be read any further.
     pub fn response(&mut self, most: usize) -> Result<Option<(ResponseHead, Version)>, Malformed> {
+        if !self.is_worth_a_try() {
+            return if self.buffer.len() > most { Err(Malformed::TooLarge) } else { Ok(None) };
+        }
         let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
         let mut response = httparse::Response::new(&mut []);
         let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
