@@ -200,7 +200,8 @@ fn every_nginx_conf_is_right_as_it_stands() {
 /// Marks are for what cannot run here, and for nothing else.
 #[test]
 fn marks_are_few() {
-    // The harness runs nginx as one process, whose `reuseport` must not make sockets for more.
+    // The harness reads in the log where Tidegate listens, and runs nginx as one process, whose
+    // `reuseport` must not make sockets for more.
     let reasons =
         ["worker_processes", "ssl", "quic", "http3", "http2_", "vhost_", "/var/", "user ", "/run/", "level = "];
     for name in pairs() {
