@@ -142,6 +142,7 @@ fn view() -> Arc<View> {
         method: Method::GET,
         version: Version::HTTP_11,
         path_with_query: "/ws?room=1".into(),
+        original: None,
         path: "/ws".into(),
         authority: "ws.example.com".into(),
         host: "ws.example.com".into(),

@@ -1,6 +1,6 @@
 //! Clients and backends that break HTTP: what is refused, and what the other side sees.
 
-use tidegate_tests::{Backend, Proxy, Subject, both};
+use tidegate_tests::{Backend, Proxy, Response, Subject, both};
 
 both!(
     framing_that_could_smuggle_is_refused,
@@ -142,6 +142,25 @@ fn a_head_that_is_too_large() {
     assert_eq!(backend.connections(), 0);
     let lines = "X-Some: 0123456789\r\n".repeat(60);
     assert_eq!(proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).0.status(), 200);
+}
+
+/// nginx: `proxy_buffer_size`, with 4 or 8 KiB.
+#[test]
+fn an_answers_head_that_is_too_large() {
+    let backend = Backend::http(|request| {
+        let (lines, length) = match request.head.target() {
+            "/large" => (240, 300),
+            "/many" => (300, 10),
+            _ => (240, 200),
+        };
+        let value = "x".repeat(length);
+        (0..lines).fold(Response::text("hello"), |response, _| response.header("X-Line", &value))
+    });
+    let proxy = to_backend(&backend);
+    let statuses = ["/large", "/many"].map(|path| proxy.get(path).0.status());
+    assert_eq!(statuses, [502, 502]);
+    let (head, body) = proxy.get("/some");
+    assert_eq!((head.status(), head.all("x-line").len(), body.text().as_str()), (200, 240, "hello"));
 }
 
 fn to_backend(backend: &Backend) -> Proxy {

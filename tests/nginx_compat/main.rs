@@ -15,6 +15,7 @@ mod auth_basic;
 mod auth_request;
 mod client_max_body_size;
 mod error_page;
+mod examples;
 mod gzip;
 mod hop_by_hop;
 mod keepalive_requests;

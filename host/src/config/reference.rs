@@ -12,7 +12,8 @@ const INTRODUCTION: &str = "\
      TIDEGATE_BLESS=1 cargo test -p tidegate --lib config::reference -->
 
 One TOML file, `tidegate.toml`. Every key is here; an unknown one is an error. `tidegate check -c FILE` reports
-everything that is wrong at once, each with line, column and key.
+everything that is wrong at once, each with line, column and key. [nginx.md](nginx.md) leads from nginx's directives to
+these keys.
 
 - Relative paths begin at the file's folder.
 - Durations are whole numbers with a unit, larger units first: `\"10ms\"`, `\"60s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`,

@@ -128,7 +128,9 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
             }
         };
         let status = response.as_ref().map(|response| response.head.status.as_u16());
-        tracing::debug!(client = %connection.client, status, "answer");
+        // A route's debug log begins after the line that says what has come.
+        let view = &exchange.view;
+        tracing::debug!(client = %view.client, method = %view.method, target = %view.path_with_query, status, "answer");
         response
     })
     .await

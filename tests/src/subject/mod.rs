@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub use binary::{Binary, binary_path};
+pub use nginx::nginx_check;
 pub use port::HeldPort;
 
 use crate::http::Body;
@@ -85,7 +86,8 @@ pub struct Setup {
 impl Setup {
     /// nginx's configuration: what stands in `http { … }`. `%listen%` is the address of its
     /// listener; `%guide%` the lines that the guides recommend in a location; where there is
-    /// no `server {`, the text is put into one.
+    /// no `server {`, the text is put into one. A whole file with an `http {` is taken as it
+    /// is, but for where nginx may write.
     pub fn nginx(mut self, text: &str) -> Self {
         text.clone_into(&mut self.nginx);
         self

@@ -100,6 +100,22 @@ impl Drop for Nginx {
     }
 }
 
+/// Whether nginx (`-t`) takes a whole configuration file, with the lines that
+/// [`Nginx::start`] adds to it.
+///
+/// # Errors
+/// What nginx says against it.
+pub fn nginx_check(conf: &str) -> Result<(), String> {
+    let dir = TempDir::new();
+    let file = dir.write("nginx.conf", whole(conf, dir.path()));
+    let (prefix, file) = (dir.path().display().to_string(), file.display().to_string());
+    let log = dir.path().join("error.log").display().to_string();
+    let output = Command::new(program()).args(["-t", "-p", &prefix, "-e", &log, "-c", &file]).output();
+    let output = output.map_err(|error| format!("run {}: {error}; install nginx-light", program()))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
 fn program() -> String {
     std::env::var("TIDEGATE_TEST_NGINX").unwrap_or_else(|_| {
         let usual = "/usr/sbin/nginx";
@@ -115,8 +131,10 @@ fn whole(http: &str, dir: &Path) -> String {
         .collect();
     let access = if http.contains("access_log") { "" } else { "    access_log off;\n" };
     // One process: nothing stays behind when it is killed.
-    format!(
-        "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log {dir}/error.log info;\n\
-         events {{ worker_connections 1024; }}\nhttp {{\n{temp}{access}{MAP}{http}\n}}\n"
-    )
+    let main = format!("daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log {dir}/error.log info;\n");
+    // A whole file, as an operator has it, keeps all that it says.
+    if let Some((before, after)) = http.split_once("\nhttp {\n") {
+        return format!("{main}{before}\nhttp {{\n{temp}{access}{after}");
+    }
+    format!("{main}events {{ worker_connections 1024; }}\nhttp {{\n{temp}{access}{MAP}{http}\n}}\n")
 }

@@ -2,6 +2,7 @@
 
 mod edges;
 mod map;
+mod nginx;
 mod sizes;
 mod source;
 mod words;
@@ -16,7 +17,7 @@ use crate::wit;
 /// A rule is broken: one line for each place.
 pub(crate) fn run() -> Result<()> {
     let mut problems = Vec::new();
-    for rule in [sizes::problems, edges::problems, map::problems, words::problems, wit::problems] {
+    for rule in [sizes::problems, edges::problems, map::problems, nginx::problems, words::problems, wit::problems] {
         problems.extend(rule()?);
     }
     if problems.is_empty() {
