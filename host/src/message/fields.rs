@@ -60,6 +60,17 @@ impl Fields {
         self.lines.iter().filter(move |line| self.is(line, name)).map(|line| self.value(line))
     }
 
+    /// The comma-separated tokens of all lines of this name (RFC 9110 §5.6.1).
+    pub fn tokens<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        let lines = self.get_all(name).filter_map(|value| std::str::from_utf8(value).ok());
+        lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+    }
+
+    /// Whether one of the tokens is this one, without regard to case.
+    pub fn has_token(&self, name: &str, wanted: &str) -> bool {
+        self.tokens(name).any(|token| token.eq_ignore_ascii_case(wanted))
+    }
+
     /// Whether there is a line of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.lines.iter().any(|line| self.is(line, name))
@@ -232,6 +243,13 @@ mod tests {
         assert_eq!(fields.get("x-a"), Some(&b"1"[..]));
         assert_eq!(fields.get_all("X-A").collect::<Vec<_>>(), [b"1", b"3"]);
         assert!(fields.contains("X-B") && !fields.contains("X"));
+    }
+
+    #[test]
+    fn tokens_of_all_lines() {
+        let fields: Fields = [("Connection", "a, ,B"), ("connection", "Keep-Alive ")].into_iter().collect();
+        assert_eq!(fields.tokens("connection").collect::<Vec<_>>(), ["a", "B", "Keep-Alive"]);
+        assert!(fields.has_token("connection", "keep-alive") && !fields.has_token("connection", "keep"));
     }
 
     #[test]

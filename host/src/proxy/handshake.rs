@@ -35,10 +35,10 @@ pub(super) enum Upgrade {
 pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
     let headers = &view.headers;
     // RFC 9110 §7.8: without the connection option, or in HTTP/1.0, Upgrade must be ignored.
-    if view.version != Version::HTTP_11 || !has_token(headers, "connection", "upgrade") {
+    if view.version != Version::HTTP_11 || !headers.has_token("connection", "upgrade") {
         return Ok(Upgrade::None);
     }
-    let tokens: Vec<String> = tokens(headers, "upgrade").map(str::to_owned).collect();
+    let tokens: Vec<String> = headers.tokens("upgrade").map(str::to_owned).collect();
     if tokens.is_empty() {
         return Ok(Upgrade::None);
     }
@@ -65,7 +65,7 @@ pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
 /// [`Kind::UnaskedSwitch`] where nothing was asked for, [`Kind::BadSwitch`] where it does not fit.
 pub(super) fn check_switch(asked: &Upgrade, headers: &Fields) -> Result<(), Error> {
     let bad = |why: &str| Error::new(Kind::BadSwitch, why);
-    let protocol = |wanted: &str| tokens(headers, "upgrade").any(|token| token.eq_ignore_ascii_case(wanted));
+    let protocol = |wanted: &str| headers.tokens("upgrade").any(|token| token.eq_ignore_ascii_case(wanted));
     match asked {
         Upgrade::None => return Err(Kind::UnaskedSwitch.into()),
         Upgrade::WebSocket(accept) => {
@@ -82,7 +82,7 @@ pub(super) fn check_switch(asked: &Upgrade, headers: &Fields) -> Result<(), Erro
             }
         }
     }
-    if !has_token(headers, "connection", "upgrade") {
+    if !headers.has_token("connection", "upgrade") {
         return Err(bad("Connection has no upgrade"));
     }
     Ok(())
@@ -94,7 +94,7 @@ pub(super) fn upgrade_value(asked: &Upgrade, headers: &Fields) -> Option<String>
     match asked {
         Upgrade::None => None,
         Upgrade::WebSocket(_) => {
-            let token = tokens(headers, "upgrade").find(|t| t.eq_ignore_ascii_case(WEBSOCKET))?;
+            let token = headers.tokens("upgrade").find(|t| t.eq_ignore_ascii_case(WEBSOCKET))?;
             Some(token.to_owned())
         }
         Upgrade::Other(tokens) => Some(tokens.join(", ")),
@@ -121,16 +121,6 @@ fn one<'h>(headers: &'h Fields, name: &'h str) -> Result<&'h [u8], Error> {
         (None, _) => Err(Error::new(Kind::Handshake, format!("{name} is missing"))),
         (Some(_), Some(_)) => Err(Error::new(Kind::Handshake, format!("{name} is there more than once"))),
     }
-}
-
-/// The comma-separated tokens of all lines of a header.
-pub(super) fn tokens<'h>(headers: &'h Fields, name: &'h str) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).filter_map(|value| std::str::from_utf8(value).ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
-}
-
-fn has_token(headers: &Fields, name: &str, wanted: &str) -> bool {
-    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 /// Remove what a Connection header names as belonging to the connection. Done before any
 /// hook runs, so that a client cannot name a header that the proxy is about to set.
 pub(super) fn remove_nominated(headers: &mut Fields) {
-    let nominated: Vec<String> = handshake::tokens(headers, "connection")
+    let nominated: Vec<String> = headers
+        .tokens("connection")
         .filter(|token| !["close", "keep-alive", "upgrade"].iter().any(|known| token.eq_ignore_ascii_case(known)))
         // The head's own framing and TE are not for the client to hide from the proxy.
         .filter(|token| !is_hop_by_hop(token.as_bytes()))
@@ -37,7 +38,7 @@ pub(super) fn remove_nominated(headers: &mut Fields) {
 pub(super) fn for_upstream(headers: &mut Fields, upgrade: &Upgrade) {
     let switching = handshake::upgrade_value(upgrade, headers);
     // RFC 9110 §10.1.4: the one meaning of TE that a proxy can pass on.
-    let trailers = handshake::tokens(headers, "te").any(|token| token.eq_ignore_ascii_case("trailers"));
+    let trailers = headers.has_token("te", "trailers");
     let keeps = switching.is_some();
     headers.retain(|name| {
         // Kept for now, so that they keep their place.

@@ -171,9 +171,6 @@ fn is_interim(status: StatusCode) -> bool {
 
 /// Whether the peer keeps the connection open (RFC 9112 §9.3).
 fn wants_to_keep(head: &ResponseHead, version: Version) -> bool {
-    let says = |wanted: &str| {
-        let lines = head.fields.get_all("connection").filter_map(|value| std::str::from_utf8(value).ok());
-        lines.flat_map(|line| line.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
-    };
+    let says = |wanted| head.fields.has_token("connection", wanted);
     if version == Version::HTTP_10 { says("keep-alive") } else { !says("close") }
 }

@@ -157,8 +157,7 @@ impl Client {
         }
     }
 
-    /// Answer what is no request. Who is too slow is told nothing, as nginx does it, since
-    /// it would take the answer for that to something else; the log has it.
+    /// Answer what is no request. Who is too slow is told nothing, as in nginx; the log has it.
     pub(super) async fn refuse(&mut self, refusal: Refusal) -> After {
         let mut response = proxy::refuse(&self.connection, refusal);
         if let Refusal::Slow = refusal {
@@ -266,10 +265,7 @@ impl Client {
 
 /// Whether a client wants its connection closed after the answer (RFC 9112 §9.3).
 fn wants_close(head: &RequestHead) -> bool {
-    let says = |wanted: &str| {
-        let lines = head.fields.get_all("connection").filter_map(|value| std::str::from_utf8(value).ok());
-        lines.flat_map(|line| line.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
-    };
+    let says = |wanted| head.fields.has_token("connection", wanted);
     if head.version == Version::HTTP_10 { !says("keep-alive") } else { says("close") }
 }
 
