@@ -101,7 +101,7 @@ impl Drop for Nginx {
 }
 
 /// Whether nginx (`-t`) takes a whole configuration file, with the lines that
-/// [`Nginx::start`] adds to it.
+/// `Nginx::start` adds to it.
 ///
 /// # Errors
 /// What nginx says against it.
