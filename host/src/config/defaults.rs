@@ -122,7 +122,7 @@ pub const MOST_DEADLINE: Duration = seconds(60);
 pub const LEAST_LINE: u64 = 256;
 /// The most that `server.keepalive_requests` may be.
 pub const MOST_REQUESTS: u64 = u32::MAX as u64;
-/// The least that `server.max_head` may be: what the HTTP parser asks for.
+/// The least that `server.max_head` may be, bytes.
 pub const LEAST_HEAD: u64 = 8 << 10;
 /// The most that `server.max_head` may be.
 pub const MOST_HEAD: u64 = 16 << 20;

@@ -11,6 +11,22 @@ const LONGEST_SIZE_LINE: usize = 4 << 10;
 /// The largest trailer section.
 const LARGEST_TRAILERS: usize = 16 << 10;
 
+/// What must not come behind a body, where it could frame or route the message anew for a
+/// reader that puts trailers among the headers (RFC 9110 §6.5.1). Such lines are left out.
+const FORBIDDEN: [&str; 11] = [
+    "connection",
+    "content-length",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "authorization",
+];
+
 /// Where in a body a reader is.
 #[derive(Debug)]
 pub struct Decoder {
@@ -131,7 +147,17 @@ impl Decoder {
             Ok(httparse::Status::Partial) => return Ok(Step::More),
             Err(_) => return Err(BadBody("bad trailers")),
         };
-        let fields = Fields::of_text(bytes.split_to(length).to_vec(), located);
+        let text = bytes.split_to(length).to_vec();
+        // httparse takes a bare LF for a line end, which other readers of trailers may not.
+        if text
+            .iter()
+            .enumerate()
+            .any(|(at, byte)| *byte == b'\n' && !text.get(..at).is_some_and(|t| t.ends_with(b"\r")))
+        {
+            return Err(BadBody("a bare line end in the trailers"));
+        }
+        let mut fields = Fields::of_text(text, located);
+        fields.retain(|name| !FORBIDDEN.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name)));
         self.state = State::End;
         Ok(if fields.is_empty() { Step::End } else { Step::Trailers(fields) })
     }
@@ -182,6 +208,7 @@ mod tests {
     fn chunks() {
         assert_eq!(chunked("5\r\nhello\r\n2;a=b\r\n, \r\n0\r\n\r\n"), Ok(("hello, ".into(), 0, true)));
         assert_eq!(chunked("1\r\na\r\n0\r\nX: 1\r\nY: 2\r\n\r\n"), Ok(("a".into(), 2, true)));
+        assert_eq!(chunked("0\r\nX: 1\r\nContent-Length: 5\r\nhost: y\r\n\r\n"), Ok((String::new(), 1, true)));
         assert_eq!(chunked("A\r\n0123"), Ok(("0123".into(), 0, false)));
         assert_eq!(chunked("1\r\na\r"), Ok(("a".into(), 0, false)));
     }
@@ -201,6 +228,8 @@ mod tests {
             "0x5\r\nhello",
             "10000000000000000\r\n",
             "0\r\nbad line\r\n\r\n",
+            "0\r\nX: 1\n\r\n",
+            "0\r\nX: 1\r\n\n",
             "\r\n",
         ] {
             assert!(chunked(bad).is_err(), "{bad:?}");

@@ -13,5 +13,5 @@ mod writer;
 pub use decode::{Decoder, Step};
 pub use encode::{Persistence, request_head, response_head};
 pub use length::{BadLength, Length, request_length, response_length};
-pub use parse::{HeadLimits, HeadReader, MAX_LINES, Malformed};
+pub use parse::{HeadLimits, HeadReader, Malformed};
 pub use writer::Writer;

@@ -8,7 +8,7 @@ use crate::message::{Fields, Lines, RequestHead, ResponseHead};
 
 /// Header lines that a head may have, on either side. nginx has no limit but the head's
 /// size, and browsers with many cookies pass 100.
-pub const MAX_LINES: usize = 256;
+pub(super) const MAX_LINES: usize = 256;
 
 /// Attempts to parse a head that is not whole yet: it may be wrong from its first byte on.
 /// Beyond them only a head that has its end is parsed, or each byte of a slow client would
@@ -21,9 +21,6 @@ pub enum Malformed {
     /// They break the grammar (RFC 9112 §3 to §5).
     #[error("{0}")]
     Grammar(#[from] httparse::Error),
-    /// The target or a header's name is not text.
-    #[error("the request target is not UTF-8")]
-    Target,
     /// More than [`MAX_LINES`] header lines.
     #[error("more than {MAX_LINES} header lines")]
     TooManyLines,

@@ -7,7 +7,7 @@ use http::{Method, StatusCode, Version};
 
 pub use fields::Fields;
 pub(crate) use fields::Lines;
-pub use name::{BadField, FieldName, FieldValue, is_token};
+pub use name::{BadField, FieldName, FieldValue};
 
 /// The head of a request.
 #[derive(Debug, Clone)]

@@ -69,7 +69,7 @@ impl FieldValue {
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
-pub fn is_token(byte: u8) -> bool {
+fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

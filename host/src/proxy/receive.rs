@@ -120,7 +120,7 @@ fn split(target: String, fields: &Fields) -> (String, String) {
 pub(super) fn complaint(refusal: Refusal) -> Error {
     let Refusal::Malformed(malformed) = refusal else { return Kind::ClientTimeout.into() };
     let kind = match malformed {
-        Malformed::Grammar(_) | Malformed::Target => Kind::BadRequest,
+        Malformed::Grammar(_) => Kind::BadRequest,
         Malformed::Version => Kind::Version,
         Malformed::LineTooLong => Kind::TargetTooLong,
         Malformed::TooManyLines | Malformed::TooLarge => Kind::HeadTooLarge,

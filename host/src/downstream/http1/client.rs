@@ -138,9 +138,10 @@ impl Client {
             return After::Close;
         };
         self.reclaim(back.as_ref());
-        let unread =
-            back.as_ref().map(|back| back.lock().as_ref().and_then(|b| b.rest.as_ref()).is_some_and(|r| r.waits));
-        let close = close || response.close || self.is_last() || unread == Some(true);
+        // A client that was never told to send its body may send it, or its next request.
+        let waits =
+            |back: &Back| back.lock().as_ref().and_then(|left| left.rest.as_ref()).is_some_and(|rest| rest.waits);
+        let close = close || response.close || self.is_last() || back.as_ref().is_some_and(waits);
         let persistence = match &response.opening {
             Some(_) => Persistence::Switched,
             None if close => Persistence::Close,
