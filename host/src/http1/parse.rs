@@ -21,7 +21,7 @@ pub enum Malformed {
     /// They break the grammar (RFC 9112 §3 to §5).
     #[error("{0}")]
     Grammar(#[from] httparse::Error),
-    /// More than [`MAX_LINES`] header lines.
+    /// More header lines than are read.
     #[error("more than {MAX_LINES} header lines")]
     TooManyLines,
     /// The request line is longer than a line may be.
