@@ -10,8 +10,8 @@ use super::key::Kind::{
     TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Peer, Plugin, RateRule, RealIp, Respond,
-    Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, RateRule, RealIp, Respond, Rewrite,
+    Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -30,13 +30,15 @@ macro_rules! keys {
 
 mod auth;
 mod content;
+mod upstream;
 
 pub(super) use auth::*;
 pub(super) use content::*;
+pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> =
-    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).copied().collect());
+    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).copied().collect());
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
@@ -44,8 +46,6 @@ const REFUSAL: Kind = Count { least: 400, most: 599 };
 const REFUSALS: Kind = Count { least: 0, most: d::MOST_LIMIT };
 const CAP: Kind = Count { least: 1, most: d::MOST_LIMIT };
 const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
-const POLICIES: Kind =
-    Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
 keys! {
     SERVER = "server" in [Top]: Table(Server), Other("all defaults"), "", "What concerns the process.";
@@ -153,31 +153,6 @@ keys! {
     LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
         "HTTP/2 and HTTP/3 towards clients.";
     PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Later, Other("off"), "proxy_protocol", "The PROXY protocol.";
-
-    POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
-        "How a peer is chosen for a request.";
-    KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
-        N(d::UPSTREAM_KEEPALIVE), "keepalive",
-        "Idle connections that each worker keeps for each peer.";
-    UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT),
-        "keepalive_timeout",
-        "How long an idle connection is kept.";
-    PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
-        "The backends; a string is a peer's address alone.";
-    UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
-    HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
-    HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
-
-    PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
-        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before \
-         others.";
-    WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
-        "Its share of the requests.";
-    DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
-    BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
-    MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
-    FAIL_TIMEOUT = "fail_timeout" in [Peer]: Later, Other("none"), "fail_timeout", "Passive health checks.";
-    MAX_CONNS = "max_conns" in [Peer]: Later, Other("none"), "max_conns", "A limit of connections.";
 
     COMPONENT = "component" in [Plugin]: Text, Other("required; where NAME is a stock plugin's, that one"), "",
         "The component's file, or `\"stock:NAME\"` for one of the stock plugins.";

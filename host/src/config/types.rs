@@ -12,12 +12,14 @@ use tracing::level_filters::LevelFilter;
 
 mod content;
 mod limits;
+mod upstream;
 
 pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use upstream::{Address, Peer, Policy, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -138,42 +140,6 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Length of the accept queue. nginx: `listen … backlog=`.
     pub backlog: u32,
-}
-
-/// One `[upstreams.NAME]`. nginx: `upstream`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How a peer is chosen.
-    pub policy: Policy,
-    /// Idle connections kept by each worker for each peer. nginx: `keepalive`.
-    pub keepalive: usize,
-    /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
-    pub keepalive_timeout: Duration,
-    /// At least one that is not down.
-    pub peers: Vec<Peer>,
-}
-
-/// How an upstream's peer is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// In turn, by weight, smoothly, as nginx does without a directive.
-    #[default]
-    RoundRobin,
-}
-
-/// One member of an upstream. nginx: `server` in `upstream`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// As written: `host:port`. Names are resolved when the configuration is read.
-    pub name: Arc<str>,
-    /// The resolved address.
-    pub address: SocketAddr,
-    /// 1 or more. nginx: `weight=`.
-    pub weight: u32,
-    /// Out of use. nginx: `down`.
-    pub down: bool,
 }
 
 /// One plugin with one configuration.

@@ -50,7 +50,7 @@ pub struct Metrics {
     /// Client connections that have sent a part of a head.
     pub reading: Count,
     /// What came of the exchanges of each site and peer.
-    pub tallies: Tallies,
+    pub tallies: Arc<Tallies>,
 }
 
 impl Metrics {

@@ -15,13 +15,13 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
             let close = exchange.page.as_ref().is_some_and(|page| page.close);
             Response { head, body, record, opening: None, close }
         }
-        Answer::Switch { head, upstream, early } => {
+        Answer::Switch { head, upstream, early, lease } => {
             if let Some(record) = &mut record {
                 record.tunnel = true;
             }
             let route = exchange.target.as_ref().map(|target| &target.route);
             let terms = route.map(|route| Terms { idle: route.timeouts.read, half_close: route.half_close });
-            let opening = terms.map(|terms| Box::new(Opening { upstream, early, terms, record }));
+            let opening = terms.map(|terms| Box::new(Opening { upstream, early, terms, record, lease }));
             Response { head, body: Body::Empty, record: None, close: false, opening }
         }
     }

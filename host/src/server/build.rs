@@ -7,11 +7,11 @@ use super::{StartError, fetch};
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
-use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
+use crate::observe::{LogFiles, Logs, Subject, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
-use crate::upstream::Upstream;
+use crate::upstream::{Shared, Upstream};
 
 /// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
 /// what is counted by those that stay the same goes on.
@@ -22,20 +22,20 @@ pub(super) fn snapshot(
     config: &Config,
     runtime: &Arc<Runtime>,
     files: &Arc<LogFiles>,
-    tallies: &Tallies,
+    shared: &Shared,
     before: Option<&Zones>,
 ) -> Result<Snapshot, StartError> {
     if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
         level::activate();
     }
-    let upstreams = upstreams(config, tallies);
+    let upstreams = upstreams(config, shared);
     let plugins = plugins(config, &upstreams, runtime).map_err(StartError::Plugins)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
     let zones = zones(config, before);
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
-    let nowhere = Arc::new(Upstream::new(&nowhere(), tallies));
+    let nowhere = Arc::new(Upstream::new(&nowhere(), shared));
     let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
     let logs = opened.logs(&config.access_logs)?;
     let mut routes = HashMap::with_capacity(config.routes.len());
@@ -44,7 +44,7 @@ pub(super) fn snapshot(
         let made = Route {
             name: Arc::clone(&route.name),
             site: Arc::clone(&route.site),
-            tally: tallies.of(Subject::Site(Arc::clone(&route.site))),
+            tally: shared.tallies.of(Subject::Site(Arc::clone(&route.site))),
             upstream: Arc::clone(upstream),
             chains: Chains::new(&at(&route.plugins)),
             pass_headers: route.pass_headers.clone().into(),
@@ -130,13 +130,11 @@ fn nowhere() -> config::Upstream {
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    plugins(config, &upstreams(config, &Tallies::default()), &runtime(config, 1)?)
-        .map(drop)
-        .map_err(StartError::Plugins)
+    plugins(config, &upstreams(config, &Shared::default()), &runtime(config, 1)?).map(drop).map_err(StartError::Plugins)
 }
 
-fn upstreams(config: &Config, tallies: &Tallies) -> Vec<Arc<Upstream>> {
-    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, tallies))).collect()
+fn upstreams(config: &Config, shared: &Shared) -> Vec<Arc<Upstream>> {
+    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect()
 }
 
 fn plugins(

@@ -25,6 +25,7 @@ use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::tunnel::Registry;
+use crate::upstream::Shared;
 use listeners::Listeners;
 
 /// Why a server did not start or reload. Nothing was changed.
@@ -56,6 +57,8 @@ pub enum StartError {
 pub struct Server {
     proxy: Arc<Proxy>,
     runtime: Arc<Runtime>,
+    /// What upstreams keep over reloads.
+    shared: Shared,
     workers: Vec<Worker>,
     state: Mutex<State>,
     /// Disconnected once everything that a drain waits for is gone.
@@ -78,7 +81,8 @@ impl Server {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
         let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
-        let snapshot = build::snapshot(config, &runtime, &log_files, &metrics.tallies, None)?;
+        let shared = Shared { tallies: Arc::clone(&metrics.tallies), known: Arc::default() };
+        let snapshot = build::snapshot(config, &runtime, &log_files, &shared, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
@@ -95,7 +99,7 @@ impl Server {
         listeners.change(&config.listeners, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
         let state = Mutex::new(State { listeners, drain_timeout: config.server.drain_timeout, admin });
-        Ok(Self { proxy, runtime, workers, state, all_gone: Mutex::new(all_gone) })
+        Ok(Self { proxy, runtime, shared, workers, state, all_gone: Mutex::new(all_gone) })
     }
 
     /// Where it listens, in the configuration's order, with the ports that the system chose.
@@ -120,9 +124,9 @@ impl Server {
     /// # Errors
     /// [`StartError`]; the old configuration stays in use then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let Proxy { log_files, metrics, .. } = &*self.proxy;
+        let log_files = &self.proxy.log_files;
         let zones = &self.proxy.snapshot.load().zones;
-        let snapshot = build::snapshot(config, &self.runtime, log_files, &metrics.tallies, Some(zones))?;
+        let snapshot = build::snapshot(config, &self.runtime, log_files, &self.shared, Some(zones))?;
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;

@@ -17,6 +17,7 @@ pub use registry::{Control, Registry};
 pub use run::run;
 
 use crate::observe::Record;
+use crate::upstream::Lease;
 
 /// The peer's side of a tunnel that is about to open.
 pub struct Opening {
@@ -28,6 +29,8 @@ pub struct Opening {
     pub terms: Terms,
     /// The record of the exchange that opened it.
     pub record: Option<Box<Record>>,
+    /// The peer is busy with the tunnel all its life.
+    pub lease: Lease,
 }
 
 /// What holds for a tunnel all its life.

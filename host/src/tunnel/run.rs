@@ -31,7 +31,7 @@ struct Tunnel {
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
 /// its handshake.
 pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry) {
-    let Opening { upstream, early: early_upstream, terms, record } = opening;
+    let Opening { upstream, early: early_upstream, terms, record, lease } = opening;
     let mut tunnel = Tunnel {
         client,
         upstream,
@@ -45,6 +45,7 @@ pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry
         record.tunnel(Moment::Open, 0, 0);
     }
     let end = live(&mut tunnel, terms, &entry, &mut record).await;
+    drop(lease);
     // Out of the registry before the record is written: who reads the log finds it gone.
     drop(entry);
     if let Some(mut record) = record {

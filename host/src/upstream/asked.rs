@@ -13,8 +13,8 @@ use http::{Method, StatusCode, Version};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::Link;
 use super::answer::AnswerBody;
+use super::{Lease, Link};
 use crate::body::{Body, Piece};
 use crate::error::{Error, Kind};
 use crate::http1::{HeadReader, Length, Writer, response_length};
@@ -28,6 +28,8 @@ const HEAD_ROOM: usize = 4 << 10;
 /// A request under way.
 pub struct Asked {
     pub(super) link: Link,
+    /// The peer is busy with it.
+    lease: Lease,
     head: HeadReader,
     method: Method,
     writer: Writer,
@@ -51,11 +53,11 @@ enum Sending {
 }
 
 impl Asked {
-    /// Begin to send a request; `head` is its head as bytes.
-    pub fn new(link: Link, head: Vec<u8>, method: Method, body: Body) -> Self {
+    /// Begin to send a request to the peer that was picked; `head` is its head as bytes.
+    pub fn new(lease: Lease, link: Link, head: Vec<u8>, method: Method, body: Body) -> Self {
         let writer = Writer::new(head, body.length());
         let (head, sending) = (HeadReader::default(), Sending::Going);
-        Self { link, head, method, writer, body, sending, touched: false }
+        Self { link, lease, head, method, writer, body, sending, touched: false }
     }
 
     /// Send, and wait for the head of the answer. Interim answers are skipped.
@@ -131,10 +133,10 @@ impl Asked {
         self.sending = Sending::Ending;
     }
 
-    /// The body, where the request can be sent again: nobody has begun to read it,
+    /// The body and the lease, where the request can be sent again: nobody has begun to read it,
     /// and not a byte of an answer came.
-    pub fn untouched_body(self) -> Option<Body> {
-        (!self.touched && self.head.buffer.is_empty()).then_some(self.body)
+    pub fn untouched_body(self) -> Option<(Body, Lease)> {
+        (!self.touched && self.head.buffer.is_empty()).then_some((self.body, self.lease))
     }
 
     /// The body of the answer with this head.
@@ -154,9 +156,10 @@ impl Asked {
         Ok(AnswerBody::new(self, length, bytes, keeps, read_timeout))
     }
 
-    /// The bare stream of a connection that has left HTTP, and what came behind the head.
-    pub fn into_stream(self) -> (TcpStream, Bytes) {
-        (self.link.stream.into_inner(), self.head.buffer.into())
+    /// The bare stream of a connection that has left HTTP, what came behind the head, and the
+    /// peer's lease, to be held as long as the stream is in use.
+    pub fn into_stream(self) -> (TcpStream, Bytes, Lease) {
+        (self.link.stream.into_inner(), self.head.buffer.into(), self.lease)
     }
 
     pub(super) fn is_sent(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Peer;
+use crate::config::Address;
 use crate::error::{Error, Kind};
 
 /// Connect to a peer within `timeout`.
@@ -14,10 +15,11 @@ use crate::error::{Error, Kind};
 /// [`Kind::ConnectTimeout`], or [`Kind::Connect`] where it is refused or unreachable.
 pub async fn connect(peer: &Peer, timeout: Duration) -> Result<TcpStream, Error> {
     let connecting = async {
-        let socket = if peer.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let Address::Tcp(address) = peer.address;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A message of a tunnel must not wait for the acknowledgement of the one before.
         socket.set_nodelay(true)?;
-        socket.connect(peer.address).await
+        socket.connect(address).await
     };
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok(stream)) => Ok(stream),

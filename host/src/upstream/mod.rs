@@ -2,82 +2,85 @@
 
 mod answer;
 mod asked;
-mod balance;
 mod connect;
+mod lease;
 mod link;
 mod own;
+mod peer;
+mod policy;
 mod pool;
+mod set;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
+pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
+pub use peer::{Known, Peer, Vitals};
+pub use policy::Ask;
 pub use pool::checkout;
 
-use balance::RoundRobin;
+use set::Set;
 
 use crate::config;
-use crate::observe::{Subject, Tallies, Tally};
+use crate::observe::Tallies;
 
 /// A group of peers that serve the same thing. nginx: `upstream`.
 #[derive(Debug)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
-    /// Its peers, with those that are down.
-    pub peers: Vec<Arc<Peer>>,
     /// Idle connections kept by each worker for each peer.
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
-    policy: RoundRobin,
+    /// Its peers now; replaced as a whole where they change.
+    set: ArcSwap<Set>,
+    policy: config::Policy,
 }
 
-/// One member of an upstream.
-#[derive(Debug)]
-pub struct Peer {
-    /// As the configuration writes it.
-    pub name: Arc<str>,
-    /// Its address.
-    pub address: SocketAddr,
-    /// Its numbers.
-    pub tally: Arc<Tally>,
-}
-
-impl Peer {
-    fn new(config: &config::Peer, upstream: &Arc<str>, tallies: &Tallies) -> Self {
-        let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
-        Self { name: Arc::clone(&config.name), address: config.address, tally: tallies.of(subject) }
-    }
+/// What upstreams of one server share over reloads.
+#[derive(Debug, Default, Clone)]
+pub struct Shared {
+    /// The numbers of peers.
+    pub tallies: Arc<Tallies>,
+    /// What is known of peers.
+    pub known: Arc<Known>,
 }
 
 impl Upstream {
-    /// Make a group ready.
-    pub fn new(config: &config::Upstream, tallies: &Tallies) -> Self {
-        let weights: Vec<u32> = config.peers.iter().map(|p| if p.down { 0 } else { p.weight }).collect();
+    /// Make a group ready. What `shared` knows of its peers goes on.
+    pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
+        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared))).collect();
         Self {
             name: Arc::clone(&config.name),
-            peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, tallies))).collect(),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
-            policy: RoundRobin::new(&weights),
+            set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
+            policy: config.policy,
         }
     }
 
-    /// The next peer, leaving out those that refused already; none where all did.
-    pub fn pick(&self, tried: &[SocketAddr]) -> Option<&Arc<Peer>> {
-        // A full turn of the sequence meets every live peer, so a turn without a find is the end.
-        for _ in 0..self.policy.turn() {
-            let peer = self.peers.get(self.policy.next()?)?;
-            if !tried.contains(&peer.address) {
-                return Some(peer);
-            }
-        }
-        None
+    /// Put other peers in the place of those that it has. Those that stay keep what is known of
+    /// them; exchanges and tunnels with those that leave go on.
+    pub fn replace(&self, peers: Vec<Arc<Peer>>) {
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), self.policy));
+    }
+
+    /// Its peers now, with those that are down.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.set.load().peers.clone()
+    }
+
+    /// The next peer, leaving out those that were tried already; none where none is left. It
+    /// counts as busy until the lease is dropped.
+    pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
+        self.set.load().pick(ask).map(Lease::new)
     }
 }

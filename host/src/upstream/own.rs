@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::answer::AnswerBody;
-use super::{Asked, Link, Peer, Upstream, checkout, connect};
+use super::{Ask, Asked, Lease, Link, Upstream, checkout, connect};
 use crate::body::{Body, Piece, Source};
 use crate::error::{Error, Kind, Retry};
 use crate::http1::{self, Length};
@@ -55,54 +55,59 @@ impl Upstream {
     /// # Errors
     /// Upstream kinds.
     pub async fn ask(&self, request: &OwnRequest) -> Result<OwnAnswer, Error> {
-        let mut tried = Vec::new();
+        let (mut tried, mut last) = (Vec::new(), None);
         loop {
-            let Some(peer) = self.pick(&tried) else {
-                return Err(Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name)));
+            let Some(lease) = self.pick(&Ask { tried: &tried, ..Ask::default() }) else {
+                let none = || Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name));
+                return Err(last.unwrap_or_else(none));
             };
-            match self.ask_peer(peer, request).await {
-                Err(error) if error.kind.retry() == Retry::NextPeer && tried.len() + 1 < self.peers.len() => {
-                    tried.push(peer.address);
+            let peer = Arc::clone(lease.peer());
+            match self.ask_peer(lease, request).await {
+                Err(error) if error.kind.retry() == Retry::NextPeer => {
+                    tried.push(peer);
+                    last = Some(error);
                 }
                 answer => return answer,
             }
         }
     }
 
-    async fn ask_peer(&self, peer: &Arc<Peer>, request: &OwnRequest) -> Result<OwnAnswer, Error> {
-        while let Some(kept) = checkout(peer, request.patience) {
-            match exchange(kept, request).await {
+    async fn ask_peer(&self, mut lease: Lease, request: &OwnRequest) -> Result<OwnAnswer, Error> {
+        while let Some(kept) = checkout(lease.peer(), request.patience) {
+            match exchange(lease, kept, request).await {
                 // The peer had closed it when the request came. RFC 9110 §9.2.2: only what
                 // does nothing by being repeated may be sent twice.
-                Err((error, true)) if error.kind == Kind::Closed && request.method.is_idempotent() => {}
+                Err((error, Some(again))) if error.kind == Kind::Closed && request.method.is_idempotent() => {
+                    lease = again;
+                }
                 answer => return answer.map_err(|(error, _)| error),
             }
         }
-        let stream = connect(peer, request.patience).await?;
-        let link = Link::new(stream, peer, self, request.patience);
-        exchange(link, request).await.map_err(|(error, _)| error)
+        let stream = connect(lease.peer(), request.patience).await?;
+        let link = Link::new(stream, lease.peer(), self, request.patience);
+        exchange(lease, link, request).await.map_err(|(error, _)| error)
     }
 }
 
-/// One try over one connection; an error says whether it came before a byte of an answer.
-async fn exchange(link: Link, request: &OwnRequest) -> Result<OwnAnswer, (Error, bool)> {
+/// One try over one connection; with an error that came before a byte of an answer comes the lease.
+async fn exchange(lease: Lease, link: Link, request: &OwnRequest) -> Result<OwnAnswer, (Error, Option<Lease>)> {
     let body = if request.body.is_empty() { Body::Empty } else { Body::Full(request.body.clone()) };
-    let mut asked = Asked::new(link, head(request), request.method.clone(), body);
+    let mut asked = Asked::new(lease, link, head(request), request.method.clone(), body);
     let answer = tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await;
     let (head, version) = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err((error, asked.untouched_body().is_some())),
-        Err(_elapsed) => return Err((Kind::ReadTimeout.into(), false)),
+        Ok(Err(error)) => return Err((error, asked.untouched_body().map(|(_, lease)| lease))),
+        Err(_elapsed) => return Err((Kind::ReadTimeout.into(), None)),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err((Kind::UnaskedSwitch.into(), false));
+        return Err((Kind::UnaskedSwitch.into(), None));
     }
-    let body = asked.into_body(&head, version, request.patience).map_err(|error| (error, false))?;
+    let body = asked.into_body(&head, version, request.patience).map_err(|error| (error, None))?;
     if request.max_body == 0 {
         leave(body).await;
         return Ok(OwnAnswer { head, body: Some(Vec::new()) });
     }
-    let body = collect(body, request.max_body).await.map_err(|error| (error, false))?;
+    let body = collect(body, request.max_body).await.map_err(|error| (error, None))?;
     Ok(OwnAnswer { head, body })
 }
 

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Link, Peer};
+use crate::config::Address;
 
 /// How often connections that were idle for too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl Idle {
 
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<SocketAddr, VecDeque<Idle>>,
+    idle: HashMap<Address, VecDeque<Idle>>,
     sweeping: bool,
 }
 
@@ -36,7 +36,7 @@ thread_local! {
 
 /// Keep a connection.
 pub(super) fn put(link: Link) {
-    let (address, most) = (link.peer.address, link.keepalive);
+    let (address, most) = (link.peer.address.clone(), link.keepalive);
     let idle = Idle { until: Instant::now() + link.timeout, link };
     let start_sweeping = POOL.with_borrow_mut(|pool| {
         let kept = pool.idle.entry(address).or_default();

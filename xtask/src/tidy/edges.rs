@@ -44,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("limit", &["hook"]),
     ("upstream", &["body", "http1", "message", "stream"]),
     ("body", &["http1", "message"]),
-    ("tunnel", &["hook"]),
+    ("tunnel", &["hook", "upstream"]),
     ("plugin", &["hook", "message"]),
     ("hook", &["message"]),
     ("http1", &["message"]),

@@ -23,7 +23,10 @@ fn a_minimal_file_has_nginxs_defaults() {
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();
-    assert_eq!(upstream.peers, [Peer { name: "127.0.0.1:9000".into(), address, weight: 1, down: false }]);
+    assert_eq!(
+        upstream.peers,
+        [Peer { name: "127.0.0.1:9000".into(), address: Address::Tcp(address), weight: 1, down: false }]
+    );
     let route = &config.routes[0];
     assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));
     assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });
@@ -137,7 +140,7 @@ fn limits_are_read_and_inherited_key_by_key() {
 fn peer_names_are_resolved_ipv4_first() {
     let config = valid("every_key.toml");
     let peer = &config.upstreams[2].peers[0];
-    assert_eq!((&*peer.name, peer.address), ("localhost:9000", "127.0.0.1:9000".parse().unwrap()));
+    assert_eq!((&*peer.name, &peer.address), ("localhost:9000", &Address::Tcp("127.0.0.1:9000".parse().unwrap())));
 }
 
 #[test]

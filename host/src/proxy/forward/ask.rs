@@ -11,10 +11,10 @@ use super::super::handshake::{self, Upgrade};
 use super::{Answer, Attempt, Failed, Outgoing};
 use crate::body::{Body, Meter};
 use crate::error::{Error, Kind};
-use crate::upstream::{self, Asked, Link};
+use crate::upstream::{self, Asked, Lease, Link};
 
 /// Ask a peer. An answer to a wish to leave HTTP that is not a 101 passes like any response.
-pub(super) async fn ask(attempt: &Attempt<'_>, mut outgoing: Outgoing) -> Result<Answer, Failed> {
+pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease, mut outgoing: Outgoing) -> Result<Answer, Failed> {
     let timeouts = &attempt.target.route.timeouts;
     // A kept connection may have been closed by the peer just now; a fresh one ends the loop.
     while *attempt.asked == Upgrade::None
@@ -24,9 +24,10 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut outgoing: Outgoing) -> Result
         let spare = outgoing.method.is_idempotent().then(|| outgoing.head.clone());
         let method = outgoing.method.clone();
         attempt.connected.get_or_init(Instant::now);
-        match exchange(attempt, kept, outgoing).await {
+        match exchange(attempt, lease, kept, outgoing).await {
             // It ended before a byte of an answer: the peer had closed it when the request came.
-            Err((error, Some(body))) if error.kind == Kind::Closed && spare.is_some() => {
+            Err((error, Some((body, again)))) if error.kind == Kind::Closed && spare.is_some() => {
+                lease = again;
                 outgoing = Outgoing { head: spare.unwrap_or_default(), method, body };
             }
             Err((error, _)) => return Err(error.into()),
@@ -37,18 +38,23 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut outgoing: Outgoing) -> Result
         Ok(stream) => {
             attempt.connected.get_or_init(Instant::now);
             let link = Link::new(stream, attempt.peer, &attempt.target.upstream, timeouts.send);
-            exchange(attempt, link, outgoing).await.map_err(|(error, _)| error.into())
+            exchange(attempt, lease, link, outgoing).await.map_err(|(error, _)| error.into())
         }
         Err(error) => Err(Failed { error, unsent: Some(Box::new(outgoing)) }),
     }
 }
 
-/// Send the request and await the head of the answer. With an error comes the body, where
-/// nothing of it was read and nothing was answered.
-async fn exchange(attempt: &Attempt<'_>, link: Link, outgoing: Outgoing) -> Result<Answer, (Error, Option<Body>)> {
+/// Send the request and await the head of the answer. With an error come the body and the
+/// lease, where nothing of it was read and nothing was answered.
+async fn exchange(
+    attempt: &Attempt<'_>,
+    lease: Lease,
+    link: Link,
+    outgoing: Outgoing,
+) -> Result<Answer, (Error, Option<(Body, Lease)>)> {
     let Outgoing { head, method, body } = outgoing;
     let read_timeout = attempt.target.route.timeouts.read;
-    let mut asked = Asked::new(link, head, method, body);
+    let mut asked = Asked::new(lease, link, head, method, body);
     let answering = poll_fn(|cx| asked.poll_head(cx));
     let answer = within(read_timeout, attempt.meter.map(AsRef::as_ref), answering).await;
     let (head, version) = match answer {
@@ -58,8 +64,8 @@ async fn exchange(attempt: &Attempt<'_>, link: Link, outgoing: Outgoing) -> Resu
     };
     if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
         handshake::check_switch(attempt.asked, &head.fields).map_err(|error| (error, None))?;
-        let (upstream, early) = asked.into_stream();
-        return Ok(Answer::Switch { head, upstream, early });
+        let (upstream, early, lease) = asked.into_stream();
+        return Ok(Answer::Switch { head, upstream, early, lease });
     }
     let body = asked.into_body(&head, version, read_timeout).map_err(|error| (error, None))?;
     Ok(Answer::Response { head, body: Body::Stream(Box::new(body)) })

@@ -18,7 +18,7 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry};
 use crate::http1;
 use crate::message::ResponseHead;
-use crate::upstream::Peer;
+use crate::upstream::{Ask, Lease, Peer};
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -37,6 +37,8 @@ pub(super) enum Answer {
         upstream: TcpStream,
         /// What the peer sent right behind the head.
         early: Bytes,
+        /// The peer is busy with it.
+        lease: Lease,
     },
 }
 
@@ -83,16 +85,25 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         record.meter.clone_from(&meter);
     }
     let mut outgoing = outgoing(exchange, body);
-    let mut tried = Vec::new();
+    let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let peer = target.upstream.pick(&tried).ok_or_else(|| no_peer(&target, tried.len()))?;
+        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried };
+        let Some(lease) = target.upstream.pick(&ask) else {
+            return Err(last.unwrap_or_else(|| no_peer(&target)));
+        };
+        let peer = Arc::clone(lease.peer());
         if let Some(record) = &mut exchange.record {
             record.asks(&peer.name, &peer.tally);
         }
         let connected = OnceLock::new();
-        let attempt =
-            Attempt { target: &target, peer, meter: meter.as_ref(), asked: &exchange.upgrade, connected: &connected };
-        let answer = ask::ask(&attempt, outgoing).await;
+        let attempt = Attempt {
+            target: &target,
+            peer: &peer,
+            meter: meter.as_ref(),
+            asked: &exchange.upgrade,
+            connected: &connected,
+        };
+        let answer = ask::ask(&attempt, lease, outgoing).await;
         if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
             record.connected(*at);
         }
@@ -102,10 +113,8 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
             Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
                 outcome::failed(exchange, &error);
-                tried.push(peer.address);
-                if tried.len() >= target.upstream.peers.len() {
-                    return Err(error);
-                }
+                tried.push(peer);
+                last = Some(error);
                 outgoing = *whole;
             }
             Err(failed) => return Err(failed.error),
@@ -139,8 +148,8 @@ impl From<Error> for Failed {
 }
 
 /// nginx: "no live upstreams".
-fn no_peer(target: &Target, tried: usize) -> Error {
-    Error::new(Kind::NoPeer, format!("no live peer in `{}` ({tried} tried)", target.upstream.name))
+fn no_peer(target: &Target) -> Error {
+    Error::new(Kind::NoPeer, format!("no live peer in `{}`", target.upstream.name))
 }
 
 /// The request as the peer will see it.

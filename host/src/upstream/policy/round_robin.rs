@@ -1,6 +1,10 @@
 //! Round robin by weight, smooth, in nginx's order.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Ask, Policy};
+use crate::upstream::Peer;
 
 /// The peers' order for one whole turn, worked out beforehand: a pick is one atomic add.
 ///
@@ -33,16 +37,21 @@ impl RoundRobin {
         Self { turn: turn.into(), position: AtomicUsize::new(0) }
     }
 
-    /// The length of a turn: after as many picks each peer came by its weight.
-    pub(super) fn turn(&self) -> usize {
-        self.turn.len()
-    }
-
     /// The index of the next peer; none where no peer is live.
-    pub(super) fn next(&self) -> Option<usize> {
+    fn next(&self) -> Option<usize> {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let index = position.checked_rem(self.turn.len())?;
         self.turn.get(index).map(|i| *i as usize)
+    }
+}
+
+impl Policy for RoundRobin {
+    fn pick(&self, peers: &[Arc<Peer>], ask: &Ask<'_>) -> Option<usize> {
+        // A whole turn meets every live peer, so a turn without a find is the end.
+        (0..self.turn.len()).find_map(|_| {
+            let index = self.next()?;
+            peers.get(index).is_some_and(|peer| ask.may(peer)).then_some(index)
+        })
     }
 }
 

@@ -1,15 +1,16 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
+mod group;
+mod peer;
+
 use std::collections::HashMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use crate::config::defaults;
-use crate::config::key::Kind;
 use crate::config::keys as k;
-use crate::config::reader::{Item, Reader, Text};
+use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
-use crate::config::types::{Peer, Policy, Upstream};
+use crate::config::types::{Policy, Upstream};
 
 /// All upstreams, by index and by name.
 #[derive(Default)]
@@ -27,7 +28,7 @@ impl Upstreams {
                 let message = format!("\"{}\" is not a name", named.name);
                 root.cx.hinted(named.name_at, &named.value.path, message, "without colons, which are for addresses");
             }
-            all.push(upstream(named.name, &named.value));
+            all.push(group::upstream(named.name, &named.value));
         }
         all
     }
@@ -64,7 +65,7 @@ impl Upstreams {
         if let Some(index) = self.by_name.get(address.as_str()) {
             return Some(*index);
         }
-        let peer = peer(reader, &address, &Text { text: &address, path: wanted.path.clone(), at: wanted.at })?;
+        let peer = peer::peer(reader, &address, &Text { text: &address, path: wanted.path.clone(), at: wanted.at })?;
         Some(self.push(Upstream {
             name: address.as_str().into(),
             policy: Policy::default(),
@@ -105,92 +106,4 @@ impl Upstreams {
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         Some(Some(if has_port { authority.to_owned() } else { format!("{authority}:80") }))
     }
-}
-
-fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
-    let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
-    let mut peers = Vec::new();
-    let items = table.items(&k::PEERS);
-    for item in &items {
-        match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry)),
-            None => peers.extend(short_peer(table, item)),
-        }
-    }
-    let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
-    // A peer that has been reported might have been live.
-    if let Some(list) = list.filter(|_| peers.len() == items.len() && peers.iter().all(|p| p.down)) {
-        let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
-        table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
-    }
-    let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
-    Upstream {
-        // The policy is checked already: there is one.
-        keepalive: keepalive.unwrap_or_default(),
-        keepalive_timeout: table
-            .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
-            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
-        peers,
-        ..empty(name)
-    }
-}
-
-fn empty(name: &str) -> Upstream {
-    Upstream {
-        name: name.into(),
-        policy: Policy::RoundRobin,
-        keepalive: 0,
-        keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
-        peers: Vec::new(),
-    }
-}
-
-/// `peers = ["127.0.0.1:9000"]`
-fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
-    let text = item.node.text().filter(|t| !t.is_empty())?;
-    peer(table, text, &Text { text, path: item.path.clone(), at: item.at() })
-}
-
-/// `peers = [{ address = "127.0.0.1:9000" }]`
-fn full_peer(table: &Reader<'_>) -> Option<Peer> {
-    let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
-    let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-    Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address)? })
-}
-
-/// A peer from `HOST:PORT`. A name is resolved by the system, once.
-fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<Peer> {
-    let made = |address| Peer { name: text.into(), address, weight: 1, down: false };
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        if address.port() == 0 {
-            reader.cx.problem(place.at, &place.path, format!("\"{text}\": a peer's port is not 0"));
-            return None;
-        }
-        return Some(made(address));
-    }
-    let port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    let Some((host, port)) =
-        port.filter(|(host, port)| !host.is_empty() && !host.contains([':', '/', ' ']) && *port > 0)
-    else {
-        let hint = match text.split_once("://") {
-            Some((_, rest)) => format!("write \"{}\"", rest.trim_end_matches('/')),
-            None => "such as \"127.0.0.1:9000\", \"[::1]:9000\" or \"backend:9000\"".to_owned(),
-        };
-        reader.cx.hinted(place.at, &place.path, format!("\"{text}\" is not an address HOST:PORT"), hint);
-        return None;
-    };
-    let found: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
-        Ok(found) => found.collect(),
-        Err(e) => {
-            reader.cx.problem(place.at, &place.path, format!("cannot resolve \"{host}\": {e}"));
-            return None;
-        }
-    };
-    // Backends named `localhost` mostly listen on IPv4 alone, and nobody tries the next
-    // address yet.
-    let address = found.iter().find(|a| a.is_ipv4()).or(found.first()).copied();
-    if address.is_none() {
-        reader.cx.problem(place.at, &place.path, format!("cannot resolve \"{host}\": it has no address"));
-    }
-    address.map(made)
 }

@@ -1,0 +1,44 @@
+//! The keys of upstreams and of their peers.
+
+use super::super::defaults as d;
+use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S};
+use super::super::key::Key;
+use super::super::key::Kind;
+use super::super::key::Kind::{Choice, Count, Flag, Later, Text, TextsOrTables};
+use super::super::key::Section::{Peer, Upstream};
+use super::WAIT;
+
+const POLICIES: Kind =
+    Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
+
+keys! {
+    POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
+        "How a peer is chosen for a request.";
+    KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
+        N(d::UPSTREAM_KEEPALIVE), "keepalive",
+        "Idle connections that each worker keeps for each peer.";
+    UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT),
+        "keepalive_timeout",
+        "How long an idle connection is kept.";
+    PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
+        "The backends; a string is a peer's address alone.";
+    UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
+    HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
+    HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
+
+    PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
+        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before \
+         others.";
+    WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
+        "Its share of the requests.";
+    DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
+    BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
+    MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
+    FAIL_TIMEOUT = "fail_timeout" in [Peer]: Later, Other("none"), "fail_timeout", "Passive health checks.";
+    MAX_CONNS = "max_conns" in [Peer]: Later, Other("none"), "max_conns", "A limit of connections.";
+}
+
+/// Every key of this file.
+pub(super) fn upstream_keys() -> &'static [&'static Key] {
+    PART
+}

@@ -1,0 +1,47 @@
+//! One `[upstreams.NAME]`.
+
+use super::peer::{full_peer, short_peer};
+use crate::config::defaults;
+use crate::config::key::Kind;
+use crate::config::keys as k;
+use crate::config::reader::Reader;
+use crate::config::types::{Policy, Upstream};
+
+/// Read one.
+pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
+    let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
+    let mut peers = Vec::new();
+    let items = table.items(&k::PEERS);
+    for item in &items {
+        match table.table_at(item, section) {
+            Some(entry) => peers.extend(full_peer(&entry)),
+            None => peers.extend(short_peer(table, item)),
+        }
+    }
+    let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
+    // A peer that has been reported might have been live.
+    if let Some(list) = list.filter(|_| peers.len() == items.len() && peers.iter().all(|p| p.down)) {
+        let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
+        table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
+    }
+    let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
+    Upstream {
+        // The policy is checked already: there is one.
+        keepalive: keepalive.unwrap_or_default(),
+        keepalive_timeout: table
+            .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
+            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        peers,
+        ..empty(name)
+    }
+}
+
+fn empty(name: &str) -> Upstream {
+    Upstream {
+        name: name.into(),
+        policy: Policy::RoundRobin,
+        keepalive: 0,
+        keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        peers: Vec::new(),
+    }
+}
