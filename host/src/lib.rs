@@ -38,5 +38,6 @@ pub mod server;
 pub mod snapshot;
 pub mod stock;
 pub mod stream;
+pub mod tls;
 pub mod tunnel;
 pub mod upstream;

@@ -1,0 +1,63 @@
+//! Certificates of clients: whose are believed, and whether one must be shown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+
+use super::identity::{BadIdentity, chain, read};
+use super::shared_provider;
+
+/// Whether a client must show a certificate. nginx: `ssl_verify_client`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It may; one that is shown must be good.
+    Optional,
+    /// It must.
+    Required,
+}
+
+/// What holds for certificates of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientAuth {
+    /// Whether one must be shown.
+    pub mode: Mode,
+    /// PEM of those who may issue them. nginx: `ssl_client_certificate`.
+    pub ca: PathBuf,
+    /// PEM of revocation lists. nginx: `ssl_crl`.
+    pub crl: Option<PathBuf>,
+}
+
+impl ClientAuth {
+    /// What judges clients' certificates.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, BadIdentity> {
+        let malformed = |path: &Path, why: String| BadIdentity::Malformed { path: path.to_owned(), why };
+        let mut roots = RootCertStore::empty();
+        for root in chain(&self.ca)? {
+            roots.add(root).map_err(|e| malformed(&self.ca, e.to_string()))?;
+        }
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), shared_provider());
+        if let Some(path) = &self.crl {
+            let text = read(path)?;
+            let lists = CertificateRevocationListDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+            let lists = lists.map_err(|e| malformed(path, format!("not PEM: {e}")))?;
+            if lists.is_empty() {
+                return Err(malformed(path, "no revocation list in it".to_owned()));
+            }
+            // As OpenSSL with the flag that nginx sets: an issuer without a list revokes nothing
+            // that could be known here.
+            builder = builder.with_crls(lists).allow_unknown_revocation_status();
+        }
+        if self.mode == Mode::Optional {
+            builder = builder.allow_unauthenticated();
+        }
+        builder.build().map_err(|e| malformed(self.crl.as_deref().unwrap_or(&self.ca), e.to_string()))
+    }
+}

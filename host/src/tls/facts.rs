@@ -1,0 +1,115 @@
+//! What a handshake brought to light: for variables, logs and plugins.
+
+use std::fmt::Write as _;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
+use sha1::{Digest as _, Sha1};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::Terms;
+use super::settings::cipher_name;
+
+/// The facts of one connection. nginx: the `$ssl_…` variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// `TLSv1.3`. nginx: `$ssl_protocol`.
+    pub protocol: &'static str,
+    /// The cipher suite's IANA name. nginx: `$ssl_cipher`, with OpenSSL's names.
+    pub cipher: String,
+    /// The group of the key exchange. nginx: `$ssl_curve`.
+    pub curve: String,
+    /// The name that the client asked for. nginx: `$ssl_server_name`.
+    pub server_name: Option<String>,
+    /// The application protocol. nginx: `$ssl_alpn_protocol`.
+    pub alpn: Option<String>,
+    /// Whether a session was resumed. nginx: `$ssl_session_reused`.
+    pub resumed: bool,
+    /// Of the client's certificate; none where none was asked for.
+    pub client: Option<ClientFacts>,
+}
+
+/// What is known of a client that was asked for a certificate. All empty where it showed none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientFacts {
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+    /// Whose it is (RFC 2253). nginx: `$ssl_client_s_dn`.
+    pub subject: String,
+    /// Who issued it. nginx: `$ssl_client_i_dn`.
+    pub issuer: String,
+    /// Its number, hexadecimal. nginx: `$ssl_client_serial`.
+    pub serial: String,
+    /// SHA-1 of it. nginx: `$ssl_client_fingerprint`.
+    pub fingerprint: String,
+    /// From when it is valid. nginx: `$ssl_client_v_start`.
+    pub not_before: String,
+    /// Until when. nginx: `$ssl_client_v_end`.
+    pub not_after: String,
+    /// Until when, seconds since 1970; days are counted when asked. nginx: `$ssl_client_v_remain`.
+    pub expires: i64,
+}
+
+impl Facts {
+    /// Those of a connection whose handshake is over.
+    pub(super) fn of(connection: &ServerConnection, terms: &Terms) -> Self {
+        let shown = connection.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
+        Self {
+            protocol: match connection.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "",
+            },
+            cipher: connection.negotiated_cipher_suite().map(|suite| cipher_name(&suite)).unwrap_or_default(),
+            curve: connection
+                .negotiated_key_exchange_group()
+                .and_then(|group| group.name().as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            server_name: connection.server_name().map(str::to_owned),
+            alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            client: terms.client_auth.as_ref().map(|_| shown.map(ClientFacts::of).unwrap_or_default()),
+        }
+    }
+}
+
+impl ClientFacts {
+    fn of(der: &CertificateDer<'_>) -> Self {
+        // rustls has read and believed it, so this does not fail.
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Self::default() };
+        let validity = certificate.validity();
+        Self {
+            der: der.to_vec(),
+            subject: name(certificate.subject()),
+            issuer: name(certificate.issuer()),
+            serial: hex(certificate.raw_serial(), true),
+            fingerprint: hex(&Sha1::digest(der), false),
+            not_before: time(&validity.not_before),
+            not_after: time(&validity.not_after),
+            expires: validity.not_after.timestamp(),
+        }
+    }
+}
+
+/// A distinguished name as RFC 2253 writes it: the last part first.
+fn name(name: &x509_parser::x509::X509Name<'_>) -> String {
+    let text = name.to_string();
+    let parts: Vec<&str> = text.split(", ").collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+/// As OpenSSL prints it: `Jan  2 03:04:05 2026 GMT`.
+fn time(time: &x509_parser::time::ASN1Time) -> String {
+    let utc = chrono::DateTime::from_timestamp(time.timestamp(), 0).unwrap_or_default();
+    utc.format("%b %e %H:%M:%S %Y GMT").to_string()
+}
+
+fn hex(bytes: &[u8], upper: bool) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing into a string does not fail.
+        let _ok = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
+    }
+    text
+}

@@ -1,0 +1,35 @@
+//! TLS towards clients: identities by name, what is negotiated, who the client proves to be.
+//!
+//! nginx: `ngx_http_ssl_module`. Everything is rustls's; this module reads files, chooses by
+//! server name (RFC 6066 §3) and says in words what is wrong.
+
+mod accept;
+mod client_auth;
+mod facts;
+mod identity;
+mod names;
+mod settings;
+mod terms;
+
+pub use accept::{Refused, accept};
+pub use client_auth::{ClientAuth, Mode};
+pub use facts::{ClientFacts, Facts};
+pub use identity::{BadIdentity, Files, Identity};
+pub use names::{Entry, Names};
+pub use settings::{BadSettings, Settings, Version};
+pub use terms::{BadTerms, Terms, Wanted};
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+/// What does the arithmetic, with every cipher suite and group that it has; what is offered is
+/// chosen in [`Settings`].
+fn provider() -> CryptoProvider {
+    aws_lc_rs::default_provider()
+}
+
+/// The provider where nothing is to be chosen.
+fn shared_provider() -> Arc<CryptoProvider> {
+    Arc::new(provider())
+}

@@ -1,0 +1,149 @@
+//! What a listener offers: versions, cipher suites, groups, resumption.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, ALL_KX_GROUPS};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+
+use super::provider;
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Version {
+    /// RFC 5246
+    Tls12,
+    /// RFC 8446
+    Tls13,
+}
+
+/// What a listener offers to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// At least one. nginx: `ssl_protocols`.
+    pub versions: Vec<Version>,
+    /// IANA names in order of preference; empty for the provider's own. nginx: `ssl_ciphers`,
+    /// `ssl_conf_command Ciphersuites`.
+    pub ciphers: Vec<String>,
+    /// Names of groups in order of preference; empty for the default with the post-quantum one
+    /// first. nginx: `ssl_ecdh_curve`.
+    pub curves: Vec<String>,
+    /// Whether the proxy's order of cipher suites counts and not the client's. nginx:
+    /// `ssl_prefer_server_ciphers`.
+    pub prefer_server_ciphers: bool,
+    /// Whether sessions are resumed by tickets, whose key changes every six hours. nginx:
+    /// `ssl_session_tickets`.
+    pub session_tickets: bool,
+    /// How many sessions are kept for resumption without tickets; 0 for none. nginx: `ssl_session_cache`.
+    pub session_cache: usize,
+    /// How long a handshake may take. nginx: `client_header_timeout`.
+    pub handshake_timeout: Duration,
+    /// Handshakes that each worker has under way at once; none for no limit.
+    pub max_handshakes: Option<u32>,
+    /// Application protocols that are offered, in order of preference (RFC 7301).
+    pub alpn: Vec<&'static str>,
+}
+
+/// What is no setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSettings {
+    /// No cipher suite of that name.
+    #[error("no cipher suite \"{0}\"")]
+    Cipher(String),
+    /// No group of that name.
+    #[error("no curve \"{0}\"")]
+    Curve(String),
+    /// No suite is left for a version that is offered.
+    #[error("no cipher suite is left for TLS {0}")]
+    NoCipher(&'static str),
+}
+
+impl Settings {
+    /// The names of all cipher suites.
+    pub fn all_ciphers() -> impl Iterator<Item = String> {
+        ALL_CIPHER_SUITES.iter().map(cipher_name)
+    }
+
+    /// The names of all groups.
+    pub fn all_curves() -> impl Iterator<Item = String> {
+        ALL_KX_GROUPS.iter().map(|group| curve_name(*group))
+    }
+
+    /// A provider that has what is offered.
+    ///
+    /// # Errors
+    /// Names that are none.
+    pub(super) fn provider(&self) -> Result<Arc<CryptoProvider>, BadSettings> {
+        let mut provider = provider();
+        if !self.ciphers.is_empty() {
+            let find = |name: &String| {
+                let found = ALL_CIPHER_SUITES.iter().find(|suite| is_named(suite, name));
+                found.copied().ok_or_else(|| BadSettings::Cipher(name.clone()))
+            };
+            provider.cipher_suites = self.ciphers.iter().map(find).collect::<Result<_, _>>()?;
+        }
+        if !self.curves.is_empty() {
+            let find = |name: &String| {
+                let found = ALL_KX_GROUPS.iter().find(|group| is_curve(&curve_name(**group), name));
+                found.copied().ok_or_else(|| BadSettings::Curve(name.clone()))
+            };
+            provider.kx_groups = self.curves.iter().map(find).collect::<Result<_, _>>()?;
+        }
+        for version in &self.versions {
+            if !provider.cipher_suites.iter().any(|suite| suite.version() == version.of_rustls()) {
+                return Err(BadSettings::NoCipher(version.number()));
+            }
+        }
+        Ok(Arc::new(provider))
+    }
+
+    /// Whether it can be offered.
+    ///
+    /// # Errors
+    /// Names that are none, or a version without a cipher suite.
+    pub fn check(&self) -> Result<(), BadSettings> {
+        self.provider().map(drop)
+    }
+}
+
+impl Version {
+    /// As it is written: `1.2`.
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+
+    pub(super) fn of_rustls(self) -> &'static SupportedProtocolVersion {
+        match self {
+            Self::Tls12 => &rustls::version::TLS12,
+            Self::Tls13 => &rustls::version::TLS13,
+        }
+    }
+}
+
+/// The IANA name: rustls calls those of 1.3 `TLS13_…`.
+pub(super) fn cipher_name(suite: &SupportedCipherSuite) -> String {
+    let name = suite.suite().as_str().unwrap_or_default();
+    name.replacen("TLS13_", "TLS_", 1)
+}
+
+fn is_named(suite: &SupportedCipherSuite, name: &str) -> bool {
+    cipher_name(suite).eq_ignore_ascii_case(name)
+}
+
+fn curve_name(group: &dyn SupportedKxGroup) -> String {
+    group.name().as_str().unwrap_or_default().to_owned()
+}
+
+/// OpenSSL, whose names nginx takes, calls P-256 `prime256v1` too.
+fn is_curve(ours: &str, name: &str) -> bool {
+    let also = match ours {
+        "secp256r1" => ["prime256v1", "P-256"],
+        "secp384r1" => ["P-384", "secp384r1"],
+        _ => ["", ""],
+    };
+    ours.eq_ignore_ascii_case(name) || also.iter().any(|also| also.eq_ignore_ascii_case(name) && !name.is_empty())
+}

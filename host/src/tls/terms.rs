@@ -1,0 +1,107 @@
+//! What holds for one server name: identities, and what is asked of clients.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
+    WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+
+use super::{BadIdentity, BadSettings, ClientAuth, Identity, Settings};
+
+/// What is wanted for one server name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Identities, by preference; none refuses every handshake (nginx: `ssl_reject_handshake`).
+    pub identities: Vec<Identity>,
+    /// What is asked of clients; none asks nothing.
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// What holds for one server name, ready for rustls.
+#[derive(Debug)]
+pub struct Terms {
+    pub(super) config: Arc<ServerConfig>,
+    identities: Arc<Identities>,
+    /// Whether clients must show certificates.
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// Why there are no terms.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTerms {
+    /// Files.
+    #[error(transparent)]
+    Files(#[from] BadIdentity),
+    /// Settings.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// What rustls refuses.
+    #[error("{0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+impl Terms {
+    /// Make ready what is wanted.
+    ///
+    /// # Errors
+    /// Files that are none, settings that do not fit.
+    pub fn new(wanted: &Wanted, settings: &Settings) -> Result<Self, BadTerms> {
+        let provider = settings.provider()?;
+        let versions: Vec<_> = settings.versions.iter().map(|version| version.of_rustls()).collect();
+        let verifier = match &wanted.client_auth {
+            Some(auth) => auth.verifier()?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
+        let identities = Arc::new(Identities(ArcSwap::from_pointee(wanted.identities.clone())));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&identities) as Arc<dyn ResolvesServerCert>);
+        config.ignore_client_order = settings.prefer_server_ciphers;
+        config.alpn_protocols = settings.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        // What was proved to one name must not count for another, so each has its own.
+        config.session_storage = match settings.session_cache {
+            0 => Arc::new(NoServerSessionStorage {}),
+            most => ServerSessionMemoryCache::new(most),
+        };
+        if settings.session_tickets {
+            config.ticketer = Ticketer::new()?;
+        } else if settings.session_cache == 0 {
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Self { config: Arc::new(config), identities, client_auth: wanted.client_auth.clone() })
+    }
+
+    /// Serve these from now on. Connections that are open stay as they are.
+    pub fn renew(&self, identities: Vec<Identity>) {
+        self.identities.0.store(Arc::new(identities));
+    }
+
+    /// What is served now.
+    pub fn identities(&self) -> Arc<Vec<Identity>> {
+        self.identities.0.load_full()
+    }
+
+    /// Whether tickets are made.
+    pub fn has_tickets(&self) -> bool {
+        self.config.ticketer.enabled()
+    }
+}
+
+/// The identities of one server name; replaced where their files change.
+#[derive(Debug)]
+struct Identities(ArcSwap<Vec<Identity>>);
+
+impl ResolvesServerCert for Identities {
+    /// The first whose key can sign in a way that the client understands.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let identities = self.0.load();
+        let fits = |identity: &&Identity| identity.certified.key.choose_scheme(hello.signature_schemes()).is_some();
+        identities.iter().find(fits).or(identities.first()).map(|identity| Arc::clone(&identity.certified))
+    }
+}
