@@ -43,6 +43,10 @@ pub enum Kind {
     Version,
     /// A transfer coding other than `chunked`.
     TransferCoding,
+    /// Plain HTTP where TLS is spoken. nginx: 497.
+    PlainOnTls,
+    /// For a site that asks more of clients than was asked on the connection (RFC 9110 §15.5.20).
+    Misdirected,
     /// CONNECT, which a reverse proxy does not serve.
     MethodNotAllowed,
     /// A WebSocket handshake that breaks RFC 6455 §4.2.1.
@@ -108,6 +112,8 @@ impl Kind {
             | Self::HeadTooLarge
             | Self::Version
             | Self::TransferCoding
+            | Self::PlainOnTls
+            | Self::Misdirected
             | Self::MethodNotAllowed
             | Self::Handshake
             | Self::HandshakeVersion
@@ -150,6 +156,8 @@ impl Kind {
             Self::HeadTooLarge => "downstream.head_too_large",
             Self::Version => "downstream.version",
             Self::TransferCoding => "downstream.transfer_coding",
+            Self::PlainOnTls => "downstream.plain_on_tls",
+            Self::Misdirected => "downstream.misdirected",
             Self::MethodNotAllowed => "downstream.method",
             Self::Handshake => "downstream.handshake",
             Self::HandshakeVersion => "downstream.handshake_version",

@@ -15,6 +15,7 @@ use crate::config::{Content, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
+use crate::tls::ClientAuth;
 use crate::upstream::Upstream;
 
 /// Everything that requests need of one configuration.
@@ -92,6 +93,8 @@ pub struct Route {
     pub half_close: bool,
     /// Its limits.
     pub limits: Limits,
+    /// What its site asks of TLS clients; none asks nothing.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// How the answers of several authorizers become one.
     pub satisfy: Satisfy,
     /// Files, error pages, compression, buffers.

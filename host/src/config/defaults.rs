@@ -150,3 +150,12 @@ pub const MOST_LIMIT: u64 = 1_000_000_000;
 pub const LEAST_STATUS: u64 = 200;
 /// The greatest status of `respond`.
 pub const MOST_STATUS: u64 = 599;
+
+/// nginx: `ssl_protocols`, since 1.27.
+pub(super) const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
+/// nginx keeps none; 20,000 are a few MiB.
+pub(super) const TLS_SESSIONS: u64 = 20_000;
+/// nginx: `client_header_timeout`, which is 60s; whoever is honest needs less.
+pub(super) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Who writes `client_auth` wants it.
+pub(super) const CLIENT_AUTH_MODE: &str = "required";

@@ -33,11 +33,14 @@ pub(super) enum Section {
     RateRule,
     OpenRule,
     Cors,
+    ListenerTls,
+    SiteTls,
+    ClientAuth,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -63,6 +66,9 @@ impl Section {
         Self::RateRule,
         Self::OpenRule,
         Self::Cors,
+        Self::ListenerTls,
+        Self::SiteTls,
+        Self::ClientAuth,
     ];
 
     /// As it is written in the file.
@@ -93,6 +99,9 @@ impl Section {
             Self::RateRule => "rate = [{ … }]",
             Self::OpenRule => "concurrent = [{ … }]",
             Self::Cors => "cors = { … }",
+            Self::ListenerTls => "tls = { … } of a listener",
+            Self::SiteTls => "tls = { … } of a site",
+            Self::ClientAuth => "client_auth = { … }",
         }
     }
 
@@ -161,6 +170,15 @@ impl Section {
             }
             Self::RateRule => "A rate that holds. nginx: `limit_req`.",
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
+            Self::ListenerTls => {
+                "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
+            }
+            Self::SiteTls => {
+                "A certificate chain and its key; a list of them for several types of keys. A client gets the first that \
+                 it understands, by the name that it asks for. Read again when the files change, which no connection \
+                 notices. nginx: `ssl_certificate`."
+            }
+            Self::ClientAuth => "Certificates of clients. nginx: `ssl_verify_client`.",
             Self::Cors => {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."
@@ -206,6 +224,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for one without keys.
+    TableOrTrue(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -236,6 +256,7 @@ impl fmt::Display for Kind {
                 write!(f, "`{}`", section.heading())
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
+            Self::TableOrTrue(_) => f.write_str("table, or `true`"),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),

@@ -30,15 +30,17 @@ macro_rules! keys {
 
 mod auth;
 mod content;
+mod tls;
 mod upstream;
 
 pub(super) use auth::*;
 pub(super) use content::*;
+pub(super) use tls::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> =
-    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).copied().collect());
+    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).chain(tls_keys()).chain(upstream_keys()).copied().collect());
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
@@ -148,8 +150,6 @@ keys! {
         "Address and port; port 0 lets the system choose.";
     BACKLOG = "backlog" in [Listener]: Count { least: 1, most: d::MOST_BACKLOG }, N(d::BACKLOG), "listen … backlog=",
         "Length of the accept queue.";
-    LISTEN_TLS = "tls" in [Listener]: Later, Other("off"), "ssl_certificate, ssl_certificate_key",
-        "TLS towards clients.";
     LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
         "HTTP/2 and HTTP/3 towards clients.";
     PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Later, Other("off"), "proxy_protocol", "The PROXY protocol.";
@@ -272,7 +272,6 @@ keys! {
         "The protocols that a client may switch to; a request for another goes on without its Upgrade header.";
     HALF_CLOSE = "half_close" in [Site, Route]: Flag, B(false), "proxy_half_close",
         "When one side of a tunnel ends, keeps the other direction open.";
-    SITE_TLS = "tls" in [Site]: Later, Other("off"), "ssl_certificate, ssl_certificate_key", "Certificates by site.";
     LIMITS = "limits" in [Site, Route]: Table(Limits), Other("all defaults"), "",
         "Limits of rate, number and size; each key that is absent on a route is the site's.";
     ACCESS = "access" in [Site, Route]: Texts, Other("not checked"), "allow, deny",

@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 mod content;
 mod limits;
+mod tls;
 mod upstream;
 
 pub use content::{
@@ -19,6 +20,7 @@ pub use content::{
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use tls::ListenerTls;
 pub use upstream::{Address, Peer, Policy, Upstream};
 
 use super::secret::Secret;
@@ -134,12 +136,14 @@ pub enum LogTarget {
 }
 
 /// One `[[listeners]]`. nginx: `listen`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Address and port; port 0 lets the system choose.
     pub address: SocketAddr,
     /// Length of the accept queue. nginx: `listen … backlog=`.
     pub backlog: u32,
+    /// TLS; none for plain connections. nginx: `listen … ssl`.
+    pub tls: Option<ListenerTls>,
 }
 
 /// One plugin with one configuration.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::maps::{Kept, Maps};
 use super::outcome::Outcome;
 use crate::message::Fields;
+use crate::tls::Facts;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
@@ -69,7 +70,7 @@ pub struct View {
 }
 
 /// The connection that a request came over.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Arrival {
     /// Its number within the process. nginx: `$connection`.
     pub connection: u64,
@@ -77,6 +78,8 @@ pub struct Arrival {
     pub request: u64,
     /// When it was accepted; none where nobody knows.
     pub since: Option<Instant>,
+    /// What its TLS handshake brought to light; none on plain connections.
+    pub tls: Option<Arc<Facts>>,
 }
 
 /// Resolves built-in variables. Implemented by `proxy/variables.rs`, the one place that

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
@@ -17,6 +18,7 @@ use caps::Counted;
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
+use crate::tls::Served;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -34,7 +36,12 @@ pub struct Accepted {
     pub local: SocketAddr,
     /// Kept to the end of the connection, or of the tunnel that it becomes.
     pub visit: Visit,
+    /// The TLS that is spoken there; none for plain connections.
+    pub tls: Option<Arc<Served>>,
 }
+
+/// The TLS of one listener now; a reload changes it.
+pub type Tls = Arc<ArcSwapOption<Served>>;
 
 /// A client's connection, counted and waited for until this is dropped.
 pub struct Visit {
@@ -60,6 +67,7 @@ impl Drop for Visit {
 /// Accept connections until told to close, or the teller is gone.
 pub async fn accept(
     listener: TcpListener,
+    tls: Tls,
     proxy: Arc<Proxy>,
     draining: watch::Receiver<bool>,
     alive: Alive,
@@ -80,7 +88,7 @@ pub async fn accept(
             }
         };
         let visit = Visit::new(&proxy.metrics, counted, &alive);
-        let accepted = Accepted { stream, client: Client::new(client), local, visit };
+        let accepted = Accepted { stream, client: Client::new(client), local, visit, tls: tls.load_full() };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };
     loop {

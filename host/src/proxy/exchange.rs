@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) view: Arc<View>,
     /// What to ask the upstream for: path and query.
     pub(super) target_path: String,
+    /// Whether it came without TLS where TLS is spoken.
+    pub(super) misplaced: bool,
     /// Why it cannot be told where the request's body ends.
     pub(super) unframed: Option<BadLength>,
     /// Whether and how the client wants to leave HTTP.

@@ -28,6 +28,7 @@ mod request_headers;
 mod respond;
 mod response_headers;
 mod route;
+mod tls;
 mod turn;
 mod variables;
 
@@ -43,6 +44,7 @@ use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
 use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::snapshot::Snapshot;
+use crate::tls::Facts;
 use crate::tunnel::{Opening, Registry};
 
 use content::Step;
@@ -73,6 +75,10 @@ pub struct Connection {
     pub local: SocketAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What its TLS handshake brought to light; none on plain connections.
+    pub tls: Option<Arc<Facts>>,
+    /// Whether it is plain where TLS is spoken. nginx: 497.
+    pub misplaced: bool,
 }
 
 /// A request as its connection read it.
@@ -156,6 +162,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
         // Everything below depends on the route.
         route::find(exchange).await?;
         levels::of_route(connection, exchange);
+        tls::check(exchange)?;
         // With the route it is known what lines will say, and the head is still as it was sent.
         exchange.begin_log();
         error_page::prepare(exchange);

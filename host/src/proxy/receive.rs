@@ -69,6 +69,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
             connection: connection.client.number,
             request: connection.client.request(),
             since: Some(connection.client.since),
+            tls: connection.tls.clone(),
         },
         variables: Vec::new(),
         route: Arc::default(),
@@ -86,6 +87,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         snapshot,
         view: Arc::new(view),
         target_path,
+        misplaced: connection.misplaced,
         unframed: None,
         upgrade: Upgrade::None,
         target: None,
@@ -133,6 +135,9 @@ pub(super) fn complaint(refusal: Refusal) -> Error {
 /// # Errors
 /// Downstream kinds only.
 pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
+    if exchange.misplaced {
+        return Err(Kind::PlainOnTls.into());
+    }
     let unframed = exchange.unframed;
     let view = exchange.view_mut();
     if view.method == Method::CONNECT {

@@ -14,13 +14,14 @@ use crate::message::{Fields, ResponseHead};
 /// The status of an error.
 pub(super) fn status_of(kind: Kind) -> StatusCode {
     match kind {
-        Kind::BadRequest | Kind::Handshake | Kind::ClientBody => StatusCode::BAD_REQUEST,
+        Kind::BadRequest | Kind::Handshake | Kind::ClientBody | Kind::PlainOnTls => StatusCode::BAD_REQUEST,
         Kind::ClientTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+        Kind::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         Kind::HandshakeVersion => StatusCode::UPGRADE_REQUIRED,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         // The route's limits say which.
@@ -46,6 +47,7 @@ fn is_malformed(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::BadRequest
+            | Kind::PlainOnTls
             | Kind::TransferCoding
             | Kind::MethodNotAllowed
             | Kind::TargetTooLong

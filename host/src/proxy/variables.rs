@@ -90,6 +90,10 @@ fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
         "content_length" => header(&view.headers, "content-length", out),
         "content_type" => header(&view.headers, "content-type", out),
         _ => match name.split_once('_')? {
+            ("ssl", name) => match &view.arrival.tls {
+                Some(facts) => super::tls::variable(facts, name, out),
+                None => false,
+            },
             ("http", name) => named_header(&view.headers, name, out),
             ("arg", name) => argument(query(view)?, name, out),
             ("cookie", name) => cookie(&view.headers, name, out),
@@ -276,7 +280,7 @@ mod tests {
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),
             site: Arc::from("s"),
-            arrival: Arrival { connection: 7, request: 2, since: None },
+            arrival: Arrival { connection: 7, request: 2, since: None, tls: None },
             upstream: Arc::from("chat:81"),
             outcome: Outcome::default(),
             maps: Arc::default(),

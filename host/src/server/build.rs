@@ -54,6 +54,7 @@ pub(super) fn snapshot(
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
+            client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,
             content: route.content.clone(),
         };

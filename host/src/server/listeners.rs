@@ -1,11 +1,15 @@
 //! Which addresses are listened on, and how a reload changes that.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 
 use super::StartError;
 use super::worker::Worker;
 use crate::config::Listener;
-use crate::listener::bind;
+use crate::listener::{Tls, bind};
+use crate::tls::Served;
 
 /// The listeners of a server, in the configuration's order.
 #[derive(Default)]
@@ -16,6 +20,8 @@ pub(super) struct Listeners {
 
 struct Open {
     config: Listener,
+    /// Seen by all workers.
+    tls: Tls,
     /// With the port that the system chose.
     address: SocketAddr,
     /// By which workers know it.
@@ -32,17 +38,22 @@ impl Listeners {
     /// All new sockets are bound before anything else changes.
     ///
     /// # Errors
-    /// [`StartError::Bind`]; nothing has changed then.
+    /// [`StartError::Bind`] or [`StartError::Tls`]; nothing has changed then.
     pub(super) fn change(&mut self, wanted: &[Listener], workers: &[Worker]) -> Result<(), StartError> {
+        let tls = wanted.iter().map(|config| self.tls(config)).collect::<Result<Vec<_>, _>>()?;
         // What is kept is matched by equal configuration; two equal entries are one address.
-        let is_open = |config: &Listener| self.open.iter().any(|open| open.config == *config);
+        let is_open = |config: &Listener| self.open.iter().any(|open| open.is(config));
         let fresh = wanted.iter().filter(|config| !is_open(config));
         let mut fresh = fresh.map(|config| bind_all(config, workers.len())).collect::<Result<Vec<_>, _>>()?.into_iter();
         let (mut now, mut before) = (Vec::new(), std::mem::take(&mut self.open));
-        for config in wanted {
-            match before.iter().position(|open| open.config == *config) {
-                Some(position) => now.push(before.remove(position)),
-                None => now.extend(fresh.next().map(|sockets| self.open_on(config, sockets, workers))),
+        for (config, tls) in wanted.iter().zip(tls) {
+            match before.iter().position(|open| open.is(config)) {
+                Some(position) => {
+                    let open = before.remove(position);
+                    open.tls.store(tls);
+                    now.push(open);
+                }
+                None => now.extend(fresh.next().map(|sockets| self.open_on(config, tls, sockets, workers))),
             }
         }
         self.open = before;
@@ -60,15 +71,42 @@ impl Listeners {
         }
     }
 
-    fn open_on(&mut self, config: &Listener, sockets: Vec<TcpListener>, workers: &[Worker]) -> Open {
+    /// The TLS of a listener; sessions of the one that is open in its place go on.
+    fn tls(&self, config: &Listener) -> Result<Option<Arc<Served>>, StartError> {
+        let Some(wanted) = &config.tls else { return Ok(None) };
+        let before = self.open.iter().find(|open| open.is(config)).and_then(|open| open.tls.load_full());
+        let made = Served::new(&wanted.settings, &wanted.names, &wanted.default, before.as_deref());
+        made.map(|served| Some(Arc::new(served))).map_err(|error| StartError::Tls { address: config.address, error })
+    }
+
+    /// The TLS of every listener, as it is served now.
+    pub(super) fn served(&self) -> Vec<Tls> {
+        self.open.iter().map(|open| Arc::clone(&open.tls)).collect()
+    }
+
+    fn open_on(
+        &mut self,
+        config: &Listener,
+        tls: Option<Arc<Served>>,
+        sockets: Vec<TcpListener>,
+        workers: &[Worker],
+    ) -> Open {
+        let tls = Arc::new(ArcSwapOption::from(tls));
         let id = self.next;
         self.next += 1;
         let address = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(config.address);
         for (worker, socket) in workers.iter().zip(sockets) {
-            worker.listen(id, socket);
+            worker.listen(id, socket, Arc::clone(&tls));
         }
         tracing::info!(%address, "listening");
-        Open { config: config.clone(), address, id }
+        Open { config: config.clone(), address, id, tls }
+    }
+}
+
+impl Open {
+    /// Whether a socket is what this configuration wants; what is spoken on it can be changed.
+    fn is(&self, config: &Listener) -> bool {
+        (self.config.address, self.config.backlog) == (config.address, config.backlog)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::config::{Config, Problem};
 use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
+use crate::tls::BadTerms;
 use crate::tunnel::Registry;
 use crate::upstream::Shared;
 use background::Background;
@@ -46,6 +47,14 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         error: std::io::Error,
+    },
+    /// What a listener's sites say of TLS does not fit together.
+    #[error("TLS at {address}: {error}")]
+    Tls {
+        /// The listener's address.
+        address: SocketAddr,
+        /// What does not fit.
+        error: BadTerms,
     },
     /// The access log cannot be opened.
     #[error("cannot open the access log: {0}")]

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::server::Acceptor;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Facts, Names, Terms};
+use super::{Facts, Served};
 
 /// Why there is no connection. Told in the log; the client got an alert where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +20,35 @@ pub struct Refused {
     pub error: io::Error,
 }
 
+impl Refused {
+    fn new(name: Option<&str>, error: io::Error) -> Self {
+        Self { name: name.map(str::to_owned), error }
+    }
+}
+
 /// Shake hands with a client by the terms of the name that it asks for.
 ///
 /// # Errors
-/// What the client sent is no TLS, or nothing that both sides want is common.
-pub async fn accept(stream: TcpStream, names: &Names<Arc<Terms>>) -> Result<(TlsStream<TcpStream>, Facts), Refused> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
-    let start = start.map_err(|error| Refused { name: None, error })?;
-    let name = start.client_hello().server_name().map(str::to_owned);
-    let terms = Arc::clone(names.find(name.as_deref()));
-    let shaken = start.into_stream(Arc::clone(&terms.config)).await;
-    let stream = shaken.map_err(|error| Refused { name, error })?;
-    let facts = Facts::of(stream.get_ref().1, &terms);
-    Ok((stream, facts))
+/// What the client sent is no TLS, nothing that both sides want is common, or it took too long.
+pub async fn accept<IO>(stream: IO, served: &Served) -> Result<(TlsStream<IO>, Facts), Refused>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let shaking = async {
+        // The limit of the semaphore is never taken back, so this does not fail.
+        let _room = match &served.room {
+            Some(room) => room.acquire().await.ok(),
+            None => None,
+        };
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+        let start = start.map_err(|error| Refused::new(None, error))?;
+        let name = start.client_hello().server_name().map(str::to_owned);
+        let terms = Arc::clone(served.names.find(name.as_deref()));
+        let shaken = start.into_stream(Arc::clone(&terms.config)).await;
+        let stream = shaken.map_err(|error| Refused::new(name.as_deref(), error))?;
+        let facts = Facts::of(stream.get_ref().1, &terms);
+        Ok((stream, facts))
+    };
+    let late = |_elapsed| Refused::new(None, io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"));
+    tokio::time::timeout(served.handshake_timeout(), shaking).await.map_err(late)?
 }

@@ -1,13 +1,16 @@
 //! What a handshake brought to light: for variables, logs and plugins.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use sha1::{Digest as _, Sha1};
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::x509::X509Name;
 
-use super::Terms;
+use super::{ClientAuth, Terms};
 use super::settings::cipher_name;
 
 /// The facts of one connection. nginx: the `$ssl_…` variables.
@@ -25,11 +28,13 @@ pub struct Facts {
     pub alpn: Option<String>,
     /// Whether a session was resumed. nginx: `$ssl_session_reused`.
     pub resumed: bool,
-    /// Of the client's certificate; none where none was asked for.
+    /// Of the client's certificate; none where it showed none.
     pub client: Option<ClientFacts>,
+    /// What was asked of the client; none where no certificate was.
+    pub client_auth: Option<Arc<ClientAuth>>,
 }
 
-/// What is known of a client that was asked for a certificate. All empty where it showed none.
+/// What is known of a client by its certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientFacts {
     /// The certificate in DER.
@@ -69,7 +74,8 @@ impl Facts {
             server_name: connection.server_name().map(str::to_owned),
             alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            client: terms.client_auth.as_ref().map(|_| shown.map(ClientFacts::of).unwrap_or_default()),
+            client: shown.map(ClientFacts::of),
+            client_auth: terms.client_auth.clone(),
         }
     }
 }
@@ -92,11 +98,41 @@ impl ClientFacts {
     }
 }
 
-/// A distinguished name as RFC 2253 writes it: the last part first.
-fn name(name: &x509_parser::x509::X509Name<'_>) -> String {
-    let text = name.to_string();
-    let parts: Vec<&str> = text.split(", ").collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join(",")
+/// A distinguished name as RFC 2253 writes it: the last part first, with what would be read
+/// as grammar escaped.
+fn name(name: &X509Name<'_>) -> String {
+    let mut text = String::new();
+    let parts: Vec<_> = name.iter().collect();
+    for (number, part) in parts.into_iter().rev().enumerate() {
+        for (nth, attribute) in part.iter().enumerate() {
+            text.push_str(match (number, nth) {
+                (0, 0) => "",
+                (_, 0) => ",",
+                _ => "+",
+            });
+            let kind = attribute.attr_type();
+            match oid2abbrev(kind, oid_registry()) {
+                Ok(known) => text.push_str(known),
+                Err(_unknown) => text.push_str(&kind.to_id_string()),
+            }
+            text.push('=');
+            escape(attribute.as_str().unwrap_or_default(), &mut text);
+        }
+    }
+    text
+}
+
+fn escape(value: &str, text: &mut String) {
+    for (at, character) in value.char_indices() {
+        let is_edge = at == 0 || at + character.len_utf8() == value.len();
+        if matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
+            || is_edge && character == ' '
+            || at == 0 && character == '#'
+        {
+            text.push('\\');
+        }
+        text.push(character);
+    }
 }
 
 /// As OpenSSL prints it: `Jan  2 03:04:05 2026 GMT`.

@@ -8,6 +8,7 @@ mod client_auth;
 mod facts;
 mod identity;
 mod names;
+mod served;
 mod settings;
 mod terms;
 
@@ -16,6 +17,7 @@ pub use client_auth::{ClientAuth, Mode};
 pub use facts::{ClientFacts, Facts};
 pub use identity::{BadIdentity, Files, Identity};
 pub use names::{Entry, Names};
+pub use served::Served;
 pub use settings::{BadSettings, Settings, Version};
 pub use terms::{BadTerms, Terms, Wanted};
 

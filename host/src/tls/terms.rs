@@ -6,8 +6,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
-    WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 
@@ -19,7 +18,7 @@ pub struct Wanted {
     /// Identities, by preference; none refuses every handshake (nginx: `ssl_reject_handshake`).
     pub identities: Vec<Identity>,
     /// What is asked of clients; none asks nothing.
-    pub client_auth: Option<ClientAuth>,
+    pub client_auth: Option<Arc<ClientAuth>>,
 }
 
 /// What holds for one server name, ready for rustls.
@@ -27,8 +26,8 @@ pub struct Wanted {
 pub struct Terms {
     pub(super) config: Arc<ServerConfig>,
     identities: Arc<Identities>,
-    /// Whether clients must show certificates.
-    pub client_auth: Option<ClientAuth>,
+    /// What is asked of clients.
+    pub client_auth: Option<Arc<ClientAuth>>,
 }
 
 /// Why there are no terms.
@@ -45,12 +44,20 @@ pub enum BadTerms {
     Rustls(#[from] rustls::Error),
 }
 
+impl Wanted {
+    /// Whether another differs only in what files hold now, so that sessions stay good.
+    pub(super) fn is_renewed_by(&self, other: &Self) -> bool {
+        let files = |wanted: &Self| wanted.identities.iter().map(|identity| identity.files.clone()).collect::<Vec<_>>();
+        self.client_auth == other.client_auth && files(self) == files(other)
+    }
+}
+
 impl Terms {
-    /// Make ready what is wanted.
+    /// Make ready what is wanted. Sessions of `kin` can be resumed.
     ///
     /// # Errors
     /// Files that are none, settings that do not fit.
-    pub fn new(wanted: &Wanted, settings: &Settings) -> Result<Self, BadTerms> {
+    pub(super) fn new(wanted: &Wanted, settings: &Settings, kin: Option<&Self>) -> Result<Self, BadTerms> {
         let provider = settings.provider()?;
         let versions: Vec<_> = settings.versions.iter().map(|version| version.of_rustls()).collect();
         let verifier = match &wanted.client_auth {
@@ -65,12 +72,16 @@ impl Terms {
         config.ignore_client_order = settings.prefer_server_ciphers;
         config.alpn_protocols = settings.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         // What was proved to one name must not count for another, so each has its own.
-        config.session_storage = match settings.session_cache {
-            0 => Arc::new(NoServerSessionStorage {}),
-            most => ServerSessionMemoryCache::new(most),
+        config.session_storage = match (settings.session_cache, kin) {
+            (0, _) => Arc::new(NoServerSessionStorage {}),
+            (_, Some(kin)) => Arc::clone(&kin.config.session_storage),
+            (most, None) => ServerSessionMemoryCache::new(most),
         };
         if settings.session_tickets {
-            config.ticketer = Ticketer::new()?;
+            config.ticketer = match kin {
+                Some(kin) => Arc::clone(&kin.config.ticketer),
+                None => Ticketer::new()?,
+            };
         } else if settings.session_cache == 0 {
             config.send_tls13_tickets = 0;
         }
@@ -85,11 +96,6 @@ impl Terms {
     /// What is served now.
     pub fn identities(&self) -> Arc<Vec<Identity>> {
         self.identities.0.load_full()
-    }
-
-    /// Whether tickets are made.
-    pub fn has_tickets(&self) -> bool {
-        self.config.ticketer.enabled()
     }
 }
 

@@ -14,6 +14,7 @@ mod router;
 mod server;
 mod site;
 mod stock;
+mod tls;
 mod upstream;
 mod upstream_values;
 
@@ -48,6 +49,8 @@ struct Build<'a> {
     named: HashMap<(String, String), String>,
     /// Where clients connect.
     addresses: Vec<SocketAddr>,
+    /// What each site says of TLS.
+    tls: Vec<tls::SiteTls>,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -64,7 +67,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     maps::check(&maps, &variables);
     let formats = logs::formats(root, &variables);
     let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
-    let listeners = server::listeners(root);
+    let mut listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
     let mut build = Build {
         upstreams,
@@ -77,9 +80,11 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         router: RouterTable::default(),
         routes: Vec::new(),
         named: HashMap::new(),
+        tls: Vec::new(),
         addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
+    tls::attach(root, &mut listeners, &build.tls);
     let routers = routers(root, &mut build);
     Config {
         server: server::settings(root),

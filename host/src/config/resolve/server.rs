@@ -119,7 +119,7 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             root.cx.problem(text.at, &text.path, format!("{address} is listened on already, at line {line}"));
         }
         let backlog = table.count(&k::BACKLOG).and_then(|n| u32::try_from(n).ok());
-        listeners.push(Listener { address, backlog: backlog.unwrap_or_default() });
+        listeners.push(Listener { address, backlog: backlog.unwrap_or_default(), tls: None });
     }
     listeners
 }

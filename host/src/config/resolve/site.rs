@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, content, fetch, limits, logs, note, route, stock, suggest, upstream_values};
+use super::{Build, access, content, fetch, limits, logs, note, route, stock, suggest, tls, upstream_values};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -96,6 +96,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     let names = table.own_texts(&k::NAMES);
     let listen = listened(table, &build.addresses);
     check_names(table, &names, &listen, taken);
+    build.tls.push(tls::site(table, &names, &listen));
     let inherited = Inherited {
         table: table.clone(),
         name: names.first().map_or("", |n| n.text),

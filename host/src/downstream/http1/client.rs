@@ -8,8 +8,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Version;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -21,6 +19,7 @@ use crate::http1::{HeadLimits, Length, Persistence, request_length};
 use crate::message::RequestHead;
 use crate::proxy::{self, Connection, Refusal, Request, Response};
 use crate::snapshot::Downstream;
+use crate::socket::{Socket, WriteHalf};
 use crate::stream::Stream;
 
 /// How much of a body that nobody wanted is read, so that the connection can be kept.
@@ -32,7 +31,7 @@ pub(super) struct Client {
     settings: Downstream,
     /// None while a request's body has it.
     reader: Option<Reader>,
-    writer: Stream<OwnedWriteHalf>,
+    writer: Stream<WriteHalf>,
     timer: Pin<Box<Sleep>>,
     drain: Drain,
     served: u64,
@@ -51,12 +50,12 @@ pub(super) enum Wanted {
 
 impl Client {
     pub(super) fn new(
-        stream: TcpStream,
+        socket: Socket,
         connection: Arc<Connection>,
         settings: Downstream,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        let (read, write) = stream.into_split();
+        let (read, write) = socket.into_split();
         Self {
             connection,
             settings,
@@ -70,10 +69,10 @@ impl Client {
     }
 
     /// The stream in one, and what was read and not used.
-    pub(super) fn into_parts(self) -> Option<(TcpStream, Bytes)> {
+    pub(super) fn into_parts(self) -> Option<(Socket, Bytes)> {
         let (read, early) = self.reader?.into_parts();
-        let stream = read.reunite(self.writer.into_inner()).ok()?;
-        Some((stream, early.into()))
+        let socket = read.reunite(self.writer.into_inner())?;
+        Some((socket, early.into()))
     }
 
     /// Wait for what the client wants next.

@@ -9,40 +9,37 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use client::{Client, Wanted};
 
-use crate::listener::Accepted;
-use crate::proxy::{Connection, Proxy};
+use crate::proxy::Connection;
+use crate::socket::Socket;
 use crate::tunnel::{self, Opening};
 
 /// How long a client may take to notice that its connection is over. nginx: `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Serve one connection.
-pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { stream, client, local, visit } = accepted;
+/// Speak HTTP/1.1 with a client, and carry the tunnel that may come of it.
+pub(super) async fn serve(socket: Socket, connection: Arc<Connection>, draining: watch::Receiver<bool>) {
+    let proxy = Arc::clone(&connection.proxy);
     let settings = proxy.snapshot.load().downstream;
-    let connection = Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme: "http" });
     // Boxed, since it is ten times as large as the tunnel that may come after it.
-    let spoken = Box::pin(speak(Client::new(stream, connection, settings, draining))).await;
+    let spoken = Box::pin(speak(Client::new(socket, connection, settings, draining))).await;
     match spoken {
-        Some(Left { stream, opening: Some((opening, early)) }) => {
+        Some(Left { socket, opening: Some((opening, early)) }) => {
             let entry = proxy.tunnels.enter();
-            tunnel::run(stream.into(), early, *opening, entry).await;
+            tunnel::run(socket, early, *opening, entry).await;
         }
-        Some(Left { stream, opening: None }) => linger(stream).await,
+        Some(Left { socket, opening: None }) => linger(socket).await,
         None => {}
     }
-    drop(visit);
 }
 
 /// What is left of a connection when HTTP is over on it.
 struct Left {
-    stream: TcpStream,
+    socket: Socket,
     /// The tunnel that it becomes, and what the client sent ahead for it.
     opening: Option<(Box<Opening>, Bytes)>,
 }
@@ -67,10 +64,10 @@ async fn speak(mut client: Client) -> Option<Left> {
         };
         match after {
             After::Next => {}
-            After::Close => return client.into_parts().map(|(stream, _)| Left { stream, opening: None }),
+            After::Close => return client.into_parts().map(|(socket, _)| Left { socket, opening: None }),
             After::Tunnel(opening) => {
-                let (stream, early) = client.into_parts()?;
-                return Some(Left { stream, opening: Some((opening, early)) });
+                let (socket, early) = client.into_parts()?;
+                return Some(Left { socket, opening: Some((opening, early)) });
             }
         }
     }
@@ -78,12 +75,12 @@ async fn speak(mut client: Client) -> Option<Left> {
 
 /// Close so that the client reads the last answer: with bytes unread, closing at once would
 /// reset the connection under it. nginx: `lingering_close`.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
+async fn linger(mut socket: Socket) {
+    if socket.shutdown().await.is_err() {
         return;
     }
     let mut sink = [0; 512];
-    let rest = async { while matches!(stream.read(&mut sink).await, Ok(n) if n > 0) {} };
+    let rest = async { while matches!(socket.read(&mut sink).await, Ok(n) if n > 0) {} };
     // Whoever is still sending after that is cut off.
     let _cut_off = timeout(LINGER, rest).await;
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::body::{Piece, Source};
 use crate::error::{Error, Kind};
 use crate::http1::{Decoder, HeadLimits, HeadReader, Length, Malformed, Step};
 use crate::message::RequestHead;
+use crate::socket::ReadHalf;
 use crate::stream::Patience;
 
 /// What a head is read into at first: most fit, with room for the lines that are added.
@@ -30,7 +30,7 @@ const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The reading half of a client's connection.
 #[derive(Debug)]
 pub(super) struct Reader {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     head: HeadReader,
 }
 
@@ -44,12 +44,12 @@ pub(super) enum NoHead {
 }
 
 impl Reader {
-    pub(super) fn new(half: OwnedReadHalf) -> Self {
+    pub(super) fn new(half: ReadHalf) -> Self {
         Self { half, head: HeadReader::default() }
     }
 
     /// The half, and what was read beyond the last message.
-    pub(super) fn into_parts(self) -> (OwnedReadHalf, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (ReadHalf, Vec<u8>) {
         (self.half, self.head.buffer)
     }
 
@@ -104,7 +104,7 @@ impl Reader {
     }
 
     fn is_readable(&self, cx: &mut Context<'_>) -> io::Result<bool> {
-        Ok(self.half.as_ref().poll_read_ready(cx)?.is_ready())
+        Ok(self.half.poll_read_ready(cx)?.is_ready())
     }
 }
 
@@ -236,15 +236,10 @@ impl Rest {
 }
 
 /// Tell the client to send its body. Failing is left for the read that follows.
-fn poll_go_on(cx: &mut Context<'_>, half: &OwnedReadHalf, left: &mut &'static [u8]) -> Poll<()> {
-    let stream = half.as_ref();
+fn poll_go_on(cx: &mut Context<'_>, half: &ReadHalf, left: &mut &'static [u8]) -> Poll<()> {
     while !left.is_empty() {
-        if ready!(stream.poll_write_ready(cx)).is_err() {
-            break;
-        }
-        match stream.try_write(left) {
+        match ready!(half.poll_write(cx, left)) {
             Ok(n) => *left = left.get(n..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_gone) => break,
         }
     }

@@ -3,12 +3,12 @@
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
-use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::body::{Body, Piece};
 use crate::http1::{Length, Persistence, Writer, response_head};
 use crate::observe::Record;
 use crate::proxy::Response;
+use crate::socket::WriteHalf;
 use crate::stream::Stream;
 use crate::tunnel::Opening;
 
@@ -63,7 +63,7 @@ impl Sending {
     }
 
     /// Send what there is.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Stream<OwnedWriteHalf>) -> Poll<Sent> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Stream<WriteHalf>) -> Poll<Sent> {
         loop {
             while self.writer.has_room() && matches!(self.state, State::Body | State::Waiting) {
                 self.state = self.take_piece(cx);

@@ -3,6 +3,8 @@
 //! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
 //! TLS, whose state is large.
 
+mod halves;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -10,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
+
+pub use halves::{ReadHalf, WriteHalf};
 
 /// A socket of the system, whose bytes the kernel can move by itself.
 #[derive(Debug)]

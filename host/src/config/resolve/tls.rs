@@ -1,0 +1,170 @@
+//! `tls` of listeners and of sites, `client_auth` and `reject_handshake`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::suggest;
+use crate::config::defaults;
+use crate::config::key::Kind;
+use crate::config::keys as k;
+use crate::config::pattern;
+use crate::config::reader::{Reader, Text};
+use crate::config::types::{Listener, ListenerTls};
+use crate::tls::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Version, Wanted};
+
+/// What a site says of TLS.
+pub(super) struct SiteTls {
+    /// The listeners that it is at; none is all.
+    pub(super) listen: Vec<SocketAddr>,
+    /// Whether it takes the names that nobody has.
+    pub(super) default: bool,
+    names: Vec<Entry>,
+    wanted: Wanted,
+    /// Whether it refuses handshakes.
+    rejects: bool,
+}
+
+/// Of one site. Files are read here, so that a bad one is told of with its place.
+pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]) -> SiteTls {
+    let entry = |name: &Text<'_>| match pattern::site_regex(name.text) {
+        Some(regex) => regex.ok().map(Entry::Pattern),
+        None => Some(Entry::Name(name.text.to_lowercase().into())),
+    };
+    let tables = table.tables_or_false(&k::SITE_TLS).unwrap_or_default();
+    SiteTls {
+        listen: listen.to_vec(),
+        default: table.flag(&k::DEFAULT_SITE),
+        names: names.iter().filter_map(entry).collect(),
+        wanted: Wanted {
+            identities: tables.iter().filter_map(identity).collect(),
+            client_auth: client_auth(table).map(Arc::new),
+        },
+        rejects: table.flag(&k::REJECT_HANDSHAKE),
+    }
+}
+
+fn identity(table: &Reader<'_>) -> Option<Identity> {
+    let path = |key| table.placed(key).map(|text| table.cx.path(text.text));
+    let files = Files {
+        certificate: path(&k::CERTIFICATE)?,
+        key: path(&k::CERTIFICATE_KEY)?,
+        staple: path(&k::CERTIFICATE_OCSP),
+    };
+    match Identity::load(&files) {
+        Ok(identity) => Some(identity),
+        Err(error) => {
+            table.cx.problem(table.at, &table.path, error.to_string());
+            None
+        }
+    }
+}
+
+fn client_auth(table: &Reader<'_>) -> Option<ClientAuth> {
+    let Kind::TableOrFalse(section) = k::CLIENT_AUTH.kind else { return None };
+    let item = table.own(&k::CLIENT_AUTH)?;
+    let table = table.table_at(&item, section)?;
+    let path = |key| table.placed(key).map(|text| table.cx.path(text.text));
+    let auth = ClientAuth {
+        mode: if table.text(&k::CLIENT_AUTH_MODE) == Some("optional") { Mode::Optional } else { Mode::Required },
+        ca: path(&k::CLIENT_AUTH_CA)?,
+        crl: path(&k::CLIENT_AUTH_CRL),
+    };
+    if let Err(error) = auth.verifier() {
+        table.cx.problem(table.at, &table.path, error.to_string());
+        return None;
+    }
+    Some(auth)
+}
+
+impl SiteTls {
+    /// What the site asks of clients.
+    pub(super) fn client_auth(&self) -> Option<Arc<ClientAuth>> {
+        self.wanted.client_auth.clone()
+    }
+}
+
+/// Give the listeners that speak TLS what their sites say.
+pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls]) {
+    for (table, listener) in root.tables(&k::LISTENERS).iter().zip(listeners) {
+        let Some(item) = table.own(&k::LISTEN_TLS) else { continue };
+        let settings = settings(&table.table(&k::LISTEN_TLS));
+        let here: Vec<&SiteTls> =
+            sites.iter().filter(|site| site.listen.is_empty() || site.listen.contains(&listener.address)).collect();
+        let Some(first) = here.iter().find(|site| site.default).or(here.first()) else { continue };
+        if first.wanted.identities.is_empty() && !first.rejects {
+            table.cx.hinted(
+                item.at(),
+                &item.path,
+                "there is no certificate for clients that ask for no name of a site",
+                "give the default site, which is the first one without `default = true`, a `tls` with `certificate` \
+                 and `key`, or `reject_handshake = true`",
+            );
+        }
+        let wanted = |site: &SiteTls| match (site.rejects, site.wanted.identities.is_empty()) {
+            (true, _) => Wanted { identities: Vec::new(), client_auth: None },
+            (false, true) => Wanted { identities: first.wanted.identities.clone(), ..site.wanted.clone() },
+            (false, false) => site.wanted.clone(),
+        };
+        let names = here.iter().flat_map(|site| site.names.iter().map(|name| (name.clone(), wanted(site)))).collect();
+        listener.tls = Some(ListenerTls { settings, names, default: wanted(first) });
+    }
+}
+
+fn settings(table: &Reader<'_>) -> Settings {
+    let names = |key| table.own_texts(key).iter().map(|text| text.text.to_owned()).collect::<Vec<_>>();
+    let settings = Settings {
+        versions: versions(table),
+        ciphers: names(&k::TLS_CIPHERS),
+        curves: names(&k::TLS_CURVES),
+        prefer_server_ciphers: table.flag(&k::TLS_PREFER_SERVER),
+        session_tickets: table.flag(&k::TLS_TICKETS),
+        session_cache: table.count(&k::TLS_SESSIONS).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
+        handshake_timeout: table.duration(&k::TLS_HANDSHAKE_TIMEOUT).unwrap_or(defaults::TLS_HANDSHAKE_TIMEOUT),
+        max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
+        alpn: vec!["http/1.1"],
+    };
+    if let Err(bad) = settings.check() {
+        refuse(table, &bad);
+    }
+    settings
+}
+
+/// Say which name is none, and what there is.
+fn refuse(table: &Reader<'_>, bad: &BadSettings) {
+    let (key, name, all) = match bad {
+        BadSettings::Cipher(name) => (&k::TLS_CIPHERS, name.as_str(), Settings::all_ciphers().collect::<Vec<_>>()),
+        BadSettings::Curve(name) => (&k::TLS_CURVES, name.as_str(), Settings::all_curves().collect()),
+        BadSettings::NoCipher(_) => (&k::TLS_CIPHERS, "", Vec::new()),
+    };
+    let texts = table.own_texts(key);
+    let (at, path) = match (texts.iter().find(|text| text.text == name), table.own(key)) {
+        (Some(text), _) => (text.at, text.path.clone()),
+        (None, Some(list)) => (list.at(), list.path),
+        (None, None) => (table.at, table.path.clone()),
+    };
+    let hint = suggest::hint(name, all.iter().map(String::as_str), &format!("there is {}", all.join(", ")));
+    match bad {
+        BadSettings::NoCipher(_) => table.cx.problem(at, &path, bad.to_string()),
+        _ => table.cx.hinted(at, &path, bad.to_string(), hint),
+    }
+}
+
+fn versions(table: &Reader<'_>) -> Vec<Version> {
+    let all = [Version::Tls12, Version::Tls13];
+    let Some(list) = table.own(&k::TLS_VERSIONS) else { return all.to_vec() };
+    if list.node.is_empty_list() {
+        table.cx.hinted(list.at(), &list.path, "no version would be spoken", "such as [\"1.2\", \"1.3\"]");
+    }
+    let mut versions = Vec::new();
+    for text in table.own_texts(&k::TLS_VERSIONS) {
+        match all.into_iter().find(|version| version.number() == text.text) {
+            Some(version) if !versions.contains(&version) => versions.push(version),
+            Some(_) => table.cx.problem(text.at, &text.path, "is in this list already"),
+            None => {
+                let message = format!("\"{}\" is no version of TLS that is spoken", text.text);
+                table.cx.hinted(text.at, &text.path, message, "there is \"1.2\" and \"1.3\"; older ones are broken");
+            }
+        }
+    }
+    versions
+}
