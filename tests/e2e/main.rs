@@ -37,4 +37,5 @@ mod resets;
 mod routing;
 mod status;
 mod timeouts;
+mod tls;
 mod upgrade;

@@ -41,6 +41,7 @@ mod real_ip;
 mod return_;
 mod rewrite;
 mod root;
+mod ssl;
 mod stub_status;
 mod try_files;
 mod upstream;

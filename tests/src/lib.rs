@@ -13,6 +13,7 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod authority;
 pub mod backend;
 pub mod eventually;
 pub mod guests;
@@ -21,10 +22,12 @@ pub mod http;
 pub mod noise;
 pub mod subject;
 pub mod tempdir;
+pub mod tls_client;
 pub mod tools;
 pub mod wire;
 pub mod ws;
 
+pub use authority::{Authority, Issued};
 pub use backend::Backend;
 pub use eventually::{eventually, patience, wait_for};
 pub use head::Head;
@@ -32,6 +35,7 @@ pub use http::{Request, Response};
 pub use noise::Noise;
 pub use subject::{Proxy, Setup, Subject, tidegate};
 pub use tempdir::TempDir;
+pub use tls_client::{Session, TlsClient};
 pub use wire::Wire;
 
 /// Expand one case, a function that takes a [`Subject`], into two tests: `nginx` and

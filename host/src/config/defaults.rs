@@ -159,5 +159,7 @@ pub(super) const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
 pub(super) const TLS_SESSIONS: u64 = 20_000;
 /// nginx: `client_header_timeout`, which is 60s; whoever is honest needs less.
 pub(super) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// A look at two files.
+pub(super) const TLS_RENEW: Duration = Duration::from_secs(10);
 /// Who writes `client_auth` wants it.
 pub(super) const CLIENT_AUTH_MODE: &str = "required";

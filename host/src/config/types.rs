@@ -26,6 +26,7 @@ pub use upstream::{Address, Peer, Policy, Upstream};
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
 use crate::observe::Format;
+use crate::tls::ClientAuth;
 
 /// A whole configuration file.
 #[derive(Debug, Clone)]
@@ -269,6 +270,8 @@ pub struct Route {
     pub half_close: bool,
     /// `limits`, with what it inherits.
     pub limits: Limits,
+    /// `client_auth` of its site.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// `satisfy`
     pub satisfy: Satisfy,
     /// Files, error pages, compression, buffers.

@@ -20,7 +20,7 @@ pub(super) fn check(exchange: &Exchange) -> Result<(), Error> {
         return Ok(());
     };
     let facts = exchange.view.arrival.tls.as_ref();
-    if facts.and_then(|facts| facts.client_auth.as_ref()) == Some(&**wanted) {
+    if facts.and_then(|facts| facts.client_auth.as_ref()) == Some(wanted) {
         return Ok(());
     }
     Err(Error::new(Kind::Misdirected, "the handshake was not for a name that asks for this site's certificates"))

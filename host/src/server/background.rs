@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Worker;
 use crate::snapshot::Snapshot;
+use crate::tls::{Renewal, Served};
 use crate::upstream::Upstream;
 
 /// Something that goes on until it is dropped.
@@ -24,9 +25,9 @@ pub(super) struct Background {
 impl Background {
     /// Start what a snapshot needs: each task once in the process, the next one on the next
     /// worker.
-    pub(super) fn start(snapshot: &Snapshot, workers: &[Worker]) -> Self {
+    pub(super) fn start(snapshot: &Snapshot, tls: &[Arc<Served>], workers: &[Worker]) -> Self {
         let (stop, stopped) = watch::channel(());
-        let tasks = snapshot.upstreams.values().flat_map(tasks_of);
+        let tasks = snapshot.upstreams.values().flat_map(tasks_of).chain(tls.iter().map(renewal));
         for (task, worker) in tasks.zip(workers.iter().cycle()) {
             worker.run(until(stopped.clone(), task));
         }
@@ -37,6 +38,27 @@ impl Background {
 /// What goes on for one upstream.
 fn tasks_of(_upstream: &Arc<Upstream>) -> Vec<Task> {
     Vec::new()
+}
+
+/// Certificates of one listener, renewed when their files change.
+fn renewal(served: &Arc<Served>) -> Task {
+    let every = served.renew_every();
+    let mut looks: Vec<Renewal> = served.terms().into_iter().map(Renewal::new).collect();
+    Box::pin(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            // Files may be slow, and connections must not wait for them.
+            let looking = tokio::task::spawn_blocking(move || {
+                looks.iter_mut().for_each(Renewal::look);
+                looks
+            });
+            match looking.await {
+                Ok(back) => looks = back,
+                // It panicked, or the server stops.
+                Err(_over) => return,
+            }
+        }
+    })
 }
 
 /// Run a task until the sender of `stopped` is gone.

@@ -80,8 +80,8 @@ impl Listeners {
     }
 
     /// The TLS of every listener, as it is served now.
-    pub(super) fn served(&self) -> Vec<Tls> {
-        self.open.iter().map(|open| Arc::clone(&open.tls)).collect()
+    pub(super) fn served(&self) -> Vec<Arc<Served>> {
+        self.open.iter().filter_map(|open| open.tls.load_full()).collect()
     }
 
     fn open_on(

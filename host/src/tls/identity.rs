@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::provider;
+use super::renew::Stamp;
 
 /// Where an identity is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,6 +34,8 @@ pub struct Identity {
     pub(super) certified: Arc<CertifiedKey>,
     /// When the first certificate of the chain expires.
     pub expires: SystemTime,
+    /// By which a change of the files is found.
+    pub(super) stamp: Stamp,
 }
 
 /// Why files are no identity.
@@ -82,6 +85,8 @@ impl Identity {
     /// # Errors
     /// What is wrong with which file.
     pub fn load(files: &Files) -> Result<Self, BadIdentity> {
+        // Before the files are read: what is written meanwhile is then found later.
+        let stamp = Stamp::of(files);
         let chain = chain(&files.certificate)?;
         let expires = check_times(&files.certificate, &chain, SystemTime::now())?;
         let key = key(&files.key)?;
@@ -99,7 +104,7 @@ impl Identity {
             }
             Err(error) => return Err(malformed(&files.certificate, error.to_string())),
         }
-        Ok(Self { files: files.clone(), certified: Arc::new(certified), expires })
+        Ok(Self { files: files.clone(), certified: Arc::new(certified), expires, stamp })
     }
 }
 

@@ -56,6 +56,11 @@ impl Served {
         self.settings.handshake_timeout
     }
 
+    /// How often files of certificates are looked at for changes.
+    pub fn renew_every(&self) -> Duration {
+        self.settings.renew
+    }
+
     /// All terms, each once.
     pub fn terms(&self) -> Vec<Arc<Terms>> {
         let mut all: Vec<Arc<Terms>> = Vec::new();

@@ -41,6 +41,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// Handshakes that each worker has under way at once; none for no limit.
     pub max_handshakes: Option<u32>,
+    /// How often files of certificates are looked at for changes.
+    pub renew: Duration,
     /// Application protocols that are offered, in order of preference (RFC 7301).
     pub alpn: Vec<&'static str>,
 }

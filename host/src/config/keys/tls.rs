@@ -10,6 +10,12 @@ use super::WAIT;
 keys! {
     LISTEN_TLS = "tls" in [Listener]: TableOrTrue(ListenerTls), Other("off"), "listen … ssl",
         "TLS towards clients: `true`, or what is offered.";
+    LISTEN_CERTIFICATE = "certificate" in [ListenerTls]: Text, Other("that of the default site"), "ssl_certificate",
+        "A PEM file: the certificate of sites that have none, and those between it and the root.";
+    LISTEN_CERTIFICATE_KEY = "key" in [ListenerTls]: Text, Other("required with `certificate`"), "ssl_certificate_key",
+        "A PEM file with the certificate's private key, not encrypted.";
+    LISTEN_CERTIFICATE_OCSP = "ocsp" in [ListenerTls]: Text, Other("none"), "ssl_stapling_file",
+        "A DER file with the OCSP response that is sent along (stapled).";
     TLS_VERSIONS = "versions" in [ListenerTls]: Texts, L(d::TLS_VERSIONS), "ssl_protocols",
         "Versions of TLS; older ones are not spoken.";
     TLS_CIPHERS = "ciphers" in [ListenerTls]: Texts, Other("all good ones"), "ssl_ciphers",
@@ -28,7 +34,9 @@ keys! {
         "client_header_timeout",
         "How long a handshake may take.";
     TLS_HANDSHAKES = "max_handshakes" in [ListenerTls]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "",
-        "Handshakes that each worker has under way at once; one more waits. 0: no limit.";
+        "Handshakes that are under way at once; one more waits. 0: no limit.";
+    TLS_RENEW = "renew" in [ListenerTls]: WAIT, T(d::TLS_RENEW), "",
+        "How often the files of certificates are looked at: what is new there is served from then on.";
 
     SITE_TLS = "tls" in [Site]: TablesOrFalse(SiteTls), Other("that of the default site"),
         "ssl_certificate, ssl_certificate_key",

@@ -43,6 +43,7 @@ fn route<'a>(
         rules: Rules::read(table, &build.variables).under(&outer.rules),
         plugins: plugins(table, build, &outer.plugins),
         access_logs: logs::access_logs(table, &build.formats, &build.variables, &outer.access_logs),
+        client_auth: outer.client_auth.clone(),
     };
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
@@ -141,6 +142,7 @@ fn resolved(
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
         limits,
+        client_auth: own.client_auth.clone(),
         satisfy: access::satisfy(table),
         content,
     }

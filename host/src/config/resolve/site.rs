@@ -11,6 +11,7 @@ use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{AccessLog, Site};
+use crate::tls::ClientAuth;
 
 /// Names that are taken, and the byte where they stand.
 #[derive(Default)]
@@ -50,6 +51,8 @@ pub(super) struct Inherited<'a> {
     /// Indexes of the plugins before its own, with their names.
     pub(super) plugins: Vec<(&'a str, usize)>,
     pub(super) access_logs: Arc<[AccessLog]>,
+    /// What the site asks of TLS clients.
+    pub(super) client_auth: Option<Arc<ClientAuth>>,
 }
 
 /// `[[sites]]`.
@@ -96,14 +99,16 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     let names = table.own_texts(&k::NAMES);
     let listen = listened(table, &build.addresses);
     check_names(table, &names, &listen, taken);
-    build.tls.push(tls::site(table, &names, &listen));
+    let tls = tls::site(table, &names, &listen);
     let inherited = Inherited {
         table: table.clone(),
         name: names.first().map_or("", |n| n.text),
         rules: Rules::read(table, &build.variables),
         plugins: plugins(table, build, &[]),
         access_logs: logs::access_logs(table, &build.formats, &build.variables, &build.access_logs),
+        client_auth: tls.client_auth(),
     };
+    build.tls.push(tls);
     route::take_named(table, inherited.name, build, taken);
     let own = route::name_of_site(table, &inherited, taken);
     build.router.site(table, &names, own.as_deref(), &build.variables);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::suggest;
 use crate::config::defaults;
-use crate::config::key::Kind;
+use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -44,12 +44,24 @@ pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]
 }
 
 fn identity(table: &Reader<'_>) -> Option<Identity> {
-    let path = |key| table.placed(key).map(|text| table.cx.path(text.text));
-    let files = Files {
-        certificate: path(&k::CERTIFICATE)?,
-        key: path(&k::CERTIFICATE_KEY)?,
-        staple: path(&k::CERTIFICATE_OCSP),
-    };
+    load(table, [&k::CERTIFICATE, &k::CERTIFICATE_KEY, &k::CERTIFICATE_OCSP])
+}
+
+/// That of a listener, for sites that have none.
+fn identity_of_listener(table: &Reader<'_>) -> Option<Identity> {
+    let keys = [&k::LISTEN_CERTIFICATE, &k::LISTEN_CERTIFICATE_KEY, &k::LISTEN_CERTIFICATE_OCSP];
+    let given = keys.map(|key| table.own_placed(key));
+    if let [certificate, key, _] = &given
+        && let (Some(alone), None) | (None, Some(alone)) = (certificate, key)
+    {
+        table.cx.problem(alone.at, &alone.path, "`certificate` and `key` come together");
+    }
+    load(table, keys)
+}
+
+fn load(table: &Reader<'_>, [certificate, key, staple]: [&Key; 3]) -> Option<Identity> {
+    let path = |key| table.own_placed(key).map(|text| table.cx.path(text.text));
+    let files = Files { certificate: path(certificate)?, key: path(key)?, staple: path(staple) };
     match Identity::load(&files) {
         Ok(identity) => Some(identity),
         Err(error) => {
@@ -87,22 +99,27 @@ impl SiteTls {
 pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls]) {
     for (table, listener) in root.tables(&k::LISTENERS).iter().zip(listeners) {
         let Some(item) = table.own(&k::LISTEN_TLS) else { continue };
-        let settings = settings(&table.table(&k::LISTEN_TLS));
+        let offered = table.table(&k::LISTEN_TLS);
+        let settings = settings(&offered);
         let here: Vec<&SiteTls> =
             sites.iter().filter(|site| site.listen.is_empty() || site.listen.contains(&listener.address)).collect();
         let Some(first) = here.iter().find(|site| site.default).or(here.first()) else { continue };
-        if first.wanted.identities.is_empty() && !first.rejects {
+        let fallback: Vec<Identity> = match identity_of_listener(&offered) {
+            Some(identity) => vec![identity],
+            None => first.wanted.identities.clone(),
+        };
+        let reported = offered.own(&k::LISTEN_CERTIFICATE).is_some() || offered.own(&k::LISTEN_CERTIFICATE_KEY).is_some();
+        if fallback.is_empty() && !first.rejects && !reported {
             table.cx.hinted(
                 item.at(),
                 &item.path,
                 "there is no certificate for clients that ask for no name of a site",
-                "give the default site, which is the first one without `default = true`, a `tls` with `certificate` \
-                 and `key`, or `reject_handshake = true`",
+                "give it `certificate` and `key`, or its default site a `tls` with them or `reject_handshake = true`",
             );
         }
         let wanted = |site: &SiteTls| match (site.rejects, site.wanted.identities.is_empty()) {
             (true, _) => Wanted { identities: Vec::new(), client_auth: None },
-            (false, true) => Wanted { identities: first.wanted.identities.clone(), ..site.wanted.clone() },
+            (false, true) => Wanted { identities: fallback.clone(), ..site.wanted.clone() },
             (false, false) => site.wanted.clone(),
         };
         let names = here.iter().flat_map(|site| site.names.iter().map(|name| (name.clone(), wanted(site)))).collect();
@@ -121,6 +138,7 @@ fn settings(table: &Reader<'_>) -> Settings {
         session_cache: table.count(&k::TLS_SESSIONS).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
         handshake_timeout: table.duration(&k::TLS_HANDSHAKE_TIMEOUT).unwrap_or(defaults::TLS_HANDSHAKE_TIMEOUT),
         max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
+        renew: table.duration(&k::TLS_RENEW).unwrap_or(defaults::TLS_RENEW),
         alpn: vec!["http/1.1"],
     };
     if let Err(bad) = settings.check() {

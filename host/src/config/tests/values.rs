@@ -19,7 +19,9 @@ fn a_minimal_file_has_nginxs_defaults() {
     assert!(server.workers >= 1);
     assert!(config.access_logs.is_empty());
     assert_eq!(config.admin.as_ref(), None);
-    assert_eq!(config.listeners, [Listener { address: "127.0.0.1:0".parse().unwrap(), backlog: 511 }]);
+    let [listener] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
+    assert_eq!((listener.address, listener.backlog), ("127.0.0.1:0".parse().unwrap(), 511));
+    assert!(listener.tls.is_none());
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();
