@@ -3,6 +3,7 @@
 mod answer;
 mod asked;
 mod connect;
+mod health;
 mod lease;
 mod link;
 mod own;
@@ -19,6 +20,7 @@ use arc_swap::ArcSwap;
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
+pub use health::{Failure, Health, Now, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};

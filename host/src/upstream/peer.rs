@@ -1,12 +1,13 @@
 //! One member of an upstream, and what is known of it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use super::Shared;
+use super::health::{Health, Tolerance};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -15,10 +16,16 @@ use crate::observe::{Subject, Tally};
 pub struct Peer {
     /// As the configuration writes it.
     pub name: Arc<str>,
+    /// The name of its upstream.
+    pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
     /// Its share; 0 where it is down.
     pub weight: u32,
+    /// How many failures it is forgiven.
+    pub tolerance: Tolerance,
+    /// Whether its set has no other.
+    alone: AtomicBool,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
@@ -30,6 +37,8 @@ pub struct Peer {
 #[derive(Debug, Default)]
 pub struct Vitals {
     active: AtomicU32,
+    /// Whether it can be used.
+    pub health: Health,
 }
 
 impl Vitals {
@@ -55,11 +64,24 @@ impl Peer {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
         Self {
             name: Arc::clone(&config.name),
+            upstream: Arc::clone(upstream),
             address: config.address.clone(),
             weight: if config.down { 0 } else { config.weight },
+            tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
+            alone: AtomicBool::new(false),
             tally: shared.tallies.of(subject),
             vitals: shared.known.of(upstream, &config.address),
         }
+    }
+
+    /// Whether its set has no other: then failures do not take it out.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// It is in a set with others, or not.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
     }
 }
 

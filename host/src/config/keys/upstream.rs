@@ -6,7 +6,7 @@ use super::super::key::Key;
 use super::super::key::Kind;
 use super::super::key::Kind::{Choice, Count, Flag, Later, Text, TextsOrTables};
 use super::super::key::Section::{Peer, Upstream};
-use super::WAIT;
+use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
@@ -33,8 +33,14 @@ keys! {
         "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
     BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
-    MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
-    FAIL_TIMEOUT = "fail_timeout" in [Peer]: Later, Other("none"), "fail_timeout", "Passive health checks.";
+    MAX_FAILS = "max_fails" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(d::MAX_FAILS as u64),
+        "server … max_fails=",
+        "Failures that take it out of use for `fail_timeout`: no connection, no answer in time, or none that is \
+         valid. One request then tries it, and its answer brings it back. 0: failures never do; nor do they where an \
+         upstream has one peer.";
+    FAIL_TIMEOUT = "fail_timeout" in [Peer]: WAIT_OR_NOT, T(d::FAIL_TIMEOUT), "server … fail_timeout=",
+        "For how long `max_fails` failures take it out, and after how long without one an answer lets them be \
+         forgotten.";
     MAX_CONNS = "max_conns" in [Peer]: Later, Other("none"), "max_conns", "A limit of connections.";
 }
 

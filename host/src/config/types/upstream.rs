@@ -54,4 +54,8 @@ pub struct Peer {
     pub weight: u32,
     /// Out of use. nginx: `down`.
     pub down: bool,
+    /// Failures that take it out for `fail_timeout`; 0 for never. nginx: `max_fails=`.
+    pub max_fails: u32,
+    /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
+    pub fail_timeout: Duration,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Peer;
+use super::{Now, Peer};
 use crate::config;
 use round_robin::RoundRobin;
 
@@ -20,10 +20,11 @@ pub struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Whether a peer may be chosen: nobody is tried twice for one request.
+    /// Whether a peer may be chosen: its health allows it, and nobody is tried twice for one
+    /// request.
     pub(super) fn may(&self, peer: &Peer) -> bool {
         // Those of two generations are the same peer where they share what is known of it.
-        !self.tried.iter().any(|tried| Arc::ptr_eq(&tried.vitals, &peer.vitals))
+        peer.is_well(Now::read()) && !self.tried.iter().any(|tried| Arc::ptr_eq(&tried.vitals, &peer.vitals))
     }
 }
 

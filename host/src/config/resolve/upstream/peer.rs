@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
+use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Address, Peer};
@@ -16,12 +17,22 @@ pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
 pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
     let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
     let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-    Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address)? })
+    let max_fails = table.count(&k::MAX_FAILS).and_then(|n| u32::try_from(n).ok()).unwrap_or(defaults::MAX_FAILS);
+    let fail_timeout = table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT);
+    let down = table.flag(&k::DOWN);
+    Some(Peer { weight, down, max_fails, fail_timeout, ..peer(table, address.text, &address)? })
 }
 
 /// A peer from `HOST:PORT`. A name is resolved by the system, once.
 pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<Peer> {
-    let made = |address| Peer { name: text.into(), address: Address::Tcp(address), weight: 1, down: false };
+    let made = |address| Peer {
+        name: text.into(),
+        address: Address::Tcp(address),
+        weight: 1,
+        down: false,
+        max_fails: defaults::MAX_FAILS,
+        fail_timeout: defaults::FAIL_TIMEOUT,
+    };
     if let Ok(address) = text.parse::<SocketAddr>() {
         if address.port() == 0 {
             reader.cx.problem(place.at, &place.path, format!("\"{text}\": a peer's port is not 0"));
