@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Method;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
@@ -18,6 +17,7 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
+use crate::socket::Socket;
 use crate::upstream::{Ask, Lease, Peer};
 
 /// What the peer answered.
@@ -34,7 +34,7 @@ pub(super) enum Answer {
         /// Its head.
         head: ResponseHead,
         /// The connection, no longer HTTP.
-        upstream: TcpStream,
+        upstream: Socket,
         /// What the peer sent right behind the head.
         early: Bytes,
         /// The peer is busy with it.
