@@ -32,7 +32,10 @@ keys! {
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
-    BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
+    BACKUP = "backup" in [Peer]: Flag, B(false), "server … backup",
+        "Serves only where no other peer can.";
+    DRAIN = "drain" in [Peer]: Flag, B(false), "server … drain",
+        "Serves only those that are stuck to it; its tunnels go on.";
     MAX_FAILS = "max_fails" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(d::MAX_FAILS as u64),
         "server … max_fails=",
         "Failures that take it out of use for `fail_timeout`: no connection, no answer in time, or none that is \
@@ -41,7 +44,11 @@ keys! {
     FAIL_TIMEOUT = "fail_timeout" in [Peer]: WAIT_OR_NOT, T(d::FAIL_TIMEOUT), "server … fail_timeout=",
         "For how long `max_fails` failures take it out, and after how long without one an answer lets them be \
          forgotten.";
-    MAX_CONNS = "max_conns" in [Peer]: Later, Other("none"), "max_conns", "A limit of connections.";
+    MAX_CONNS = "max_conns" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "server … max_conns=",
+        "Requests and tunnels that it serves at once, over all workers. 0: no limit.";
+    SLOW_START = "slow_start" in [Peer]: WAIT_OR_NOT, T(d::SLOW_START), "server … slow_start=",
+        "How long its share of new requests and tunnels grows from nothing to what its weight promises, when it is \
+         added to peers that serve already or serves again. 0: at once.";
 }
 
 /// Every key of this file.

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
 use crate::socket::Socket;
-use crate::upstream::{Ask, Lease, Peer};
+use crate::upstream::{Ask, Lease, Peer, Tick};
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -87,7 +87,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried };
+        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
         let Some(lease) = target.upstream.pick(&ask) else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };

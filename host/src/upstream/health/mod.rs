@@ -3,33 +3,14 @@
 mod passive;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
-use rustix::time::{ClockId, clock_gettime};
 
-use super::Peer;
+use super::{Peer, Tick, WHOLE};
 use crate::error::Error;
 use passive::Passive;
 pub use passive::Tolerance;
-
-/// Time since the system's start, to the grain of the kernel's tick: cheap, and never back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Now(u64);
-
-impl Now {
-    /// The time now.
-    pub fn read() -> Self {
-        let time = clock_gettime(ClockId::MonotonicCoarse);
-        let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
-        Self(seconds.unwrap_or_default() * 1000 + nanos.unwrap_or_default() / 1_000_000)
-    }
-
-    /// Milliseconds.
-    fn millis(self) -> u64 {
-        self.0
-    }
-}
 
 /// What is known of a peer's health. A part of its vitals, so it is shared by all workers and
 /// outlives reloads.
@@ -85,16 +66,6 @@ impl Health {
         self.failure.load_full()
     }
 
-    /// What failures have taken of the weight and picks have not given back yet.
-    pub fn lost_weight(&self) -> u32 {
-        self.passive.lost_weight()
-    }
-
-    /// Give one of it back. nginx does so each time that a choice comes by the peer.
-    pub fn regain_weight(&self) {
-        self.passive.regain_weight();
-    }
-
     fn note(&self, text: String) {
         self.failure.store(Some(Arc::new(Failure { text, at: SystemTime::now() })));
     }
@@ -110,8 +81,11 @@ impl Peer {
         if self.is_alone() {
             return;
         }
-        let disabled = health.passive.failed(&self.tolerance, self.weight, Now::read());
-        if disabled {
+        // nginx: the effective weight falls by `weight / max_fails`, a whole number.
+        let part = self.weight.checked_div(self.tolerance.max_fails).unwrap_or(0);
+        let part = u64::from(part) * u64::from(WHOLE) / u64::from(self.weight.max(1));
+        self.vitals.lose(u32::try_from(part).unwrap_or(WHOLE));
+        if health.passive.failed(&self.tolerance, Tick::now()) {
             let time = self.tolerance.fail_timeout;
             tracing::warn!(peer = %self.name, upstream = %self.upstream, %error, ?time, "peer is unavailable");
         }
@@ -120,35 +94,31 @@ impl Peer {
     /// A request to it came to its answer.
     pub fn succeeded(&self) {
         if self.vitals.health.passive.succeeded(&self.tolerance) {
+            self.vitals.returns(Tick::now());
             tracing::info!(peer = %self.name, upstream = %self.upstream, "peer is available again");
         }
     }
 
     /// Whether its health lets it be chosen. Where failures have taken it out for long enough,
     /// it may be tried by one: see [`Peer::take`].
-    pub(super) fn is_well(&self, now: Now) -> bool {
+    pub(super) fn is_well(&self, now: Tick) -> bool {
         self.is_alone() || self.vitals.health.passive.is_available(&self.tolerance, now)
     }
 
     /// It was chosen. False where it may be tried by one request at a time, and another one was
     /// faster: then it must be chosen anew.
-    pub(super) fn take(&self, now: Now) -> bool {
+    pub(super) fn take(&self, now: Tick) -> bool {
         self.is_alone() || self.vitals.health.passive.take(&self.tolerance, now)
     }
 
     /// What it is now.
-    pub fn state(&self, now: Now) -> State {
-        if self.weight == 0 {
+    pub fn state(&self) -> State {
+        if self.down {
             State::Down
-        } else if !self.is_alone() && !self.vitals.health.passive.is_trusted(&self.tolerance) && !self.is_well(now) {
+        } else if !self.is_alone() && !self.vitals.health.passive.is_trusted(&self.tolerance) {
             State::Unavailable
         } else {
             State::Up
         }
     }
-}
-
-/// Milliseconds of a time span.
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

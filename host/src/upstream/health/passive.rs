@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Now, millis};
+use crate::upstream::Tick;
 
 /// How many failures a peer is forgiven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,21 +27,11 @@ pub(super) struct Passive {
     failed_at: AtomicU64,
     /// The last failure, or the pick since which the peer is being tried. nginx: `checked`.
     tried_at: AtomicU64,
-    lost_weight: AtomicU32,
 }
 
 impl Passive {
     pub(super) fn fails(&self) -> u32 {
         self.fails.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn lost_weight(&self) -> u32 {
-        self.lost_weight.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn regain_weight(&self) {
-        let _none_lost =
-            self.lost_weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lost| lost.checked_sub(1));
     }
 
     /// Whether it has failed less often than it may.
@@ -50,16 +40,16 @@ impl Passive {
     }
 
     /// Whether it may be chosen: one load where it has not failed.
-    pub(super) fn is_available(&self, tolerance: &Tolerance, now: Now) -> bool {
+    pub(super) fn is_available(&self, tolerance: &Tolerance, now: Tick) -> bool {
         self.is_trusted(tolerance) || self.is_past(self.tried_at.load(Ordering::Relaxed), tolerance, now)
     }
 
-    fn is_past(&self, tried_at: u64, tolerance: &Tolerance, now: Now) -> bool {
-        now.millis().saturating_sub(tried_at) > millis(tolerance.fail_timeout)
+    fn is_past(&self, tried_at: u64, tolerance: &Tolerance, now: Tick) -> bool {
+        now.since(Tick::from_number(tried_at)) > tolerance.fail_timeout
     }
 
     /// It was chosen; false where another request tries it already.
-    pub(super) fn take(&self, tolerance: &Tolerance, now: Now) -> bool {
+    pub(super) fn take(&self, tolerance: &Tolerance, now: Tick) -> bool {
         if self.fails() == 0 {
             return true;
         }
@@ -67,20 +57,16 @@ impl Passive {
         if !self.is_past(tried_at, tolerance, now) {
             return self.is_trusted(tolerance);
         }
-        let first =
-            self.tried_at.compare_exchange(tried_at, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let first = self.tried_at.compare_exchange(tried_at, now.get(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
         first || self.is_trusted(tolerance)
     }
 
     /// A request failed. True where that takes the peer out.
-    pub(super) fn failed(&self, tolerance: &Tolerance, weight: u32, now: Now) -> bool {
+    pub(super) fn failed(&self, tolerance: &Tolerance, now: Tick) -> bool {
         let more = |fails: u32| Some(fails.saturating_add(1));
         let before = self.fails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).unwrap_or_default();
-        self.failed_at.store(now.millis(), Ordering::Relaxed);
-        self.tried_at.store(now.millis(), Ordering::Relaxed);
-        let Some(share) = weight.checked_div(tolerance.max_fails) else { return false };
-        let lower = |lost: u32| Some(lost.saturating_add(share).min(weight));
-        let _always = self.lost_weight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+        self.failed_at.store(now.get(), Ordering::Relaxed);
+        self.tried_at.store(now.get(), Ordering::Relaxed);
         before.saturating_add(1) == tolerance.max_fails
     }
 
@@ -105,11 +91,11 @@ mod tests {
     #[test]
     fn out_after_max_fails_and_tried_by_one() {
         let passive = Passive::default();
-        let at = |millis: u64| Now(1000 + millis);
-        assert!(!passive.failed(&THREE, 1, at(0)) && !passive.failed(&THREE, 1, at(1)));
+        let at = |millis: u64| Tick::from_number(1000 + millis);
+        assert!(!passive.failed(&THREE, at(0)) && !passive.failed(&THREE, at(1)));
         assert!(passive.is_available(&THREE, at(1)) && passive.take(&THREE, at(1)));
-        assert!(passive.failed(&THREE, 1, at(2)), "the third");
-        assert!(!passive.failed(&THREE, 1, at(2)), "said once");
+        assert!(passive.failed(&THREE, at(2)), "the third");
+        assert!(!passive.failed(&THREE, at(2)), "said once");
         assert!(!passive.is_available(&THREE, at(102)) && !passive.take(&THREE, at(102)));
         assert!(passive.is_available(&THREE, at(103)) && passive.take(&THREE, at(103)));
         assert!(!passive.is_available(&THREE, at(103)), "it is being tried");
@@ -124,8 +110,8 @@ mod tests {
     #[test]
     fn failures_count_until_an_answer_after_fail_timeout() {
         let passive = Passive::default();
-        let at = |millis: u64| Now(1000 + millis);
-        passive.failed(&THREE, 1, at(0));
+        let at = |millis: u64| Tick::from_number(1000 + millis);
+        passive.failed(&THREE, at(0));
         assert!(passive.take(&THREE, at(50)) && !passive.succeeded(&THREE));
         assert_eq!(passive.fails(), 1, "an answer within fail_timeout forgives nothing");
         assert!(passive.take(&THREE, at(101)) && !passive.succeeded(&THREE));
@@ -133,22 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn weight_is_lost_and_regained() {
-        let passive = Passive::default();
-        for lost in [2, 4, 6, 7] {
-            passive.failed(&THREE, 7, Now(5));
-            assert_eq!(passive.lost_weight(), lost);
-        }
-        (0..9).for_each(|_| passive.regain_weight());
-        assert_eq!(passive.lost_weight(), 0);
-    }
-
-    #[test]
     fn max_fails_0_never_takes_out() {
         let never = Tolerance { max_fails: 0, ..THREE };
         let passive = Passive::default();
-        assert!((0..9).all(|_| !passive.failed(&never, 1, Now(5))));
-        assert!(passive.is_available(&never, Now(5)) && passive.take(&never, Now(5)));
-        assert_eq!(passive.lost_weight(), 0);
+        assert!((0..9).all(|_| !passive.failed(&never, Tick::from_number(5))));
+        assert!(passive.is_available(&never, Tick::from_number(5)) && passive.take(&never, Tick::from_number(5)));
     }
 }
