@@ -3,6 +3,7 @@
 mod answer;
 mod asked;
 mod connect;
+mod health;
 mod lease;
 mod link;
 mod own;
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
+pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
