@@ -16,6 +16,7 @@ both!(
 );
 
 const NGINX: &str = r"
+ssl_protocols TLSv1.2 TLSv1.3;
 server {
     listen %listen% ssl;
     server_name example.com;
@@ -74,7 +75,7 @@ fn a_tunnel_through_tls(subject: Subject) {
     let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
     let proxy = with(subject, &authority, ("", ""), ("", "")).var("backend", backend.address()).start();
     let mut wire = TlsClient::new(&authority, "example.com").connect(proxy.address());
-    wire.open("/ws");
+    wire.upgrade("/ws");
     for size in [1, 125, 20_000, 300_000] {
         wire.echo(&Frame::binary(&vec![0x5A; size]));
     }

@@ -26,7 +26,7 @@ pub struct Issued {
 impl Issued {
     /// Its number as OpenSSL shows it.
     pub fn serial(&self) -> String {
-        self.serial.to_bytes().iter().map(|byte| format!("{byte:02X}")).collect()
+        self.serial.to_bytes().iter().skip_while(|byte| **byte == 0).map(|byte| format!("{byte:02X}")).collect()
     }
 
     /// Its SHA-1, hexadecimal.

@@ -203,7 +203,8 @@ fn out(session: &Mutex<ClientConnection>, mut tcp: TcpStream, mut far: TcpStream
         if read == 0 {
             session.send_close_notify();
         } else {
-            session.writer().write_all(&buffer[..read]).unwrap();
+            // What the server has ended is told by the other thread.
+            let _ended = session.writer().write_all(&buffer[..read]);
         }
         while session.wants_write() {
             if session.write_tls(&mut tcp).is_err() {

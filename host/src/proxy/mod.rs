@@ -162,7 +162,6 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
         // Everything below depends on the route.
         route::find(exchange).await?;
         levels::of_route(connection, exchange);
-        tls::check(exchange)?;
         // With the route it is known what lines will say, and the head is still as it was sent.
         exchange.begin_log();
         error_page::prepare(exchange);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
 use super::handshake::{Upgrade, WEBSOCKET};
+use super::tls;
 use crate::error::{Error, Kind, Stop};
 use crate::hook::{self, LocalReply};
 
@@ -15,7 +16,7 @@ use crate::hook::{self, LocalReply};
 pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
     if let Some(route) = exchange.next_route.take() {
         drop_unlisted(&mut exchange.upgrade, &route.upgrade);
-        enter(exchange, Target { upstream: Arc::clone(&route.upstream), route });
+        enter(exchange, Target { upstream: Arc::clone(&route.upstream), route })?;
         return Ok(());
     }
     let snapshot = Arc::clone(&exchange.snapshot);
@@ -40,17 +41,19 @@ fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply
     let route = exchange.snapshot.routes.get(&*name).ok_or_else(|| unknown("route", &name))?;
     let target = Target { route: Arc::clone(route), upstream: Arc::clone(&route.upstream) };
     exchange.spared = target.route.content.error_pages.spares_reply;
-    enter(exchange, target);
+    enter(exchange, target)?;
     Ok(reply)
 }
 
-/// Put a route on the exchange.
-fn enter(exchange: &mut Exchange, target: Target) {
+/// Put a route on the exchange, if its connection may be used for it.
+fn enter(exchange: &mut Exchange, target: Target) -> Result<(), Error> {
+    tls::check(&exchange.view, &target.route)?;
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);
     view.upstream = Arc::clone(&target.upstream.name);
     exchange.target = Some(target);
+    Ok(())
 }
 
 fn unknown(what: &str, name: &str) -> Error {
@@ -70,7 +73,7 @@ fn take(exchange: &mut Exchange, mut found: hook::Target) -> Result<(), Error> {
     }
     tracing::debug!(route = %target.route.name, upstream = %target.upstream.name, "routed");
     drop_unlisted(&mut exchange.upgrade, &target.route.upgrade);
-    enter(exchange, target);
+    enter(exchange, target)?;
     // Rules have changed the path: from here on it is what `$uri` says, as in nginx.
     if let Some(at) = found.variables.iter().position(|(name, _)| name == "uri") {
         exchange.view_mut().path = found.variables.swap_remove(at).1;

@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::exchange::Exchange;
 use super::variables::put;
 use crate::error::{Error, Kind};
+use crate::hook::View;
+use crate::snapshot::Route;
 use crate::tls::{ClientFacts, Facts};
 
 /// Whether the connection may be used for the site of the route: what the site asks of clients
@@ -15,11 +16,9 @@ use crate::tls::{ClientFacts, Facts};
 ///
 /// # Errors
 /// [`Kind::Misdirected`].
-pub(super) fn check(exchange: &Exchange) -> Result<(), Error> {
-    let Some(wanted) = exchange.target.as_ref().and_then(|target| target.route.client_auth.as_ref()) else {
-        return Ok(());
-    };
-    let facts = exchange.view.arrival.tls.as_ref();
+pub(super) fn check(view: &View, route: &Route) -> Result<(), Error> {
+    let Some(wanted) = &route.client_auth else { return Ok(()) };
+    let facts = view.arrival.tls.as_ref();
     if facts.and_then(|facts| facts.client_auth.as_ref()) == Some(wanted) {
         return Ok(());
     }
