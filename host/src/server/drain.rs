@@ -22,7 +22,10 @@ impl Server {
     }
 
     fn leave(&self, timeout: Duration) {
-        self.state.lock().listeners.close(&self.workers);
+        let mut state = self.state.lock();
+        state.listeners.close(&self.workers);
+        state.background = None;
+        drop(state);
         for worker in &self.workers {
             worker.drain();
         }

@@ -1,5 +1,6 @@
 //! The process: workers, listeners, and the configuration that they run by.
 
+mod background;
 mod build;
 mod drain;
 mod fetch;
@@ -26,6 +27,7 @@ use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 use crate::tunnel::Registry;
 use crate::upstream::Shared;
+use background::Background;
 use listeners::Listeners;
 
 /// Why a server did not start or reload. Nothing was changed.
@@ -68,6 +70,8 @@ pub struct Server {
 /// What a reload changes.
 struct State {
     listeners: Listeners,
+    /// What goes on for the snapshot in use; none once the server stops.
+    background: Option<Background>,
     drain_timeout: Duration,
     /// Where `/metrics` is; changed by a restart only.
     admin: Option<SocketAddr>,
@@ -98,7 +102,8 @@ impl Server {
         let mut listeners = Listeners::default();
         listeners.change(&config.listeners, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
-        let state = Mutex::new(State { listeners, drain_timeout: config.server.drain_timeout, admin });
+        let background = Some(Background::start(&proxy.snapshot.load(), &workers));
+        let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, shared, workers, state, all_gone: Mutex::new(all_gone) })
     }
 
@@ -130,7 +135,10 @@ impl Server {
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;
-        self.proxy.snapshot.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        self.proxy.snapshot.store(Arc::clone(&snapshot));
+        // The old one's stop with this.
+        state.background = Some(Background::start(&snapshot, &self.workers));
         self.proxy.metrics.reloads.add(1);
         // As nginx does: who has moved the files away and reloads finds new ones.
         self.reopen_logs();

@@ -1,0 +1,79 @@
+//! What goes on for a snapshot beside its requests: the one place that starts such tasks. They
+//! are stopped when another snapshot takes its place, and when the server stops.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Worker;
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
+
+/// Something that goes on until it is dropped.
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The tasks of one snapshot. Dropping it stops them at their next wait.
+#[derive(Debug)]
+pub(super) struct Background {
+    /// Nothing is ever sent: that it is gone is what tells the tasks.
+    _stop: watch::Sender<()>,
+}
+
+impl Background {
+    /// Start what a snapshot needs: each task once in the process, the next one on the next
+    /// worker.
+    pub(super) fn start(snapshot: &Snapshot, workers: &[Worker]) -> Self {
+        let (stop, stopped) = watch::channel(());
+        let tasks = snapshot.upstreams.values().flat_map(tasks_of);
+        for (task, worker) in tasks.zip(workers.iter().cycle()) {
+            worker.run(until(stopped.clone(), task));
+        }
+        Self { _stop: stop }
+    }
+}
+
+/// What goes on for one upstream.
+fn tasks_of(_upstream: &Arc<Upstream>) -> Vec<Task> {
+    Vec::new()
+}
+
+/// Run a task until the sender of `stopped` is gone.
+async fn until(mut stopped: watch::Receiver<()>, task: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        _gone = stopped.changed() => {}
+        () = task => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_ends_with_its_snapshot() {
+        let held = Arc::new(());
+        let (stop, stopped) = watch::channel(());
+        let background = Background { _stop: stop };
+        let inner = Arc::clone(&held);
+        let running = tokio::spawn(until(stopped, async move {
+            let _inner = inner;
+            pending::<()>().await;
+        }));
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&held), 2, "it goes on");
+        drop(background);
+        running.await.unwrap();
+        assert_eq!(Arc::strong_count(&held), 1, "what it held is free");
+    }
+
+    #[tokio::test]
+    async fn a_task_may_end_by_itself() {
+        let (_stop, stopped) = watch::channel(());
+        until(stopped, async {}).await;
+    }
+}
