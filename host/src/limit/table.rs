@@ -300,18 +300,30 @@ mod tests {
 
     #[test]
     fn threads_that_bring_one_key_find_one_slot() {
-        for round in 0..2000_u64 {
-            let set = Set::default();
-            let barrier = std::sync::Barrier::new(4);
-            let found = std::thread::scope(|scope| {
-                let bring = || {
-                    barrier.wait();
-                    set.find_or_insert::<Plain>(round, |_| None).unwrap().0.number
-                };
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(bring)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        const THREADS: usize = 2;
+        let sets: Vec<Set> = (0..100_000).map(|_| Set::default()).collect();
+        let arrived = AtomicU64::new(0);
+        let bring = || {
+            let found = sets.iter().zip(0..).map(|(set, tag)| {
+                // Let go at the same moment, as no barrier that sleeps does it.
+                let all = (arrived.fetch_add(1, Ordering::SeqCst) / THREADS as u64 + 1) * THREADS as u64;
+                let mut spun = 0_u64;
+                while arrived.load(Ordering::SeqCst) < all {
+                    spun += 1;
+                    if spun.is_multiple_of(1000) {
+                        std::thread::yield_now();
+                    }
+                }
+                set.find_or_insert::<Plain>(tag, |_| None).unwrap().0.number
             });
-            assert!(found.iter().all(|number| *number == found[0]), "{found:?}");
+            found.collect::<Vec<_>>()
+        };
+        let found: Vec<Vec<usize>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(bring)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for (number, set) in sets.iter().enumerate() {
+            assert!(found.iter().all(|mine| mine[number] == found[0][number]));
             assert_eq!(set.index.load(Ordering::SeqCst).count_ones(), 2, "one slot, one change");
         }
     }
