@@ -45,6 +45,14 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `resolver.timeout`: nginx's `resolver_timeout`.
+pub const RESOLVER_TIMEOUT: Duration = seconds(30);
+/// `resolver.min_ttl`.
+pub const MIN_TTL: Duration = seconds(1);
+/// `resolver.max_ttl`.
+pub const MAX_TTL: Duration = seconds(3600);
+/// `peers.resolve`.
+pub const RESOLVE: &str = "ttl";
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
 /// `plugins.on_failure`.

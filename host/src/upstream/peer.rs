@@ -13,7 +13,7 @@ use crate::observe::{Subject, Tally};
 /// One member of an upstream.
 #[derive(Debug)]
 pub struct Peer {
-    /// As the configuration writes it.
+    /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
@@ -51,14 +51,14 @@ impl Vitals {
 
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
-    pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
+    pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
         Self {
             name: Arc::clone(&config.name),
-            address: config.address.clone(),
+            address: address.clone(),
             weight: if config.down { 0 } else { config.weight },
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            vitals: shared.known.of(upstream, address),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Lookup;
+
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -35,6 +37,15 @@ impl fmt::Display for Address {
     }
 }
 
+/// Where a peer's address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is written.
+    Fixed(Address),
+    /// A name, which may stand for many peers.
+    Name(Arc<Lookup>),
+}
+
 /// How an upstream's peer is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -46,10 +57,10 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`. Names are resolved when the configuration is read.
+    /// As written: `host:port`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
-    pub address: Address,
+    pub source: Source,
     /// 1 or more. nginx: `weight=`.
     pub weight: u32,
     /// Out of use. nginx: `down`.
