@@ -53,6 +53,8 @@ pub const MIN_TTL: Duration = seconds(1);
 pub const MAX_TTL: Duration = seconds(3600);
 /// `peers.resolve`.
 pub const RESOLVE: &str = "ttl";
+/// `peers.slow_start`: nginx's.
+pub const SLOW_START: Duration = Duration::ZERO;
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
 /// `plugins.on_failure`.

@@ -11,6 +11,11 @@ mod peer;
 mod policy;
 mod pool;
 mod set;
+mod tick;
+mod vitals;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +29,11 @@ pub use discover::{Names, SourceStatus, problems};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
-pub use peer::{Known, Peer, Vitals};
+pub use peer::Peer;
 pub use policy::Ask;
 pub use pool::checkout;
+pub use tick::Tick;
+pub use vitals::{Known, Vitals, WHOLE};
 
 use discover::Discovery;
 use set::Set;
@@ -51,7 +58,7 @@ pub struct Upstream {
 }
 
 /// What upstreams of one server share over reloads.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct Shared {
     /// The numbers of peers.
     pub tallies: Arc<Tallies>,
@@ -75,12 +82,13 @@ impl Upstream {
             Some(discovery) => Self::discovered(discovery, &config.name),
             None => config.peers.iter().filter_map(fixed).collect(),
         };
+        Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
-            set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
-            policy: config.policy,
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            policy: config.policy.clone(),
             discovery,
         }
     }
@@ -88,7 +96,8 @@ impl Upstream {
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), self.policy));
+        Set::welcome(&peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
     }
 
     /// Its peers now, with those that are down.
@@ -99,6 +108,6 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask).map(Lease::new)
+        self.set.load().pick(ask)
     }
 }

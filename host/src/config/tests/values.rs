@@ -23,10 +23,7 @@ fn a_minimal_file_has_nginxs_defaults() {
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();
-    assert_eq!(
-        upstream.peers,
-        [Peer { name: "127.0.0.1:9000".into(), source: Source::Fixed(Address::Tcp(address)), weight: 1, down: false }]
-    );
+    assert_eq!(upstream.peers, [Peer::new("127.0.0.1:9000", Address::Tcp(address))]);
     let route = &config.routes[0];
     assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));
     assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });
@@ -91,7 +88,7 @@ fn routes_inherit_from_their_site() {
     let upstreams: Vec<&str> =
         config.routes.iter().filter_map(|r| Some(&*config.upstreams[r.upstream?].name)).collect();
     assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
-    assert_eq!(config.upstreams.len(), 3);
+    assert_eq!(config.upstreams.len(), 4);
 }
 
 #[test]
@@ -143,7 +140,7 @@ fn names_of_peers_are_questions() {
     let Source::Name(lookup) = &peer.source else { panic!("{:?}", peer.source) };
     assert_eq!((&*peer.name, &lookup.question), ("localhost:9000", &Question::Host("localhost".into())));
     assert_eq!((lookup.port, lookup.resolve), (Some(9000), Resolve::Ttl));
-    let peer = &config.upstreams[1].peers[0];
+    let peer = &config.upstreams[1].peers[1];
     let Source::Name(lookup) = &peer.source else { panic!("{:?}", peer.source) };
     assert_eq!(lookup.question, Question::Service("_ws._tcp.example.com".into()));
     assert_eq!((lookup.port, lookup.resolve, peer.weight), (None, Resolve::Lazy, 2));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Place;
+use crate::config::defaults;
 
 /// A name that stands for peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub enum Resolve {
     Once,
 }
 
-/// `[resolver]`. nginx: `resolver`.
+/// `[resolver]`. nginx: `resolver`. Its default is that of a file without the table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resolver {
     /// Name servers; empty for those of the system. nginx: `resolver`.
@@ -75,4 +76,17 @@ pub struct Resolver {
     pub min_ttl: Duration,
     /// The most that an answer is used.
     pub max_ttl: Duration,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            valid: None,
+            timeout: defaults::RESOLVER_TIMEOUT,
+            ipv6: None,
+            min_ttl: defaults::MIN_TTL,
+            max_ttl: defaults::MAX_TTL,
+        }
+    }
 }

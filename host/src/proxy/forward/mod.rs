@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Method;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
@@ -18,7 +17,8 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry};
 use crate::http1;
 use crate::message::ResponseHead;
-use crate::upstream::{Ask, Lease, Peer};
+use crate::socket::Socket;
+use crate::upstream::{Ask, Lease, Peer, Tick};
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -34,7 +34,7 @@ pub(super) enum Answer {
         /// Its head.
         head: ResponseHead,
         /// The connection, no longer HTTP.
-        upstream: TcpStream,
+        upstream: Socket,
         /// What the peer sent right behind the head.
         early: Bytes,
         /// The peer is busy with it.
@@ -87,7 +87,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried };
+        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
         let Some(lease) = target.upstream.pick(&ask) else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };

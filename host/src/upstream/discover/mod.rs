@@ -146,14 +146,18 @@ fn expand<'a>(
     found: &'a [Found],
 ) -> impl Iterator<Item = (config::Peer, Address)> + 'a {
     let first = found.iter().map(|found| found.priority).min().unwrap_or_default();
-    found.iter().filter(move |found| found.priority == first).map(move |found| {
+    let is_service = lookup.port.is_none();
+    // nginx: the second priority and those after it are for a peer that is no backup itself.
+    let used = move |found: &&Found| found.priority == first || !template.backup;
+    found.iter().filter(used).map(move |found| {
         let address = SocketAddr::new(found.ip, lookup.port.unwrap_or(found.port));
         let mut config = template.clone();
         config.name = address.to_string().into();
         // nginx: a weight in the configuration goes before that of the answer.
-        if template.weight == 1 {
+        if is_service && template.weight == 1 {
             config.weight = found.weight.into();
         }
+        config.backup |= found.priority != first;
         (config, Address::Tcp(address))
     })
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::name;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
-use crate::config::types::{Address, Peer, Question, Resolve, Source};
+use crate::config::types::{Address, Peer, Question, Resolve};
 
 /// `peers = ["127.0.0.1:9000"]`
 pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
@@ -25,8 +25,16 @@ pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
         Some(service) => of_service(table, &address, &service, resolve)?,
         None => at(table, address.text, &address, resolve)?,
     };
-    let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-    Some(Peer { weight, down: table.flag(&k::DOWN), ..made })
+    let count = |key| table.count(key).and_then(|n| u32::try_from(n).ok());
+    Some(Peer {
+        weight: count(&k::WEIGHT).unwrap_or(1),
+        down: table.flag(&k::DOWN),
+        drain: table.flag(&k::DRAIN),
+        backup: table.flag(&k::BACKUP),
+        max_conns: count(&k::MAX_CONNS).unwrap_or(0),
+        slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
+        ..made
+    })
 }
 
 /// A peer from `HOST:PORT`.
@@ -40,7 +48,7 @@ fn at(reader: &Reader<'_>, text: &str, place: &Text<'_>, resolve: Resolve) -> Op
             reader.cx.problem(place.at, &place.path, format!("\"{text}\": a peer's port is not 0"));
             return None;
         }
-        return Some(made(text, Source::Fixed(Address::Tcp(address))));
+        return Some(Peer::new(text, Address::Tcp(address)));
     }
     let port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let Some((host, port)) = port.filter(|(host, port)| name::is_host(host) && *port > 0) else {
@@ -52,7 +60,7 @@ fn at(reader: &Reader<'_>, text: &str, place: &Text<'_>, resolve: Resolve) -> Op
         return None;
     };
     let question = Question::Host(name::key(host));
-    Some(made(text, name::source(reader, place, question, Some(port), resolve)))
+    Some(Peer::new(text, name::source(reader, place, question, Some(port), resolve)))
 }
 
 /// nginx: `server HOST service=… resolve`.
@@ -69,9 +77,5 @@ fn of_service(reader: &Reader<'_>, address: &Text<'_>, service: &Text<'_>, resol
         return None;
     };
     let question = Question::Service(name::key(&full));
-    Some(made(&full, name::source(reader, address, question, None, resolve)))
-}
-
-fn made(name: &str, source: Source) -> Peer {
-    Peer { name: name.into(), source, weight: 1, down: false }
+    Some(Peer::new(&full, name::source(reader, address, question, None, resolve)))
 }
