@@ -57,6 +57,10 @@ pub const RESOLVE: &str = "ttl";
 pub const SLOW_START: Duration = Duration::ZERO;
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
+/// `peers.max_fails`: nginx's.
+pub const MAX_FAILS: u32 = 1;
+/// `peers.fail_timeout`: nginx's.
+pub const FAIL_TIMEOUT: Duration = seconds(10);
 /// `plugins.on_failure`.
 pub const ON_FAILURE: &str = "closed";
 /// `plugins.deadline`.

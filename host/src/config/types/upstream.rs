@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lookup;
+use crate::config::defaults;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,10 @@ pub struct Peer {
     pub backup: bool,
     /// Exchanges and tunnels at once; 0 for any number. nginx: `max_conns=`.
     pub max_conns: u32,
+    /// Failures that take it out for `fail_timeout`; 0 for never. nginx: `max_fails=`.
+    pub max_fails: u32,
+    /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
+    pub fail_timeout: Duration,
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
@@ -93,6 +98,8 @@ impl Peer {
             drain: false,
             backup: false,
             max_conns: 0,
+            max_fails: defaults::MAX_FAILS,
+            fail_timeout: defaults::FAIL_TIMEOUT,
             slow_start: Duration::ZERO,
         }
     }
