@@ -45,10 +45,22 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `resolver.timeout`: nginx's `resolver_timeout`.
+pub const RESOLVER_TIMEOUT: Duration = seconds(30);
+/// `resolver.min_ttl`.
+pub const MIN_TTL: Duration = seconds(1);
+/// `resolver.max_ttl`.
+pub const MAX_TTL: Duration = seconds(3600);
+/// `peers.resolve`.
+pub const RESOLVE: &str = "ttl";
 /// `peers.slow_start`: nginx's.
 pub const SLOW_START: Duration = Duration::ZERO;
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
+/// `peers.max_fails`: nginx's.
+pub const MAX_FAILS: u32 = 1;
+/// `peers.fail_timeout`: nginx's.
+pub const FAIL_TIMEOUT: Duration = seconds(10);
 /// `plugins.on_failure`.
 pub const ON_FAILURE: &str = "closed";
 /// `plugins.deadline`.

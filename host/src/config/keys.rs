@@ -173,7 +173,7 @@ keys! {
          is replaced by the text of that file (less one line end) or environment variable.";
     GRANTS = "grants" in [Plugin]: Texts, Other("`[]`; the stock auth-request is granted what `auth_request` names"), "",
         "Where it may send requests of its own (`http-client`): `\"http-client:upstream:NAME\"` or \
-         `\"http-client:http://HOST:PORT\"`, of which a name is resolved when the file is read.";
+         `\"http-client:http://HOST:PORT\"`, of which a name is looked up as a peer's is.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
     MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",

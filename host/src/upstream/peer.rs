@@ -1,17 +1,20 @@
 //! One member of an upstream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Shared, Tick, Vitals};
+use super::{Shared, Tick, Tolerance, Vitals};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
 /// One member of an upstream.
 #[derive(Debug)]
 pub struct Peer {
-    /// As the configuration writes it.
+    /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
+    /// The name of its upstream.
+    pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
     /// Its share, 1 or more.
@@ -27,6 +30,10 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// How many failures it is forgiven.
+    pub tolerance: Tolerance,
+    /// Whether its set has no other.
+    alone: AtomicBool,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
@@ -35,20 +42,33 @@ pub struct Peer {
 
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
-    pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
+    pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
         Self {
             name: Arc::clone(&config.name),
-            address: config.address.clone(),
+            address: address.clone(),
+            upstream: Arc::clone(upstream),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
+            alone: AtomicBool::new(false),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            vitals: shared.known.of(upstream, address),
         }
+    }
+
+    /// Whether its set has no other: then failures do not take it out. nginx: `peers->single`.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// It is in a set with others, or not.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
     }
 
     /// Whether it has room for one more.

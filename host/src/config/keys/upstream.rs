@@ -4,14 +4,31 @@ use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S};
 use super::super::key::Key;
 use super::super::key::Kind;
-use super::super::key::Kind::{Choice, Count, Flag, Later, Text, TextsOrTables};
-use super::super::key::Section::{Peer, Upstream};
+use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, Texts, TextsOrTables};
+use super::super::key::Section::{Peer, Resolver, Top, Upstream};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
 keys! {
+    RESOLVER = "resolver" in [Top]: Table(Resolver), Other("all defaults"), "", "How names of peers are looked up.";
+
+    RESOLVER_ADDRESSES = "addresses" in [Resolver]: Texts, Other("those of `/etc/resolv.conf`, with its options"),
+        "resolver",
+        "Name servers, `IP` or `IP:PORT`; names are then full ones, without the search list of `/etc/resolv.conf`.";
+    RESOLVER_VALID = "valid" in [Resolver]: WAIT, Other("what the answer says, within `min_ttl` and `max_ttl`"),
+        "resolver … valid=",
+        "How long every answer is used.";
+    RESOLVER_TIMEOUT = "timeout" in [Resolver]: WAIT, T(d::RESOLVER_TIMEOUT), "resolver_timeout",
+        "How long an answer may take, with all that is asked for it.";
+    RESOLVER_IPV6 = "ipv6" in [Resolver]: Flag, Other("where the machine has a route to it, or a name has nothing else"),
+        "resolver … ipv6=",
+        "Whether IPv6 addresses are used.";
+    MIN_TTL = "min_ttl" in [Resolver]: WAIT, T(d::MIN_TTL), "",
+        "The least time between two questions for a name. After a failure it doubles, to at most half a minute.";
+    MAX_TTL = "max_ttl" in [Resolver]: WAIT, T(d::MAX_TTL), "", "The longest that an answer is used.";
+
     POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
         "How a peer is chosen for a request.";
     KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
@@ -27,8 +44,15 @@ keys! {
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
-        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before \
-         others.";
+        "`HOST:PORT`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
+    RESOLVE = "resolve" in [Peer]: Choice { now: &["ttl", "lazy", "once"], later: &[] }, S(d::RESOLVE),
+        "server … resolve",
+        "When a name is looked up: `ttl` at the start, which fails without an answer, and again when an answer's time \
+         is over; `lazy` likewise, but nothing waits for the first answer; `once` only when the configuration is \
+         taken into use.";
+    SERVICE = "service" in [Peer]: Text, Other("none"), "server … service=",
+        "Looks for SRV records: `\"http\"` for `_http._tcp.HOST`, or a name with a dot such as `\"_ws._tcp\"` as it is, \
+         put before `HOST`. They say the port, the weight where the peer has none, and which ones are backups.";
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
@@ -36,8 +60,14 @@ keys! {
         "Serves only where no other peer can.";
     DRAIN = "drain" in [Peer]: Flag, B(false), "server … drain",
         "Serves only those that are stuck to it; its tunnels go on.";
-    MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
-    FAIL_TIMEOUT = "fail_timeout" in [Peer]: Later, Other("none"), "fail_timeout", "Passive health checks.";
+    MAX_FAILS = "max_fails" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(d::MAX_FAILS as u64),
+        "server … max_fails=",
+        "Failures that take it out of use for `fail_timeout`: no connection, no answer in time, or none that is \
+         valid. One request then tries it, and its answer brings it back. 0: failures never do; nor do they where an \
+         upstream has one peer.";
+    FAIL_TIMEOUT = "fail_timeout" in [Peer]: WAIT_OR_NOT, T(d::FAIL_TIMEOUT), "server … fail_timeout=",
+        "For how long `max_fails` failures take it out, and after how long without one an answer lets them be \
+         forgotten.";
     MAX_CONNS = "max_conns" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "server … max_conns=",
         "Requests and tunnels that it serves at once, over all workers. 0: no limit.";
     SLOW_START = "slow_start" in [Peer]: WAIT_OR_NOT, T(d::SLOW_START), "server … slow_start=",

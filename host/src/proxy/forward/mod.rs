@@ -14,7 +14,7 @@ use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
 use super::{headers, outcome};
 use crate::body::{Body, Meter, Metered};
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
 use crate::socket::Socket;
@@ -108,16 +108,25 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
             record.connected(*at);
         }
         match answer {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                peer.succeeded();
+                return Ok(answer);
+            }
             // The request is still whole only where no connection was made.
             Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
                 outcome::failed(exchange, &error);
+                peer.failed(&error);
                 tried.push(peer);
                 last = Some(error);
                 outgoing = *whole;
             }
-            Err(failed) => return Err(failed.error),
+            Err(failed) => {
+                if failed.error.kind.side() == Side::Upstream {
+                    peer.failed(&failed.error);
+                }
+                return Err(failed.error);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
 mod group;
+mod name;
 mod peer;
 
 use std::collections::HashMap;
