@@ -39,8 +39,9 @@ impl Background {
 
 /// What goes on for one upstream.
 fn tasks_of(upstream: &Arc<Upstream>, cut: &Cut) -> Vec<Task> {
+    let names = upstream.follow_names().into_iter().map(|task| Box::pin(task) as Task);
     let checks = upstream.is_checked().then(|| Box::pin(Arc::clone(upstream).check(cut.clone())) as Task);
-    checks.into_iter().collect()
+    names.chain(checks).collect()
 }
 
 /// Run a task until the sender of `stopped` is gone.

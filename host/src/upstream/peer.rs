@@ -12,7 +12,7 @@ use crate::observe::{Subject, Tally};
 /// One member of an upstream.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// As the configuration writes it.
+    /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
     /// The name of its upstream.
     pub upstream: Arc<str>,
@@ -45,12 +45,12 @@ pub struct Peer {
 
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
-    pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
+    pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
         Self {
             name: Arc::clone(&config.name),
+            address: address.clone(),
             upstream: Arc::clone(upstream),
-            address: config.address.clone(),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,
@@ -61,7 +61,7 @@ impl Peer {
             health: config.health.clone(),
             alone: Arc::default(),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            vitals: shared.known.of(upstream, address),
         }
     }
 

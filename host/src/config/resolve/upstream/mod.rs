@@ -2,6 +2,7 @@
 
 mod group;
 mod health;
+mod name;
 mod peer;
 
 use std::collections::HashMap;
