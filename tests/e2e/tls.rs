@@ -97,7 +97,8 @@ fn the_certificate_goes_by_name() {
         .file("wild.key", &wild.key)
         .start();
     let address = proxy.address();
-    let seen = |name: &str| TlsClient::new(&authority, name).try_connect(address).map(|(_, session)| session.certificate);
+    let seen =
+        |name: &str| TlsClient::new(&authority, name).try_connect(address).map(|(_, session)| session.certificate);
     assert_eq!(seen("a.example.com").unwrap(), rsa.der, "the first that the client understands");
     let only_ecdsa = TlsClient::new(&authority, "a.example.com").changed(|config| {
         let mut provider = aws_lc_rs::default_provider();
@@ -136,7 +137,10 @@ fn sessions_are_resumed() {
         assert!(body(&proxy, &client, "/facts").ends_with("example.com . NONE\n"));
         assert!(body(&proxy, &client, "/facts").ends_with("example.com r NONE\n"), "{versions:?} {keys}");
         proxy.reload(&format!("{text}\n# the same\n")).unwrap();
-        assert!(body(&proxy, &client, "/facts").ends_with("example.com r NONE\n"), "after a reload: {versions:?} {keys}");
+        assert!(
+            body(&proxy, &client, "/facts").ends_with("example.com r NONE\n"),
+            "after a reload: {versions:?} {keys}"
+        );
     }
     let text = CONFIG.replace("tls = true", "tls = { session_tickets = false, session_cache = 0 }");
     let proxy = with(&authority, &text, &backend).start();
@@ -307,9 +311,10 @@ fn a_response_is_stapled() {
 #[test]
 fn a_listener_s_certificate_is_for_sites_without() {
     let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
-    let text = CONFIG
-        .replace("tls = true", r#"tls = { certificate = "server.pem", key = "server.key" }"#)
-        .replace("\ntls = { certificate = \"server.pem\", key = \"server.key\" }\n[[sites.routes]]", "\n[[sites.routes]]");
+    let text = CONFIG.replace("tls = true", r#"tls = { certificate = "server.pem", key = "server.key" }"#).replace(
+        "\ntls = { certificate = \"server.pem\", key = \"server.key\" }\n[[sites.routes]]",
+        "\n[[sites.routes]]",
+    );
     let proxy = with(&authority, &text, &backend).start();
     TlsClient::new(&authority, "example.com").connect(proxy.address()).upgrade("/ws");
     TlsClient::new(&authority, "other.example.com").connect(proxy.address());

@@ -104,7 +104,8 @@ impl TlsClient {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der()).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
         let watching = Arc::new(Watching { inner, staple: Mutex::default() });
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)

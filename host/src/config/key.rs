@@ -15,8 +15,10 @@ pub(super) enum Section {
     LogFormat,
     Admin,
     Listener,
+    Resolver,
     Upstream,
     Peer,
+    Health,
     Plugin,
     Map,
     Site,
@@ -40,7 +42,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 30] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -48,8 +50,10 @@ impl Section {
         Self::LogFormat,
         Self::Admin,
         Self::Listener,
+        Self::Resolver,
         Self::Upstream,
         Self::Peer,
+        Self::Health,
         Self::Plugin,
         Self::Map,
         Self::Site,
@@ -81,8 +85,10 @@ impl Section {
             Self::LogFormat => "[log_formats.NAME]",
             Self::Admin => "[admin]",
             Self::Listener => "[[listeners]]",
+            Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
             Self::Peer => "peers = [{ … }]",
+            Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
@@ -130,8 +136,19 @@ impl Section {
             }
             Self::Admin => "The operator's own HTTP address; without the table there is none.",
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
+            Self::Resolver => {
+                "How the names of peers are looked up. `/etc/hosts` comes first and is read anew each minute. Every \
+                 address that a name has is a peer. What is known stays in use while the name servers fail or say \
+                 that there is no such name. nginx: `resolver`."
+            }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Health => {
+                "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
+                 no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
+                 known of a peer goes on over reloads. Over TLS and Unix sockets peers are checked as they are used. \
+                 nginx Plus: `health_check`."
+            }
             Self::Plugin => {
                 "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \
                  of that stock plugin everywhere. A file without `config` gets the configuration that Tidegate makes \

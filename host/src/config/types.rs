@@ -11,7 +11,9 @@ use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
 mod content;
+mod health;
 mod limits;
+mod resolver;
 mod tls;
 mod upstream;
 
@@ -19,9 +21,11 @@ pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
 };
+pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use tls::ListenerTls;
-pub use upstream::{Address, Peer, Policy, Upstream};
+pub use upstream::{Address, Peer, Policy, Source, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -39,6 +43,8 @@ pub struct Config {
     pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<Admin>,
+    /// `[resolver]`
+    pub resolver: Arc<Resolver>,
     /// `[real_ip]`; none where the table is absent.
     pub real_ip: Option<RealIp>,
     /// `[limits.*]`, in order; routes refer to them by name.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
-use super::handshake::{Upgrade, WEBSOCKET};
+use super::handshake::Upgrade;
 use super::tls;
 use crate::error::{Error, Kind, Stop};
 use crate::hook::{self, LocalReply};
+use crate::message::WEBSOCKET;
 
 /// Find the exchange's route, and put on it what the router says.
 ///

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::Worker;
 use crate::snapshot::Snapshot;
 use crate::tls::{Renewal, Served};
-use crate::upstream::Upstream;
+use crate::tunnel::Registry;
+use crate::upstream::{Cut, Upstream};
 
 /// Something that goes on until it is dropped.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -25,9 +26,12 @@ pub(super) struct Background {
 impl Background {
     /// Start what a snapshot needs: each task once in the process, the next one on the next
     /// worker.
-    pub(super) fn start(snapshot: &Snapshot, tls: &[Arc<Served>], workers: &[Worker]) -> Self {
+    pub(super) fn start(snapshot: &Snapshot, tls: &[Arc<Served>], workers: &[Worker], tunnels: &Arc<Registry>) -> Self {
+        let registry = Arc::clone(tunnels);
+        let cut = Cut::new(move |peer| registry.end_of_peer(peer));
         let (stop, stopped) = watch::channel(());
-        let tasks = snapshot.upstreams.values().flat_map(tasks_of).chain(tls.iter().map(renewal));
+        let tasks =
+            snapshot.upstreams.values().flat_map(|upstream| tasks_of(upstream, &cut)).chain(tls.iter().map(renewal));
         for (task, worker) in tasks.zip(workers.iter().cycle()) {
             worker.run(until(stopped.clone(), task));
         }
@@ -36,8 +40,10 @@ impl Background {
 }
 
 /// What goes on for one upstream.
-fn tasks_of(_upstream: &Arc<Upstream>) -> Vec<Task> {
-    Vec::new()
+fn tasks_of(upstream: &Arc<Upstream>, cut: &Cut) -> Vec<Task> {
+    let names = upstream.follow_names().into_iter().map(|task| Box::pin(task) as Task);
+    let checks = upstream.is_checked().then(|| Box::pin(Arc::clone(upstream).check(cut.clone())) as Task);
+    names.chain(checks).collect()
 }
 
 /// Certificates of one listener, renewed when their files change.

@@ -37,9 +37,10 @@ pub enum StartError {
     /// The plugin runtime could not be set up.
     #[error("the plugin runtime cannot start: {0}")]
     Runtime(#[from] crate::plugin::PluginError),
-    /// Plugins were refused. One problem each, with its place in the configuration.
+    /// Names of peers cannot be resolved, or plugins were refused. One problem each, with its
+    /// place in the configuration.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Plugins(Vec<Problem>),
+    Refused(Vec<Problem>),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Bind {
@@ -68,7 +69,7 @@ pub enum StartError {
 pub struct Server {
     proxy: Arc<Proxy>,
     runtime: Arc<Runtime>,
-    /// What upstreams keep over reloads.
+    /// What upstreams keep over reloads, with how the first configuration looks up names.
     shared: Shared,
     workers: Vec<Worker>,
     state: Mutex<State>,
@@ -94,7 +95,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
         let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
-        let shared = Shared { tallies: Arc::clone(&metrics.tallies), known: Arc::default() };
+        let shared = build::shared(config, Arc::clone(&metrics.tallies));
         let snapshot = build::snapshot(config, &runtime, &log_files, &shared, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -111,7 +112,7 @@ impl Server {
         let mut listeners = Listeners::default();
         listeners.change(&config.listeners, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
-        let background = Some(Background::start(&proxy.snapshot.load(), &listeners.served(), &workers));
+        let background = Some(Background::start(&proxy.snapshot.load(), &listeners.served(), &workers, &proxy.tunnels));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, shared, workers, state, all_gone: Mutex::new(all_gone) })
     }
@@ -147,7 +148,8 @@ impl Server {
         let snapshot = Arc::new(snapshot);
         self.proxy.snapshot.store(Arc::clone(&snapshot));
         // The old one's stop with this.
-        state.background = Some(Background::start(&snapshot, &state.listeners.served(), &self.workers));
+        state.background =
+            Some(Background::start(&snapshot, &state.listeners.served(), &self.workers, &self.proxy.tunnels));
         self.proxy.metrics.reloads.add(1);
         // As nginx does: who has moved the files away and reloads finds new ones.
         self.reopen_logs();

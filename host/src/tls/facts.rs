@@ -10,8 +10,8 @@ use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use super::{ClientAuth, Terms};
 use super::settings::cipher_name;
+use super::{ClientAuth, Terms};
 
 /// The facts of one connection. nginx: the `$ssl_…` variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

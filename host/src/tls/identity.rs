@@ -150,7 +150,8 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, BadIdentity> {
     let why = match PrivateKeyDer::from_pem_slice(&text) {
         Ok(key) => return Ok(key),
         Err(_) if contains(&text, b"ENCRYPTED") => {
-            "the key is encrypted; there is nobody to ask for its pass phrase: decrypt it with `openssl pkey`".to_owned()
+            "the key is encrypted; there is nobody to ask for its pass phrase: decrypt it with `openssl pkey`"
+                .to_owned()
         }
         Err(pem::Error::NoItemsFound) => "no private key in it".to_owned(),
         Err(error) => format!("not PEM: {error}"),

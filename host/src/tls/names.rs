@@ -28,13 +28,7 @@ pub enum Entry {
 impl<T> Names<T> {
     /// No names: `default` holds for all.
     pub fn new(default: T) -> Self {
-        Self {
-            exact: HashMap::new(),
-            leading: HashMap::new(),
-            trailing: HashMap::new(),
-            patterns: Vec::new(),
-            default,
-        }
+        Self { exact: HashMap::new(), leading: HashMap::new(), trailing: HashMap::new(), patterns: Vec::new(), default }
     }
 
     /// Add a name; the first one that is added of equal names holds.

@@ -3,6 +3,7 @@
 mod answer;
 mod asked;
 mod connect;
+mod discover;
 mod health;
 mod lease;
 mod link;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
-pub use health::{Failure, Health, State, Tolerance};
+pub use discover::{Names, SourceStatus, problems};
+pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
@@ -35,6 +38,7 @@ pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
 
+use discover::Discovery;
 use set::Set;
 
 use crate::config;
@@ -51,7 +55,13 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
+    /// Told when they change.
+    changed: Notify,
+    /// Whether they are checked.
+    checked: bool,
     policy: config::Policy,
+    /// Where its peers come from; none where every address is written.
+    discovery: Option<Discovery>,
 }
 
 /// What upstreams of one server share over reloads.
@@ -61,20 +71,34 @@ pub struct Shared {
     pub tallies: Arc<Tallies>,
     /// What is known of peers.
     pub known: Arc<Known>,
+    /// What is known of names.
+    pub names: Arc<Names>,
+    /// How names are looked up; of the configuration in use.
+    pub resolver: Arc<config::Resolver>,
 }
 
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
-        let peers: Vec<_> = peers.collect();
+        let discovery = Discovery::new(config, shared);
+        let fixed = |peer: &config::Peer| match &peer.source {
+            config::Source::Fixed(address) => Some(Arc::new(Peer::new(peer, address, &config.name, shared))),
+            config::Source::Name(_) => None,
+        };
+        let peers = match &discovery {
+            Some(discovery) => Self::discovered(discovery, &config.name),
+            None => config.peers.iter().filter_map(fixed).collect(),
+        };
         Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            changed: Notify::new(),
+            checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
+            discovery,
         }
     }
 
@@ -83,6 +107,7 @@ impl Upstream {
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
         self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.changed.notify_waiters();
     }
 
     /// Its peers now, with those that are down.

@@ -1,5 +1,6 @@
 //! One member of an upstream.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,9 +10,9 @@ use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
 /// One member of an upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Peer {
-    /// As the configuration writes it.
+    /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
     /// The name of its upstream.
     pub upstream: Arc<str>,
@@ -32,8 +33,10 @@ pub struct Peer {
     pub slow_start: Duration,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
+    /// How it is checked; none where it is not.
+    pub health: Option<Arc<config::Health>>,
     /// Whether its set has no other.
-    alone: AtomicBool,
+    alone: Arc<AtomicBool>,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
@@ -42,12 +45,12 @@ pub struct Peer {
 
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
-    pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
+    pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
         Self {
             name: Arc::clone(&config.name),
+            address: address.clone(),
             upstream: Arc::clone(upstream),
-            address: config.address.clone(),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,
@@ -55,9 +58,10 @@ impl Peer {
             max_conns: config.max_conns,
             slow_start: config.slow_start,
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
-            alone: AtomicBool::new(false),
+            health: config.health.clone(),
+            alone: Arc::default(),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            vitals: shared.known.of(upstream, address),
         }
     }
 
@@ -69,6 +73,13 @@ impl Peer {
     /// It is in a set with others, or not.
     pub(super) fn set_alone(&self, alone: bool) {
         self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    /// As it is, but at another port: for checks.
+    pub(super) fn at_port(&self, port: u16) -> Self {
+        let Address::Tcp(address) = &self.address;
+        let address = Address::Tcp(SocketAddr::new(address.ip(), port));
+        Self { address, ..self.clone() }
     }
 
     /// Whether it has room for one more.

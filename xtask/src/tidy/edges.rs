@@ -35,11 +35,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server"]),
+    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
     ("snapshot", &["hook", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "tls"]),
     ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "socket", "stream", "tls", "tunnel"]),
-    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "socket", "tls", "tunnel", "upstream"]),
+    (
+        "proxy",
+        &["body", "content", "hook", "http1", "limit", "message", "snapshot", "socket", "tls", "tunnel", "upstream"],
+    ),
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),

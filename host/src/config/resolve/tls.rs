@@ -108,7 +108,8 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
             Some(identity) => vec![identity],
             None => first.wanted.identities.clone(),
         };
-        let reported = offered.own(&k::LISTEN_CERTIFICATE).is_some() || offered.own(&k::LISTEN_CERTIFICATE_KEY).is_some();
+        let reported =
+            offered.own(&k::LISTEN_CERTIFICATE).is_some() || offered.own(&k::LISTEN_CERTIFICATE_KEY).is_some();
         if fallback.is_empty() && !first.rejects && !reported {
             table.cx.hinted(
                 item.at(),

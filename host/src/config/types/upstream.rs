@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Health, Lookup};
 use crate::config::defaults;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
@@ -37,6 +38,21 @@ impl fmt::Display for Address {
     }
 }
 
+/// Where a peer's address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is written.
+    Fixed(Address),
+    /// A name, which may stand for many peers.
+    Name(Arc<Lookup>),
+}
+
+impl From<Address> for Source {
+    fn from(address: Address) -> Self {
+        Self::Fixed(address)
+    }
+}
+
 /// How an upstream's peer is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -48,10 +64,10 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`. Names are resolved when the configuration is read.
+    /// As written: `host:port`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
-    pub address: Address,
+    pub source: Source,
     /// 1 or more. nginx: `weight=`.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -66,6 +82,8 @@ pub struct Peer {
     pub max_fails: u32,
     /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
     pub fail_timeout: Duration,
+    /// How it is checked; none where it is not.
+    pub health: Option<Arc<Health>>,
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
@@ -73,10 +91,10 @@ pub struct Peer {
 
 impl Peer {
     /// One of which nothing but its address is said.
-    pub fn new(name: &str, address: Address) -> Self {
+    pub fn new(name: &str, source: impl Into<Source>) -> Self {
         Self {
             name: name.into(),
-            address,
+            source: source.into(),
             weight: 1,
             down: false,
             drain: false,
@@ -84,6 +102,7 @@ impl Peer {
             max_conns: 0,
             max_fails: defaults::MAX_FAILS,
             fail_timeout: defaults::FAIL_TIMEOUT,
+            health: None,
             slow_start: Duration::ZERO,
         }
     }

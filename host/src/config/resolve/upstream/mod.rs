@@ -1,6 +1,8 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
 mod group;
+mod health;
+mod name;
 mod peer;
 
 use std::collections::HashMap;
