@@ -29,6 +29,7 @@ pub(super) enum Section {
     AuthBasic,
     AuthRequest,
     RealIp,
+    ProxyProtocol,
     Zone,
     Limits,
     RateRule,
@@ -38,7 +39,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -60,6 +61,7 @@ impl Section {
         Self::AuthBasic,
         Self::AuthRequest,
         Self::RealIp,
+        Self::ProxyProtocol,
         Self::Zone,
         Self::Limits,
         Self::RateRule,
@@ -91,6 +93,7 @@ impl Section {
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
+            Self::ProxyProtocol => "proxy_protocol = { … }",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
             Self::RateRule => "rate = [{ … }]",
@@ -159,6 +162,12 @@ impl Section {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."
             }
+            Self::ProxyProtocol => {
+                "What stands before the first byte of each connection: versions 1 and 2 are read, within \
+                 `server.header_timeout`. Limits, access lists, logs, headers and plugins see the address that it names \
+                 in place of the sender's, and `real_ip` starts from it. nginx: `listen … proxy_protocol` with \
+                 `real_ip_header proxy_protocol`."
+            }
             Self::Zone => {
                 "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \
                  they are. nginx: `limit_req_zone`, `limit_conn_zone`."
@@ -214,6 +223,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -245,6 +256,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }
