@@ -18,6 +18,7 @@ pub(super) enum Section {
     Resolver,
     Upstream,
     Peer,
+    Health,
     Plugin,
     Map,
     Site,
@@ -50,6 +51,7 @@ impl Section {
         Self::Resolver,
         Self::Upstream,
         Self::Peer,
+        Self::Health,
         Self::Plugin,
         Self::Map,
         Self::Site,
@@ -82,6 +84,7 @@ impl Section {
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
             Self::Peer => "peers = [{ … }]",
+            Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
@@ -134,6 +137,12 @@ impl Section {
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Health => {
+                "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
+                 no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
+                 known of a peer goes on over reloads. Over TLS and Unix sockets peers are checked as they are used. \
+                 nginx Plus: `health_check`."
+            }
             Self::Plugin => {
                 "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \
                  of that stock plugin everywhere. A file without `config` gets the configuration that Tidegate makes \
