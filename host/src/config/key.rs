@@ -16,6 +16,7 @@ pub(super) enum Section {
     Admin,
     Listener,
     Upstream,
+    UpstreamTls,
     Peer,
     Plugin,
     Map,
@@ -37,7 +38,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -46,6 +47,7 @@ impl Section {
         Self::Admin,
         Self::Listener,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
         Self::Plugin,
         Self::Map,
@@ -76,6 +78,7 @@ impl Section {
             Self::Admin => "[admin]",
             Self::Listener => "[[listeners]]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -122,6 +125,10 @@ impl Section {
             Self::Admin => "The operator's own HTTP address; without the table there is none.",
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Plugin => {
                 "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \
@@ -206,6 +213,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -237,6 +246,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }

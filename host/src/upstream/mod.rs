@@ -10,6 +10,7 @@ mod peer;
 mod policy;
 mod pool;
 mod set;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use own::{OwnAnswer, OwnRequest};
 pub use peer::{Known, Peer, Vitals};
 pub use policy::Ask;
 pub use pool::checkout;
+pub use way::Way;
 
 use set::Set;
 
@@ -40,6 +42,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
@@ -62,6 +68,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
             policy: config.policy,
         }
@@ -82,5 +90,42 @@ impl Upstream {
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
         self.set.load().pick(ask).map(Lease::new)
+    }
+}
+
+/// What a request for the upstream of this name has as Host, and the port: nginx's `$proxy_host`,
+/// which leaves out the scheme's own port, and `$proxy_port`.
+pub fn authority(name: &str) -> (&str, &str) {
+    let (address, own) = match name.strip_prefix("https://") {
+        Some(address) => (address, "443"),
+        None => (name, "80"),
+    };
+    if address.starts_with("unix:") {
+        return ("localhost", "");
+    }
+    match address.rsplit_once(':') {
+        Some((host, port)) if port == own => (host, port),
+        Some((_, port)) => (address, port),
+        None => (address, own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_of_upstreams() {
+        for (name, expected) in [
+            ("chat", ("chat", "80")),
+            ("a.test:80", ("a.test", "80")),
+            ("a.test:443", ("a.test:443", "443")),
+            ("https://a.test:443", ("a.test", "443")),
+            ("https://[::1]:8443", ("[::1]:8443", "8443")),
+            ("unix:/run/app.sock", ("localhost", "")),
+            ("https://unix:/run/app.sock", ("localhost", "")),
+        ] {
+            assert_eq!(authority(name), expected, "{name}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::Shared;
+use super::way::Ways;
+use super::{Shared, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -17,6 +18,8 @@ pub struct Peer {
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
+    /// Where it is and how it is connected to.
+    pub(super) way: Arc<Way>,
     /// Its share; 0 where it is down.
     pub weight: u32,
     /// Its numbers.
@@ -56,6 +59,7 @@ impl Peer {
         Self {
             name: Arc::clone(&config.name),
             address: config.address.clone(),
+            way: shared.known.ways.of(&config.address, &config.dial),
             weight: if config.down { 0 } else { config.weight },
             tally: shared.tallies.of(subject),
             vitals: shared.known.of(upstream, &config.address),
@@ -63,10 +67,11 @@ impl Peer {
     }
 }
 
-/// The vitals of every peer that is in use, by upstream and address.
+/// The vitals of every peer that is in use, by upstream and address, and the ways to them.
 #[derive(Debug, Default)]
 pub struct Known {
     vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
+    ways: Ways,
 }
 
 impl Known {

@@ -25,7 +25,13 @@ fn a_minimal_file_has_nginxs_defaults() {
     let address = "127.0.0.1:9000".parse().unwrap();
     assert_eq!(
         upstream.peers,
-        [Peer { name: "127.0.0.1:9000".into(), address: Address::Tcp(address), weight: 1, down: false }]
+        [Peer {
+            name: "127.0.0.1:9000".into(),
+            address: Address::Tcp(address),
+            weight: 1,
+            down: false,
+            dial: std::sync::Arc::default()
+        }]
     );
     let route = &config.routes[0];
     assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::dial::Dial;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
+    pub keepalive_time: Duration,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -25,12 +32,15 @@ pub struct Upstream {
 pub enum Address {
     /// An address and a port.
     Tcp(SocketAddr),
+    /// The path of a Unix stream socket.
+    Unix(Arc<Path>),
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -46,7 +56,7 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`. Names are resolved when the configuration is read.
+    /// As written: `host:port` or `unix:PATH`. Names are resolved when the configuration is read.
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
@@ -54,4 +64,6 @@ pub struct Peer {
     pub weight: u32,
     /// Out of use. nginx: `down`.
     pub down: bool,
+    /// How connections to it are made.
+    pub dial: Arc<Dial>,
 }

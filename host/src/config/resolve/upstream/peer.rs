@@ -1,41 +1,69 @@
 //! One peer: an address alone, or a table.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 
+use super::dial::Dialing;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Address, Peer};
 
 /// `peers = ["127.0.0.1:9000"]`
-pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
+pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>, dialing: &Dialing) -> Option<Peer> {
     let text = item.node.text().filter(|t| !t.is_empty())?;
-    peer(table, text, &Text { text, path: item.path.clone(), at: item.at() })
+    peer(table, text, &Text { text, path: item.path.clone(), at: item.at() }, dialing)
 }
 
 /// `peers = [{ address = "127.0.0.1:9000" }]`
-pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
+pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
     let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
     let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-    Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address)? })
+    Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address, dialing)? })
 }
 
-/// A peer from `HOST:PORT`. A name is resolved by the system, once.
-pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<Peer> {
-    let made = |address| Peer { name: text.into(), address: Address::Tcp(address), weight: 1, down: false };
+/// A peer from `HOST:PORT` or `unix:PATH`. A name is resolved by the system, once.
+pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>, dialing: &Dialing) -> Option<Peer> {
+    let address = match text.strip_prefix("unix:") {
+        Some(path) => unix(reader, path, place)?,
+        None => Address::Tcp(tcp(reader, text, place)?),
+    };
+    let dial = dialing.to(reader, text, place)?;
+    Some(Peer { name: text.into(), address, weight: 1, down: false, dial })
+}
+
+/// nginx: `unix:PATH`.
+fn unix(reader: &Reader<'_>, path: &str, place: &Text<'_>) -> Option<Address> {
+    if path.is_empty() {
+        reader.cx.hinted(place.at, &place.path, "has no path", "such as \"unix:/run/app.sock\"");
+        return None;
+    }
+    let path = reader.cx.path(path);
+    if let Err(error) = std::os::unix::net::SocketAddr::from_pathname(&path) {
+        reader.cx.problem(place.at, &place.path, format!("{}: {error}", path.display()));
+        return None;
+    }
+    Some(Address::Unix(Arc::from(path)))
+}
+
+/// `IP:PORT`, or `NAME:PORT` resolved.
+fn tcp(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<SocketAddr> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         if address.port() == 0 {
             reader.cx.problem(place.at, &place.path, format!("\"{text}\": a peer's port is not 0"));
             return None;
         }
-        return Some(made(address));
+        return Some(address);
     }
     let port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
     let Some((host, port)) =
         port.filter(|(host, port)| !host.is_empty() && !host.contains([':', '/', ' ']) && *port > 0)
     else {
         let hint = match text.split_once("://") {
+            Some(("https" | "wss", rest)) => {
+                format!("write \"{}\", and `tls = true` for the upstream", rest.trim_end_matches('/'))
+            }
             Some((_, rest)) => format!("write \"{}\"", rest.trim_end_matches('/')),
-            None => "such as \"127.0.0.1:9000\", \"[::1]:9000\" or \"backend:9000\"".to_owned(),
+            None => "such as \"127.0.0.1:9000\", \"[::1]:9000\", \"backend:9000\" or \"unix:/run/app.sock\"".to_owned(),
         };
         reader.cx.hinted(place.at, &place.path, format!("\"{text}\" is not an address HOST:PORT"), hint);
         return None;
@@ -53,5 +81,5 @@ pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<
     if address.is_none() {
         reader.cx.problem(place.at, &place.path, format!("cannot resolve \"{host}\": it has no address"));
     }
-    address.map(made)
+    address
 }
