@@ -366,3 +366,32 @@ fn slow_readers_do_not_make_the_process_grow() {
     drop((up, down, proxy, front));
     backend.join();
 }
+
+#[test]
+fn a_kept_connection_serves_nobody_else() {
+    let authority = Authority::new();
+    let certified = authority.issue(&["127.0.0.1", "a.test", "b.test"]);
+    let backend = Backend::named("hello");
+    let front = front::tls(&certified).before(backend.address());
+    let text = |more: &str, routes: &str| {
+        format!("[upstreams.u]\ntls = {{ ca = \"ca.pem\"{more} }}\npeers = [\"%front%\"]\n[[sites]]\nroutes = [{routes}]\n")
+    };
+    let route = "{ match = \"/\", upstream = \"u\" }";
+    let setup = tidegate(&text(", name = \"a.test\"", route)).file("ca.pem", authority.certificate());
+    let mut proxy = setup.var("front", front.address()).in_process().start();
+    let handshakes = |proxy: &Proxy| {
+        assert_eq!((proxy.get("/").1.text(), proxy.get("/").1.text()), ("hello".to_owned(), "hello".to_owned()));
+        front.handshakes().len()
+    };
+    assert_eq!(handshakes(&proxy), 1);
+    // The same settings: the same connection.
+    proxy.reload(&text(", name = \"a.test\"", &format!("{route}, {{ match = \"/more\", upstream = \"u\" }}"))).unwrap();
+    assert_eq!(handshakes(&proxy), 1);
+    // Another name: nothing that was verified for the first one.
+    proxy.reload(&text(", name = \"b.test\"", route)).unwrap();
+    assert_eq!(handshakes(&proxy), 2);
+    eventually("the end of the first, which leads to nobody now", || front.whole() == 1);
+    proxy.reload("[[sites]]\nroutes = [{ match = \"/\", respond = { status = 204 } }]").unwrap();
+    eventually("the end of the second", || front.whole() == 2);
+    assert_eq!(front.cut(), 0);
+}

@@ -51,8 +51,14 @@ pub const UPSTREAM_KEEPALIVE_REQUESTS: u64 = 1000;
 pub const UPSTREAM_KEEPALIVE_TIME: Duration = seconds(3600);
 /// `tls.versions` of an upstream.
 pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
+/// `peers.slow_start`: nginx's.
+pub const SLOW_START: Duration = Duration::ZERO;
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
+/// `peers.max_fails`: nginx's.
+pub const MAX_FAILS: u32 = 1;
+/// `peers.fail_timeout`: nginx's.
+pub const FAIL_TIMEOUT: Duration = seconds(10);
 /// `plugins.on_failure`.
 pub const ON_FAILURE: &str = "closed";
 /// `plugins.deadline`.

@@ -2,7 +2,9 @@
 
 mod answer;
 mod asked;
+mod authority;
 mod connect;
+mod health;
 mod lease;
 mod link;
 mod own;
@@ -10,7 +12,12 @@ mod peer;
 mod policy;
 mod pool;
 mod set;
+mod tick;
+mod vitals;
 mod way;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +26,17 @@ use arc_swap::ArcSwap;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
+pub use authority::authority;
 pub use connect::connect;
+pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
-pub use peer::{Known, Peer, Vitals};
+pub use peer::Peer;
 pub use policy::Ask;
 pub use pool::checkout;
+pub use tick::Tick;
+pub use vitals::{Known, Vitals, WHOLE};
 pub use way::Way;
 
 use set::Set;
@@ -63,22 +74,25 @@ pub struct Shared {
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared))).collect();
+        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
+        let peers: Vec<_> = peers.collect();
+        Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
             keepalive_requests: config.keepalive_requests,
             keepalive_time: config.keepalive_time,
-            set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
-            policy: config.policy,
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            policy: config.policy.clone(),
         }
     }
 
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), self.policy));
+        Set::welcome(&peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
     }
 
     /// Its peers now, with those that are down.
@@ -89,43 +103,6 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask).map(Lease::new)
-    }
-}
-
-/// What a request for the upstream of this name has as Host, and the port: nginx's `$proxy_host`,
-/// which leaves out the scheme's own port, and `$proxy_port`.
-pub fn authority(name: &str) -> (&str, &str) {
-    let (address, own) = match name.strip_prefix("https://") {
-        Some(address) => (address, "443"),
-        None => (name, "80"),
-    };
-    if address.starts_with("unix:") {
-        return ("localhost", "");
-    }
-    match address.rsplit_once(':') {
-        Some((host, port)) if port == own => (host, port),
-        Some((_, port)) => (address, port),
-        None => (address, own),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_and_ports_of_upstreams() {
-        for (name, expected) in [
-            ("chat", ("chat", "80")),
-            ("a.test:80", ("a.test", "80")),
-            ("a.test:443", ("a.test:443", "443")),
-            ("https://a.test:443", ("a.test", "443")),
-            ("https://[::1]:8443", ("[::1]:8443", "8443")),
-            ("unix:/run/app.sock", ("localhost", "")),
-            ("https://unix:/run/app.sock", ("localhost", "")),
-        ] {
-            assert_eq!(authority(name), expected, "{name}");
-        }
+        self.set.load().pick(ask)
     }
 }

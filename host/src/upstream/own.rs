@@ -62,7 +62,12 @@ impl Upstream {
                 return Err(last.unwrap_or_else(none));
             };
             let peer = Arc::clone(lease.peer());
-            match self.ask_peer(lease, request).await {
+            let answer = self.ask_peer(lease, request).await;
+            match &answer {
+                Ok(_) => peer.succeeded(),
+                Err(error) => peer.failed(error),
+            }
+            match answer {
                 Err(error) if error.kind.retry() == Retry::NextPeer => {
                     tried.push(peer);
                     last = Some(error);

@@ -14,11 +14,11 @@ use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
 use super::{headers, outcome};
 use crate::body::{Body, Meter, Metered};
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
 use crate::socket::Socket;
-use crate::upstream::{Ask, Lease, Peer};
+use crate::upstream::{Ask, Lease, Peer, Tick};
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -87,7 +87,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried };
+        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
         let Some(lease) = target.upstream.pick(&ask) else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
@@ -108,16 +108,25 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
             record.connected(*at);
         }
         match answer {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                peer.succeeded();
+                return Ok(answer);
+            }
             // The request is still whole only where no connection was made.
             Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
                 outcome::failed(exchange, &error);
+                peer.failed(&error);
                 tried.push(peer);
                 last = Some(error);
                 outgoing = *whole;
             }
-            Err(failed) => return Err(failed.error),
+            Err(failed) => {
+                if failed.error.kind.side() == Side::Upstream {
+                    peer.failed(&failed.error);
+                }
+                return Err(failed.error);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use super::dial::Dialing;
+use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Address, Peer};
@@ -17,8 +18,18 @@ pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>, dialing: &Dialing)
 /// `peers = [{ address = "127.0.0.1:9000" }]`
 pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
     let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
-    let weight = table.count(&k::WEIGHT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-    Some(Peer { weight, down: table.flag(&k::DOWN), ..peer(table, address.text, &address, dialing)? })
+    let count = |key| table.count(key).and_then(|n| u32::try_from(n).ok());
+    Some(Peer {
+        weight: count(&k::WEIGHT).unwrap_or(1),
+        down: table.flag(&k::DOWN),
+        drain: table.flag(&k::DRAIN),
+        backup: table.flag(&k::BACKUP),
+        max_conns: count(&k::MAX_CONNS).unwrap_or(0),
+        max_fails: count(&k::MAX_FAILS).unwrap_or(defaults::MAX_FAILS),
+        fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
+        slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
+        ..peer(table, address.text, &address, dialing)?
+    })
 }
 
 /// A peer from `HOST:PORT` or `unix:PATH`. A name is resolved by the system, once.
@@ -28,7 +39,7 @@ pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>, dialing: &
         None => Address::Tcp(tcp(reader, text, place)?),
     };
     let dial = dialing.to(reader, text, place)?;
-    Some(Peer { name: text.into(), address, weight: 1, down: false, dial })
+    Some(Peer { dial, ..Peer::new(text, address) })
 }
 
 /// nginx: `unix:PATH`.
