@@ -374,7 +374,9 @@ fn a_kept_connection_serves_nobody_else() {
     let backend = Backend::named("hello");
     let front = front::tls(&certified).before(backend.address());
     let text = |more: &str, routes: &str| {
-        format!("[upstreams.u]\ntls = {{ ca = \"ca.pem\"{more} }}\npeers = [\"%front%\"]\n[[sites]]\nroutes = [{routes}]\n")
+        format!(
+            "[upstreams.u]\ntls = {{ ca = \"ca.pem\"{more} }}\npeers = [\"%front%\"]\n[[sites]]\nroutes = [{routes}]\n"
+        )
     };
     let route = "{ match = \"/\", upstream = \"u\" }";
     let setup = tidegate(&text(", name = \"a.test\"", route)).file("ca.pem", authority.certificate());

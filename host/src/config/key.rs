@@ -15,6 +15,7 @@ pub(super) enum Section {
     LogFormat,
     Admin,
     Listener,
+    Resolver,
     Upstream,
     UpstreamTls,
     Peer,
@@ -38,7 +39,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -46,6 +47,7 @@ impl Section {
         Self::LogFormat,
         Self::Admin,
         Self::Listener,
+        Self::Resolver,
         Self::Upstream,
         Self::UpstreamTls,
         Self::Peer,
@@ -77,6 +79,7 @@ impl Section {
             Self::LogFormat => "[log_formats.NAME]",
             Self::Admin => "[admin]",
             Self::Listener => "[[listeners]]",
+            Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
@@ -124,6 +127,11 @@ impl Section {
             }
             Self::Admin => "The operator's own HTTP address; without the table there is none.",
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
+            Self::Resolver => {
+                "How the names of peers are looked up. `/etc/hosts` comes first and is read anew each minute. Every \
+                 address that a name has is a peer. What is known stays in use while the name servers fail or say \
+                 that there is no such name. nginx: `resolver`."
+            }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::UpstreamTls => {
                 "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \

@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 mod content;
 mod dial;
 mod limits;
+mod resolver;
 mod upstream;
 
 pub use content::{
@@ -21,7 +22,8 @@ pub use content::{
 };
 pub use dial::{Dial, PeerTls};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
-pub use upstream::{Address, Peer, Policy, Upstream};
+pub use resolver::{Lookup, Question, Resolve, Resolver};
+pub use upstream::{Address, Peer, Policy, Source, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -38,6 +40,8 @@ pub struct Config {
     pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<Admin>,
+    /// `[resolver]`
+    pub resolver: Arc<Resolver>,
     /// `[real_ip]`; none where the table is absent.
     pub real_ip: Option<RealIp>,
     /// `[limits.*]`, in order; routes refer to them by name.

@@ -4,6 +4,7 @@ mod answer;
 mod asked;
 mod authority;
 mod connect;
+mod discover;
 mod health;
 mod lease;
 mod link;
@@ -28,6 +29,7 @@ pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use authority::authority;
 pub use connect::connect;
+pub use discover::{Names, SourceStatus, problems};
 pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
@@ -39,6 +41,7 @@ pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
 pub use way::Way;
 
+use discover::Discovery;
 use set::Set;
 
 use crate::config;
@@ -60,6 +63,8 @@ pub struct Upstream {
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
+    /// Where its peers come from; none where every address is written.
+    discovery: Option<Discovery>,
 }
 
 /// What upstreams of one server share over reloads.
@@ -69,13 +74,24 @@ pub struct Shared {
     pub tallies: Arc<Tallies>,
     /// What is known of peers.
     pub known: Arc<Known>,
+    /// What is known of names.
+    pub names: Arc<Names>,
+    /// How names are looked up; of the configuration in use.
+    pub resolver: Arc<config::Resolver>,
 }
 
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
-        let peers: Vec<_> = peers.collect();
+        let discovery = Discovery::new(config, shared);
+        let fixed = |peer: &config::Peer| match &peer.source {
+            config::Source::Fixed(address) => Some(Arc::new(Peer::new(peer, address, &config.name, shared))),
+            config::Source::Name(_) => None,
+        };
+        let peers = match &discovery {
+            Some(discovery) => Self::discovered(discovery, &config.name),
+            None => config.peers.iter().filter_map(fixed).collect(),
+        };
         Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
@@ -85,6 +101,7 @@ impl Upstream {
             keepalive_time: config.keepalive_time,
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
+            discovery,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Lookup;
 use super::dial::Dial;
 use crate::config::defaults;
 
@@ -46,6 +47,21 @@ impl fmt::Display for Address {
     }
 }
 
+/// Where a peer's address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is written.
+    Fixed(Address),
+    /// A name, which may stand for many peers.
+    Name(Arc<Lookup>),
+}
+
+impl From<Address> for Source {
+    fn from(address: Address) -> Self {
+        Self::Fixed(address)
+    }
+}
+
 /// How an upstream's peer is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -57,10 +73,10 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port` or `unix:PATH`. Names are resolved when the configuration is read.
+    /// As written: `host:port` or `unix:PATH`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
-    pub address: Address,
+    pub source: Source,
     /// 1 or more. nginx: `weight=`.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -84,10 +100,10 @@ pub struct Peer {
 
 impl Peer {
     /// One of which nothing but its address is said.
-    pub fn new(name: &str, address: Address) -> Self {
+    pub fn new(name: &str, source: impl Into<Source>) -> Self {
         Self {
             name: name.into(),
-            address,
+            source: source.into(),
             weight: 1,
             down: false,
             drain: false,

@@ -66,7 +66,8 @@ fn host(address: &str) -> &str {
         return "localhost";
     }
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
+    // A dot at the end, as in DNS, is no part of what certificates say (RFC 6066 §3).
+    host.trim_start_matches('[').trim_end_matches([']', '.'])
 }
 
 fn bind(table: &Reader<'_>) -> Option<IpAddr> {
@@ -193,9 +194,14 @@ mod tests {
 
     #[test]
     fn hosts_of_addresses() {
-        for (address, expected) in
-            [("a.test:443", "a.test"), ("[::1]:443", "::1"), ("10.0.0.1:1", "10.0.0.1"), ("unix:/run/a:b", "localhost")]
-        {
+        for (address, expected) in [
+            ("a.test:443", "a.test"),
+            ("a.test.:443", "a.test"),
+            ("of.a.service", "of.a.service"),
+            ("[::1]:443", "::1"),
+            ("10.0.0.1:1", "10.0.0.1"),
+            ("unix:/run/a:b", "localhost"),
+        ] {
             assert_eq!(host(address), expected);
         }
     }

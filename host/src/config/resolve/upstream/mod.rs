@@ -2,6 +2,7 @@
 
 mod dial;
 mod group;
+mod name;
 mod peer;
 
 use std::cell::OnceCell;
