@@ -2,6 +2,7 @@
 
 mod dial;
 mod group;
+mod health;
 mod name;
 mod peer;
 
