@@ -17,6 +17,7 @@ pub(super) enum Section {
     Listener,
     Resolver,
     Upstream,
+    UpstreamTls,
     Peer,
     Health,
     Plugin,
@@ -40,7 +41,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -50,6 +51,7 @@ impl Section {
         Self::Listener,
         Self::Resolver,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
         Self::Health,
         Self::Plugin,
@@ -83,6 +85,7 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
@@ -136,6 +139,10 @@ impl Section {
                  that there is no such name. nginx: `resolver`."
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \

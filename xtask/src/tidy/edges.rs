@@ -12,7 +12,8 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "proxy_protocol"];
+const STRICT: &[&str] =
+    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "proxy_protocol", "tls"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -72,10 +73,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Bytes and addresses, without any socket.
     ("proxy_protocol", &[]),
     ("socket", &[]),
+    ("tls", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["hook", "proxy_protocol"]),
+    ("config", &["hook", "proxy_protocol", "tls"]),
 ];
 
 /// The one module that may name the engine.
