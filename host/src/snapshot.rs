@@ -15,7 +15,7 @@ use crate::config::{Content, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
-use crate::tls::ClientAuth;
+use crate::tls::server::ClientAuth;
 use crate::upstream::Upstream;
 
 /// Everything that requests need of one configuration.

@@ -26,12 +26,12 @@ respond = { status = 200, body = "$scheme $https $ssl_protocol $ssl_cipher $ssl_
 "#;
 
 fn with(authority: &Authority, text: &str, backend: &Backend) -> Setup {
-    let server = authority.server(&["example.com", "*.example.com"]);
+    let server = authority.issue(&["example.com", "*.example.com"]);
     tidegate(text)
         .var("backend", backend.address())
         .file("server.pem", server.certificate)
         .file("server.key", server.key)
-        .file("ca.pem", authority.pem())
+        .file("ca.pem", authority.certificate())
 }
 
 fn body(proxy: &Proxy, client: &TlsClient, path: &str) -> String {
@@ -48,7 +48,7 @@ fn get(proxy: &Proxy, client: &TlsClient, host: &str, path: &str) -> (u16, Strin
 
 #[test]
 fn tunnels_and_requests_go_through() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let proxy = with(&authority, CONFIG, &backend).start();
     for versions in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = TlsClient::with(&authority, "example.com", &[versions], None);
@@ -66,7 +66,7 @@ fn tunnels_and_requests_go_through() {
 
 #[test]
 fn the_certificate_goes_by_name() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let text = format!(
         "{CONFIG}{}",
         r#"
@@ -89,7 +89,7 @@ fn the_certificate_goes_by_name() {
         respond = { status = 200, body = "of the default\n" }
         "#
     );
-    let (rsa, wild) = (authority.rsa_server(&["*.example.com"]), authority.server(&["*.example.com"]));
+    let (rsa, wild) = (authority.issue_rsa(&["*.example.com"]), authority.issue(&["*.example.com"]));
     let proxy = with(&authority, &text, &backend)
         .file("rsa.pem", &rsa.certificate)
         .file("rsa.key", &rsa.key)
@@ -124,7 +124,7 @@ fn the_certificate_goes_by_name() {
 
 #[test]
 fn sessions_are_resumed() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     for (versions, keys) in [
         (&rustls::version::TLS13, ""),
         (&rustls::version::TLS12, ""),
@@ -152,7 +152,7 @@ fn sessions_are_resumed() {
 
 #[test]
 fn what_is_offered_can_be_chosen() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let text = CONFIG.replace(
         "tls = true",
         r#"tls = { versions = ["1.2"], ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], curves = ["secp384r1"] }"#,
@@ -169,7 +169,7 @@ fn what_is_offered_can_be_chosen() {
 
 #[test]
 fn clients_show_certificates() {
-    let (backend, authority, clients) = (Backend::ws_echo(), Authority::new("ca"), Authority::new("clients"));
+    let (backend, authority, clients) = (Backend::ws_echo(), Authority::new(), Authority::named("clients"));
     let text = format!(
         "{CONFIG}{}",
         r#"
@@ -182,9 +182,9 @@ fn clients_show_certificates() {
         respond = { status = 200, body = "$ssl_client_verify $ssl_client_s_dn $ssl_client_i_dn\n" }
         "#
     );
-    let (good, revoked) = (clients.client("good"), clients.client("revoked"));
+    let (good, revoked) = (clients.issue_client("good"), clients.issue_client("revoked"));
     let proxy = with(&authority, &text, &backend)
-        .file("clients.pem", clients.pem())
+        .file("clients.pem", clients.certificate())
         .file("clients.crl", clients.revoke(&[&revoked]))
         .start();
     let versions = [&rustls::version::TLS13];
@@ -197,7 +197,7 @@ fn clients_show_certificates() {
     let answer = ask(Some(&good)).unwrap();
     assert!(answer.ends_with("SUCCESS O=Tests\\, Inc.,CN=good CN=clients\n"), "{answer}");
     // In TLS 1.3 a client learns of it only when it reads.
-    for identity in [None, Some(&revoked), Some(&authority.client("of another"))] {
+    for identity in [None, Some(&revoked), Some(&authority.issue_client("of another"))] {
         assert_eq!(ask(identity).unwrap_or_default(), "");
     }
     // Who shook hands for the open site gets nothing of the private one.
@@ -208,7 +208,7 @@ fn clients_show_certificates() {
 
 #[test]
 fn plain_http_on_a_tls_port_is_told_so() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let proxy = with(&authority, CONFIG, &backend).start();
     let (head, _) = proxy.ask("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
     assert_eq!(head.status(), 400);
@@ -216,14 +216,14 @@ fn plain_http_on_a_tls_port_is_told_so() {
 
 #[test]
 fn certificates_are_renewed_from_disk() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let text = CONFIG.replace("tls = true", r#"tls = { renew = "10ms" }"#);
     let proxy = with(&authority, &text, &backend).start();
     let client = TlsClient::new(&authority, "example.com");
     let mut tunnel = client.connect(proxy.address());
     tunnel.upgrade("/ws");
     // Half of a pair is not taken.
-    let fresh = authority.server(&["example.com"]);
+    let fresh = authority.issue(&["example.com"]);
     let before = client.connect_seeing(proxy.address()).1.certificate;
     std::fs::write(proxy.dir().join("server.pem"), &fresh.certificate).unwrap();
     assert_eq!(client.connect_seeing(proxy.address()).1.certificate, before);
@@ -237,11 +237,11 @@ fn certificates_are_renewed_from_disk() {
 
 #[test]
 fn a_reload_changes_certificates_and_no_tunnel() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let mut proxy = with(&authority, CONFIG, &backend).start();
     let mut tunnel = TlsClient::new(&authority, "example.com").connect(proxy.address());
     tunnel.upgrade("/ws");
-    let other = authority.server(&["example.com"]);
+    let other = authority.issue(&["example.com"]);
     std::fs::write(proxy.dir().join("other.pem"), &other.certificate).unwrap();
     std::fs::write(proxy.dir().join("other.key"), &other.key).unwrap();
     proxy.reload(&CONFIG.replace("server.pem", "other.pem").replace("server.key", "other.key")).unwrap();
@@ -252,9 +252,9 @@ fn a_reload_changes_certificates_and_no_tunnel() {
 
 #[test]
 fn bad_files_are_told_of_with_their_place() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
-    let expired = authority.expired_server(&["example.com"]);
-    let other = authority.server(&["example.com"]);
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
+    let expired = authority.issue_expired(&["example.com"]);
+    let other = authority.issue(&["example.com"]);
     for (certificate, key, wanted) in [
         ("missing.pem", "server.key", "cannot read"),
         ("server.pem", "other.key", "does not belong to the certificate"),
@@ -284,7 +284,7 @@ fn half_close_and_late_bytes() {
             wire.expect_close();
             wire.send("and mine");
         }),
-        Authority::new("ca"),
+        Authority::new(),
     );
     let text = CONFIG.replace("upstream = ", "half_close = true\nupstream = ");
     let proxy = with(&authority, &text, &backend).start();
@@ -298,7 +298,7 @@ fn half_close_and_late_bytes() {
 
 #[test]
 fn a_response_is_stapled() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let text = CONFIG.replace(r#"key = "server.key" }"#, r#"key = "server.key", ocsp = "server.ocsp" }"#);
     let proxy = with(&authority, &text, &backend).file("server.ocsp", b"a response").start();
     for versions in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -310,7 +310,7 @@ fn a_response_is_stapled() {
 
 #[test]
 fn a_listener_s_certificate_is_for_sites_without() {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let text = CONFIG.replace("tls = true", r#"tls = { certificate = "server.pem", key = "server.key" }"#).replace(
         "\ntls = { certificate = \"server.pem\", key = \"server.key\" }\n[[sites.routes]]",
         "\n[[sites.routes]]",

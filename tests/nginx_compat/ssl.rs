@@ -51,7 +51,7 @@ respond = { status = 200, body = "$ssl_protocol $ssl_server_name $ssl_session_re
 "#;
 
 fn with(subject: Subject, authority: &Authority, more: (&str, &str), servers: (&str, &str)) -> Setup {
-    let (first, second) = (authority.server(&["example.com"]), authority.server(&["*.example.org"]));
+    let (first, second) = (authority.issue(&["example.com"]), authority.issue(&["*.example.org"]));
     subject
         .setup()
         .nginx(&NGINX.replace("%more%", more.0).replace("%servers%", servers.0))
@@ -72,7 +72,7 @@ fn get(client: &TlsClient, address: std::net::SocketAddr, host: &str, path: &str
 }
 
 fn a_tunnel_through_tls(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let proxy = with(subject, &authority, ("", ""), ("", "")).var("backend", backend.address()).start();
     let mut wire = TlsClient::new(&authority, "example.com").connect(proxy.address());
     wire.upgrade("/ws");
@@ -102,7 +102,7 @@ const SECOND: (&str, &str) = (
 );
 
 fn certificates_by_name(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let proxy = with(subject, &authority, ("", ""), SECOND).var("backend", backend.address()).start();
     let first = TlsClient::new(&authority, "example.com");
     let second = TlsClient::new(&authority, "chat.example.org");
@@ -115,7 +115,7 @@ fn certificates_by_name(subject: Subject) {
 }
 
 fn versions_and_ciphers(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let more = (
         "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256; ssl_ecdh_curve secp384r1;",
         r#"versions = ["1.2"], ciphers = ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], curves = ["secp384r1"]"#,
@@ -130,7 +130,7 @@ fn versions_and_ciphers(subject: Subject) {
 }
 
 fn sessions_are_resumed(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let more = ("ssl_session_cache shared:tls:1m;", "");
     let proxy = with(subject, &authority, more, ("", "")).var("backend", backend.address()).start();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
@@ -141,7 +141,7 @@ fn sessions_are_resumed(subject: Subject) {
 }
 
 fn rejected_names(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let servers = (
         "server { listen %listen% ssl default_server; ssl_reject_handshake on; }",
         "[[sites]]\ndefault = true\nreject_handshake = true\n[[sites.routes]]\nmatch = \"/\"\nrespond = { status = 444 }",
@@ -153,7 +153,7 @@ fn rejected_names(subject: Subject) {
 }
 
 fn what_the_backend_is_told(subject: Subject) {
-    let authority = Authority::new("ca");
+    let authority = Authority::new();
     let backend = Backend::script(|mut wire, _| {
         let head = wire.read_head();
         assert_eq!(head.get("x-forwarded-proto"), Some("https"));
@@ -166,14 +166,14 @@ fn what_the_backend_is_told(subject: Subject) {
 }
 
 fn plain_http_on_a_tls_port(subject: Subject) {
-    let (backend, authority) = (Backend::ws_echo(), Authority::new("ca"));
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
     let proxy = with(subject, &authority, ("", ""), ("", "")).var("backend", backend.address()).start();
     let (head, _) = proxy.ask("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
     assert_eq!(head.status(), 400);
 }
 
 fn the_client_s_certificate(subject: Subject) {
-    let (backend, authority, clients) = (Backend::ws_echo(), Authority::new("ca"), Authority::new("clients"));
+    let (backend, authority, clients) = (Backend::ws_echo(), Authority::new(), Authority::named("clients"));
     let facts = "$ssl_client_verify|$ssl_client_s_dn|$ssl_client_i_dn|$ssl_client_serial|$ssl_client_fingerprint|\
                  $ssl_client_v_start|$ssl_client_v_end|$ssl_client_escaped_cert";
     let servers = (
@@ -190,9 +190,9 @@ fn the_client_s_certificate(subject: Subject) {
     );
     let proxy = with(subject, &authority, ("", ""), (&servers.0, &servers.1))
         .var("backend", backend.address())
-        .file("clients.pem", clients.pem())
+        .file("clients.pem", clients.certificate())
         .start();
-    let shown = clients.client("someone");
+    let shown = clients.issue_client("someone");
     let versions = [&rustls::version::TLS13];
     let with = TlsClient::with(&authority, "private.example.org", &versions, Some(&shown));
     let (status, text) = get(&with, proxy.address(), "private.example.org", "/");

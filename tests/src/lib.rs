@@ -13,9 +13,10 @@
     reason = "a test harness stops at the first surprise"
 )]
 
-pub mod authority;
 pub mod backend;
+pub mod certificates;
 pub mod eventually;
+pub mod front;
 pub mod guests;
 pub mod head;
 pub mod http;
@@ -27,8 +28,8 @@ pub mod tools;
 pub mod wire;
 pub mod ws;
 
-pub use authority::{Authority, Issued};
 pub use backend::Backend;
+pub use certificates::{Authority, Certified};
 pub use eventually::{eventually, patience, wait_for};
 pub use head::Head;
 pub use http::{Request, Response};

@@ -16,7 +16,7 @@ use rustls::{
     RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
 
-use crate::authority::{Authority, Issued};
+use crate::certificates::{Authority, Certified};
 use crate::eventually::patience;
 use crate::wire::Wire;
 
@@ -99,7 +99,7 @@ impl TlsClient {
         authority: &Authority,
         name: &str,
         versions: &[&'static SupportedProtocolVersion],
-        identity: Option<&Issued>,
+        identity: Option<&Certified>,
     ) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der()).unwrap();

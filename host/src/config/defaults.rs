@@ -45,6 +45,12 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `upstreams.keepalive_requests`: nginx's.
+pub const UPSTREAM_KEEPALIVE_REQUESTS: u64 = 1000;
+/// `upstreams.keepalive_time`: nginx's.
+pub const UPSTREAM_KEEPALIVE_TIME: Duration = seconds(3600);
+/// `tls.versions` of an upstream.
+pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
 /// `resolver.timeout`: nginx's `resolver_timeout`.
 pub const RESOLVER_TIMEOUT: Duration = seconds(30);
 /// `resolver.min_ttl`.
@@ -193,8 +199,6 @@ pub const LEAST_STATUS: u64 = 200;
 /// The greatest status of `respond`.
 pub const MOST_STATUS: u64 = 599;
 
-/// nginx: `ssl_protocols`, since 1.27.
-pub(super) const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
 /// nginx keeps none; 20,000 are a few MiB.
 pub(super) const TLS_SESSIONS: u64 = 20_000;
 /// nginx: `client_header_timeout`, which is 60s; whoever is honest needs less.

@@ -8,7 +8,7 @@ use tokio_rustls::TlsStream;
 
 use crate::observe::Client;
 use crate::socket::{Plain, Socket};
-use crate::tls::{self, Facts, Served};
+use crate::tls::server::{self, Facts, Served};
 
 /// The first byte of every handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -26,7 +26,7 @@ pub(super) async fn shake(stream: TcpStream, served: &Served, client: &Client) -
             Ok(Err(error)) => return Err((None, error)),
             Err(_elapsed) => return Err((None, io::ErrorKind::TimedOut.into())),
         }
-        let shaken = tls::accept(Plain::Tcp(stream), served).await;
+        let shaken = server::accept(Plain::Tcp(stream), served).await;
         let (stream, facts) = shaken.map_err(|refused| (refused.name, refused.error))?;
         Ok(Some((Socket::Tls(Box::new(TlsStream::Server(stream))), Some(facts))))
     };

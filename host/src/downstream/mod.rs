@@ -2,6 +2,7 @@
 
 mod handshake;
 mod http1;
+mod proxied;
 
 use std::sync::Arc;
 
@@ -10,9 +11,19 @@ use tokio::sync::watch;
 use crate::listener::Accepted;
 use crate::proxy::{Connection, Proxy};
 
-/// Serve one connection from its first byte to its end.
+/// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP.
 pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { stream, client, local, visit, tls } = accepted;
+    let Accepted { mut stream, client, local, proxied: believed, mut visit, tls } = accepted;
+    let proxied = match believed {
+        None => None,
+        // Boxed, since it is soon over.
+        Some(believed) => {
+            match Box::pin(proxied::take(&mut stream, &believed, &client, &proxy, draining.clone())).await {
+                Ok(ends) if visit.belongs_to(&proxy, ends.map_or(client.address, |ends| ends.source).ip()) => ends,
+                _ => return,
+            }
+        }
+    };
     let (socket, tls, misplaced) = match tls {
         None => (stream.into(), None, false),
         // Boxed, since it is large and soon over.
@@ -23,7 +34,7 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
         },
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let connection = Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme, tls, misplaced });
-    http1::serve(socket, connection, draining).await;
+    let connection = Connection { proxy: Arc::clone(&proxy), client, local, scheme, proxied, tls, misplaced };
+    http1::serve(socket, Arc::new(connection), draining).await;
     drop(visit);
 }

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::maps::{Kept, Maps};
 use super::outcome::Outcome;
 use crate::message::Fields;
-use crate::tls::Facts;
+use crate::proxy_protocol::Ends;
+use crate::tls::server::Facts;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
@@ -37,8 +38,8 @@ pub struct View {
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
     pub headers: Fields,
-    /// The client's end: what a proxy in front says where that is believed (`real_ip`), with
-    /// port 0 where it names none; else the connection's.
+    /// The client's end: what a proxy in front says where that is believed (`real_ip`,
+    /// `proxy_protocol`), with port 0 where it names none; else the connection's.
     pub client: SocketAddr,
     /// The connection's other end: the client's, or that of a proxy in front.
     pub peer: SocketAddr,
@@ -80,6 +81,8 @@ pub struct Arrival {
     pub since: Option<Instant>,
     /// What its TLS handshake brought to light; none on plain connections.
     pub tls: Option<Arc<Facts>>,
+    /// What a proxy in front says of it by the PROXY protocol; none where none does.
+    pub proxied: Option<Ends>,
 }
 
 /// Resolves built-in variables. Implemented by `proxy/variables.rs`, the one place that

@@ -3,7 +3,7 @@
 mod caps;
 mod socket;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ pub use socket::bind;
 
 use caps::Counted;
 
+use crate::config::ProxyProtocol;
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
-use crate::tls::Served;
+use crate::tls::server::Served;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -34,6 +35,8 @@ pub struct Accepted {
     pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
+    /// Whose PROXY protocol header comes first; none where none does.
+    pub proxied: Option<Arc<ProxyProtocol>>,
     /// Kept to the end of the connection, or of the tunnel that it becomes.
     pub visit: Visit,
     /// The TLS that is spoken there; none for plain connections.
@@ -43,10 +46,19 @@ pub struct Accepted {
 /// The TLS of one listener now; a reload changes it.
 pub type Tls = Arc<ArcSwapOption<Served>>;
 
+/// What is spoken on one listener before HTTP.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// TLS.
+    pub tls: Tls,
+    /// Whose PROXY protocol header comes first; none where none does.
+    pub proxied: Option<Arc<ProxyProtocol>>,
+}
+
 /// A client's connection, counted and waited for until this is dropped.
 pub struct Visit {
     metrics: Arc<Metrics>,
-    _counted: Counted,
+    counted: Counted,
     _alive: Alive,
 }
 
@@ -54,7 +66,20 @@ impl Visit {
     fn new(metrics: &Arc<Metrics>, counted: Counted, alive: &Alive) -> Self {
         metrics.connections.add(1);
         metrics.connections_open.add(1);
-        Self { metrics: Arc::clone(metrics), _counted: counted, _alive: alive.clone() }
+        Self { metrics: Arc::clone(metrics), counted, _alive: alive.clone() }
+    }
+}
+
+impl Visit {
+    /// It has turned out whose connection it is; false where that client has as many as it may.
+    pub fn belongs_to(&mut self, proxy: &Proxy, client: IpAddr) -> bool {
+        let caps = proxy.snapshot.load().downstream;
+        let counted = self.counted.belongs_to(&caps, &proxy.clients, client);
+        if let Err(cap) = counted {
+            proxy.metrics.connections_refused.add(1);
+            cap.report(client);
+        }
+        counted.is_ok()
     }
 }
 
@@ -67,7 +92,7 @@ impl Drop for Visit {
 /// Accept connections until told to close, or the teller is gone.
 pub async fn accept(
     listener: TcpListener,
-    tls: Tls,
+    spoken: Spoken,
     proxy: Arc<Proxy>,
     draining: watch::Receiver<bool>,
     alive: Alive,
@@ -79,7 +104,12 @@ pub async fn accept(
         // Fails where the client has gone already.
         let Some(local) = local.or_else(|| stream.local_addr().ok()) else { return };
         let caps = proxy.snapshot.load().downstream;
-        let counted = match Counted::enter(&caps, &proxy.clients, client.ip()) {
+        // Behind a proxy it is not known yet whose connection it is.
+        let counted = match &spoken.proxied {
+            None => Counted::enter(&caps, &proxy.clients, client.ip()),
+            Some(_) => Counted::of_nobody(&caps),
+        };
+        let counted = match counted {
             Ok(counted) => counted,
             // As nginx where `worker_connections` are used up: without a word, at once.
             Err(cap) => {
@@ -88,7 +118,14 @@ pub async fn accept(
             }
         };
         let visit = Visit::new(&proxy.metrics, counted, &alive);
-        let accepted = Accepted { stream, client: Client::new(client), local, visit, tls: tls.load_full() };
+        let accepted = Accepted {
+            stream,
+            client: Client::new(client),
+            local,
+            proxied: spoken.proxied.clone(),
+            visit,
+            tls: spoken.tls.load_full(),
+        };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };
     loop {

@@ -9,7 +9,7 @@ use super::variables::put;
 use crate::error::{Error, Kind};
 use crate::hook::View;
 use crate::snapshot::Route;
-use crate::tls::{ClientFacts, Facts};
+use crate::tls::server::{ClientFacts, Facts};
 
 /// Whether the connection may be used for the site of the route: what the site asks of clients
 /// must have been asked on it. A client that shook hands for one name may send another's in Host.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Worker;
 use crate::snapshot::Snapshot;
-use crate::tls::{Renewal, Served};
+use crate::tls::server::{Renewal, Served};
 use crate::tunnel::Registry;
 use crate::upstream::{Cut, Upstream};
 

@@ -8,8 +8,8 @@ use arc_swap::ArcSwapOption;
 use super::StartError;
 use super::worker::Worker;
 use crate::config::Listener;
-use crate::listener::{Tls, bind};
-use crate::tls::Served;
+use crate::listener::{Spoken, Tls, bind};
+use crate::tls::server::Served;
 
 /// The listeners of a server, in the configuration's order.
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl Listeners {
         self.next += 1;
         let address = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(config.address);
         for (worker, socket) in workers.iter().zip(sockets) {
-            worker.listen(id, socket, Arc::clone(&tls));
+            worker.listen(id, socket, Spoken { tls: Arc::clone(&tls), proxied: config.proxy_protocol.clone() });
         }
         tracing::info!(%address, "listening");
         Open { config: config.clone(), address, id, tls }

@@ -25,7 +25,7 @@ use crate::config::{Config, Problem};
 use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
-use crate::tls::BadTerms;
+use crate::tls::server::BadTerms;
 use crate::tunnel::Registry;
 use crate::upstream::Shared;
 use background::Background;

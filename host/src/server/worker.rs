@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::listener::{self, Alive, Tls};
+use crate::listener::{self, Alive, Spoken};
 use crate::proxy::Proxy;
 
 /// What a worker is told.
 enum Command {
     /// Accept on this socket, known by this number.
-    Listen(u64, TcpListener, Tls),
+    Listen(u64, TcpListener, Spoken),
     /// Accept no more on it.
     Close(u64),
     /// Run a task.
@@ -44,8 +44,8 @@ impl Worker {
     }
 
     /// Accept on a socket.
-    pub(super) fn listen(&self, id: u64, socket: TcpListener, tls: Tls) {
-        self.tell(Command::Listen(id, socket, tls));
+    pub(super) fn listen(&self, id: u64, socket: TcpListener, spoken: Spoken) {
+        self.tell(Command::Listen(id, socket, spoken));
     }
 
     /// Accept no more on a socket.
@@ -86,18 +86,12 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, proxy: Arc<Proxy>, al
     let mut alive = Some(alive);
     while let Some(command) = inbox.recv().await {
         match command {
-            Command::Listen(id, socket, tls) => {
+            Command::Listen(id, socket, spoken) => {
                 let (close, closed) = oneshot::channel();
                 let socket = tokio::net::TcpListener::from_std(socket);
                 let (Ok(socket), Some(alive)) = (socket, &alive) else { continue };
-                tokio::spawn(listener::accept(
-                    socket,
-                    tls,
-                    Arc::clone(&proxy),
-                    draining.clone(),
-                    alive.clone(),
-                    closed,
-                ));
+                let (proxy, draining) = (Arc::clone(&proxy), draining.clone());
+                tokio::spawn(listener::accept(socket, spoken, proxy, draining, alive.clone(), closed));
                 listening.insert(id, close);
             }
             // Dropping the sender closes.

@@ -1,39 +1,56 @@
-//! TLS towards clients: identities by name, what is negotiated, who the client proves to be.
+//! TLS: what operators give for it (PEM files, versions), and rustls made ready for it.
 //!
-//! nginx: `ngx_http_ssl_module`. Everything is rustls's; this module reads files, chooses by
-//! server name (RFC 6066 §3) and says in words what is wrong.
+//! rustls with aws-lc-rs; no process-wide default is needed or set.
 
-mod accept;
-mod client_auth;
-mod facts;
-mod identity;
-mod names;
-mod renew;
-mod served;
-mod settings;
-mod terms;
+mod client;
+mod pem;
+pub mod server;
 
-pub use accept::{Refused, accept};
-pub use client_auth::{ClientAuth, Mode};
-pub use facts::{ClientFacts, Facts};
-pub use identity::{BadIdentity, Files, Identity};
-pub use names::{Entry, Names};
-pub use renew::Renewal;
-pub use served::Served;
-pub use settings::{BadSettings, Settings, Version};
-pub use terms::{BadTerms, Terms, Wanted};
-
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{SupportedProtocolVersion, version};
 
-/// What does the arithmetic, with every cipher suite and group that it has; what is offered is
-/// chosen in [`Settings`].
-fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
+pub use client::{Client, ClientSettings, Identity, Roots, Unusable};
+pub use pem::{Unreadable, certificates, private_key};
+pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
 }
 
-/// The provider where nothing is to be chosen.
-fn shared_provider() -> Arc<CryptoProvider> {
-    Arc::new(provider())
+impl Version {
+    /// All of them, the oldest first.
+    pub const ALL: [Self; 2] = [Self::Tls12, Self::Tls13];
+
+    /// As it is written: `1.2`.
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+
+    /// The version of this name: `1.2` or `1.3`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.number() == name)
+    }
+
+    fn supported(self) -> &'static SupportedProtocolVersion {
+        match self {
+            Self::Tls12 => &version::TLS12,
+            Self::Tls13 => &version::TLS13,
+        }
+    }
+}
+
+/// Whose code computes.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
 }

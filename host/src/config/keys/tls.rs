@@ -3,12 +3,12 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Key;
-use super::super::key::Kind::{Choice, Count, Flag, TableOrFalse, TableOrTrue, TablesOrFalse, Text, Texts};
+use super::super::key::Kind::{Choice, Count, Flag, TableOrFalse, TableOrFlag, TablesOrFalse, Text, Texts};
 use super::super::key::Section::{ClientAuth, Listener, ListenerTls, Site, SiteTls};
 use super::WAIT;
 
 keys! {
-    LISTEN_TLS = "tls" in [Listener]: TableOrTrue(ListenerTls), Other("off"), "listen … ssl",
+    LISTEN_TLS = "tls" in [Listener]: TableOrFlag(ListenerTls), Other("off"), "listen … ssl",
         "TLS towards clients: `true`, or what is offered.";
     LISTEN_CERTIFICATE = "certificate" in [ListenerTls]: Text, Other("that of the default site"), "ssl_certificate",
         "A PEM file: the certificate of sites that have none, and those between it and the root.";
@@ -16,7 +16,7 @@ keys! {
         "A PEM file with the certificate's private key, not encrypted.";
     LISTEN_CERTIFICATE_OCSP = "ocsp" in [ListenerTls]: Text, Other("none"), "ssl_stapling_file",
         "A DER file with the OCSP response that is sent along (stapled).";
-    TLS_VERSIONS = "versions" in [ListenerTls]: Texts, L(d::TLS_VERSIONS), "ssl_protocols",
+    LISTEN_VERSIONS = "versions" in [ListenerTls]: Texts, L(d::TLS_VERSIONS), "ssl_protocols",
         "Versions of TLS; older ones are not spoken.";
     TLS_CIPHERS = "ciphers" in [ListenerTls]: Texts, Other("all good ones"), "ssl_ciphers",
         "Cipher suites by their IANA names, by preference.";

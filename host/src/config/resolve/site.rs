@@ -11,7 +11,7 @@ use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{AccessLog, Site};
-use crate::tls::ClientAuth;
+use crate::tls::server::ClientAuth;
 
 /// Names that are taken, and the byte where they stand.
 #[derive(Default)]

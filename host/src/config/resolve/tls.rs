@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::suggest;
 use crate::config::defaults;
+use crate::config::document::Value;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{Listener, ListenerTls};
-use crate::tls::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Version, Wanted};
+use crate::tls::Version;
+use crate::tls::server::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Wanted};
 
 /// What a site says of TLS.
 pub(super) struct SiteTls {
@@ -98,7 +100,9 @@ impl SiteTls {
 /// Give the listeners that speak TLS what their sites say.
 pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls]) {
     for (table, listener) in root.tables(&k::LISTENERS).iter().zip(listeners) {
-        let Some(item) = table.own(&k::LISTEN_TLS) else { continue };
+        let Some(item) = table.own(&k::LISTEN_TLS).filter(|item| !matches!(item.node.value, Value::Flag(false))) else {
+            continue;
+        };
         let offered = table.table(&k::LISTEN_TLS);
         let settings = settings(&offered);
         let here: Vec<&SiteTls> =
@@ -169,13 +173,13 @@ fn refuse(table: &Reader<'_>, bad: &BadSettings) {
 }
 
 fn versions(table: &Reader<'_>) -> Vec<Version> {
-    let all = [Version::Tls12, Version::Tls13];
-    let Some(list) = table.own(&k::TLS_VERSIONS) else { return all.to_vec() };
+    let all = Version::ALL;
+    let Some(list) = table.own(&k::LISTEN_VERSIONS) else { return all.to_vec() };
     if list.node.is_empty_list() {
         table.cx.hinted(list.at(), &list.path, "no version would be spoken", "such as [\"1.2\", \"1.3\"]");
     }
     let mut versions = Vec::new();
-    for text in table.own_texts(&k::TLS_VERSIONS) {
+    for text in table.own_texts(&k::LISTEN_VERSIONS) {
         match all.into_iter().find(|version| version.number() == text.text) {
             Some(version) if !versions.contains(&version) => versions.push(version),
             Some(_) => table.cx.problem(text.at, &text.path, "is in this list already"),

@@ -22,6 +22,7 @@ fn a_minimal_file_has_nginxs_defaults() {
     let [listener] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
     assert_eq!((listener.address, listener.backlog), ("127.0.0.1:0".parse().unwrap(), 511));
     assert!(listener.tls.is_none());
+    assert_eq!(listener.proxy_protocol, None);
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();

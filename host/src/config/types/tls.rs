@@ -1,6 +1,6 @@
 //! TLS towards clients.
 
-use crate::tls::{Entry, Settings, Wanted};
+use crate::tls::server::{Entry, Settings, Wanted};
 
 /// TLS of one listener.
 #[derive(Debug, Clone)]

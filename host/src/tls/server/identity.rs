@@ -1,18 +1,16 @@
 //! A certificate chain and its key, read from files and checked against each other.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::provider;
 use super::renew::Stamp;
+use crate::tls::{Unreadable, pem, provider};
 
 /// Where an identity is read from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,17 +39,17 @@ pub struct Identity {
 /// Why files are no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum BadIdentity {
-    /// A file cannot be read.
-    #[error("cannot read {}: {error}", path.display())]
-    Read {
+    /// A file gives no certificate or key.
+    #[error("{} {error}", path.display())]
+    Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        error: io::Error,
+        /// Why not.
+        error: Unreadable,
     },
-    /// A file is not PEM, or its PEM does not hold what it says.
+    /// What a file holds cannot be used.
     #[error("{}: {why}", path.display())]
-    Malformed {
+    Unusable {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -89,14 +87,20 @@ impl Identity {
         let stamp = Stamp::of(files);
         let chain = chain(&files.certificate)?;
         let expires = check_times(&files.certificate, &chain, SystemTime::now())?;
-        let key = key(&files.key)?;
-        let malformed = |path: &Path, why: String| BadIdentity::Malformed { path: path.to_owned(), why };
+        let key = pem::private_key(&files.key).map_err(|error| BadIdentity::unreadable(&files.key, error))?;
+        let malformed = |path: &Path, why: String| BadIdentity::Unusable { path: path.to_owned(), why };
         let signing = provider()
             .key_provider
             .load_private_key(key)
             .map_err(|e| malformed(&files.key, format!("a key that cannot be used: {e}")))?;
         let mut certified = CertifiedKey::new(chain, signing);
-        certified.ocsp = files.staple.as_deref().map(read).transpose()?;
+        certified.ocsp = match &files.staple {
+            Some(path) => {
+                let read = std::fs::read(path);
+                Some(read.map_err(|error| BadIdentity::unreadable(path, Unreadable::Io(error)))?)
+            }
+            None => None,
+        };
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
@@ -122,9 +126,10 @@ impl PartialEq for Identity {
 
 impl Eq for Identity {}
 
-/// The bytes of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadIdentity> {
-    std::fs::read(path).map_err(|error| BadIdentity::Read { path: path.to_owned(), error })
+impl BadIdentity {
+    pub(super) fn unreadable(path: &Path, error: Unreadable) -> Self {
+        Self::Unreadable { path: path.to_owned(), error }
+    }
 }
 
 /// Every certificate of a PEM file, at least one.
@@ -132,35 +137,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadIdentity> {
 /// # Errors
 /// Where there is none, or one that is none.
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadIdentity> {
-    let text = read(path)?;
-    let malformed = |why: String| BadIdentity::Malformed { path: path.to_owned(), why };
-    let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|e| malformed(format!("not PEM: {e}")))?;
-    if chain.is_empty() {
-        return Err(malformed("no certificate in it; PEM begins with -----BEGIN CERTIFICATE-----".to_owned()));
-    }
+    let chain = pem::certificates(path).map_err(|error| BadIdentity::unreadable(path, error))?;
     for (number, der) in (1..).zip(&chain) {
-        X509Certificate::from_der(der).map_err(|e| malformed(format!("certificate {number} cannot be read: {e}")))?;
+        X509Certificate::from_der(der).map_err(|error| BadIdentity::Unusable {
+            path: path.to_owned(),
+            why: format!("certificate {number} cannot be read: {error}"),
+        })?;
     }
     Ok(chain)
-}
-
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, BadIdentity> {
-    let text = read(path)?;
-    let why = match PrivateKeyDer::from_pem_slice(&text) {
-        Ok(key) => return Ok(key),
-        Err(_) if contains(&text, b"ENCRYPTED") => {
-            "the key is encrypted; there is nobody to ask for its pass phrase: decrypt it with `openssl pkey`"
-                .to_owned()
-        }
-        Err(pem::Error::NoItemsFound) => "no private key in it".to_owned(),
-        Err(error) => format!("not PEM: {error}"),
-    };
-    Err(BadIdentity::Malformed { path: path.to_owned(), why })
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|part| part == wanted)
 }
 
 /// The end of the chain's common time.

@@ -3,20 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::provider;
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Version {
-    /// RFC 5246
-    Tls12,
-    /// RFC 8446
-    Tls13,
-}
+use crate::tls::{Version, provider};
 
 /// What a listener offers to clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +68,7 @@ impl Settings {
     /// # Errors
     /// Names that are none.
     pub(super) fn provider(&self) -> Result<Arc<CryptoProvider>, BadSettings> {
-        let mut provider = provider();
+        let mut provider = CryptoProvider::clone(&provider());
         if !self.ciphers.is_empty() {
             let find = |name: &String| {
                 let found = ALL_CIPHER_SUITES.iter().find(|suite| is_named(suite, name));
@@ -93,7 +84,7 @@ impl Settings {
             provider.kx_groups = self.curves.iter().map(find).collect::<Result<_, _>>()?;
         }
         for version in &self.versions {
-            if !provider.cipher_suites.iter().any(|suite| suite.version() == version.of_rustls()) {
+            if !provider.cipher_suites.iter().any(|suite| suite.version() == version.supported()) {
                 return Err(BadSettings::NoCipher(version.number()));
             }
         }
@@ -106,23 +97,6 @@ impl Settings {
     /// Names that are none, or a version without a cipher suite.
     pub fn check(&self) -> Result<(), BadSettings> {
         self.provider().map(drop)
-    }
-}
-
-impl Version {
-    /// As it is written: `1.2`.
-    pub fn number(self) -> &'static str {
-        match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        }
-    }
-
-    pub(super) fn of_rustls(self) -> &'static SupportedProtocolVersion {
-        match self {
-            Self::Tls12 => &rustls::version::TLS12,
-            Self::Tls13 => &rustls::version::TLS13,
-        }
     }
 }
 

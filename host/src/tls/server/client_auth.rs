@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateRevocationListDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
-use super::identity::{BadIdentity, chain, read};
-use super::shared_provider;
+use super::identity::{BadIdentity, chain};
+use crate::tls::{pem, provider};
 
 /// Whether a client must show a certificate. nginx: `ssl_verify_client`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,19 +36,14 @@ impl ClientAuth {
     /// # Errors
     /// What is wrong with which file.
     pub fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, BadIdentity> {
-        let malformed = |path: &Path, why: String| BadIdentity::Malformed { path: path.to_owned(), why };
+        let malformed = |path: &Path, why: String| BadIdentity::Unusable { path: path.to_owned(), why };
         let mut roots = RootCertStore::empty();
         for root in chain(&self.ca)? {
             roots.add(root).map_err(|e| malformed(&self.ca, e.to_string()))?;
         }
-        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), shared_provider());
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
         if let Some(path) = &self.crl {
-            let text = read(path)?;
-            let lists = CertificateRevocationListDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-            let lists = lists.map_err(|e| malformed(path, format!("not PEM: {e}")))?;
-            if lists.is_empty() {
-                return Err(malformed(path, "no revocation list in it".to_owned()));
-            }
+            let lists = pem::revocation_lists(path).map_err(|error| BadIdentity::unreadable(path, error))?;
             // As OpenSSL with the flag that nginx sets: an issuer without a list revokes nothing
             // that could be known here.
             builder = builder.with_crls(lists).allow_unknown_revocation_status();

@@ -59,7 +59,7 @@ impl Terms {
     /// Files that are none, settings that do not fit.
     pub(super) fn new(wanted: &Wanted, settings: &Settings, kin: Option<&Self>) -> Result<Self, BadTerms> {
         let provider = settings.provider()?;
-        let versions: Vec<_> = settings.versions.iter().map(|version| version.of_rustls()).collect();
+        let versions: Vec<_> = settings.versions.iter().map(|version| version.supported()).collect();
         let verifier = match &wanted.client_auth {
             Some(auth) => auth.verifier()?,
             None => WebPkiClientVerifier::no_client_auth(),

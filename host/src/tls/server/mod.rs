@@ -1,0 +1,24 @@
+//! TLS towards clients: identities by name, what is negotiated, who the client proves to be.
+//!
+//! nginx: `ngx_http_ssl_module`. Everything is rustls's; this module reads files, chooses by
+//! server name (RFC 6066 §3) and says in words what is wrong.
+
+mod accept;
+mod client_auth;
+mod facts;
+mod identity;
+mod names;
+mod renew;
+mod served;
+mod settings;
+mod terms;
+
+pub use accept::{Refused, accept};
+pub use client_auth::{ClientAuth, Mode};
+pub use facts::{ClientFacts, Facts};
+pub use identity::{BadIdentity, Files, Identity};
+pub use names::{Entry, Names};
+pub use renew::Renewal;
+pub use served::Served;
+pub use settings::{BadSettings, Settings};
+pub use terms::{BadTerms, Terms, Wanted};
