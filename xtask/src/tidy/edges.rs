@@ -61,7 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "http1", "message", "socket", "stream"]),
+    ("upstream", &["body", "http1", "message", "proxy_protocol", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),
