@@ -17,7 +17,10 @@ pub(super) enum Section {
     Listener,
     Resolver,
     Upstream,
+    UpstreamTls,
     Peer,
+    Hash,
+    Sticky,
     Health,
     Plugin,
     Map,
@@ -30,6 +33,7 @@ pub(super) enum Section {
     AuthBasic,
     AuthRequest,
     RealIp,
+    ProxyProtocol,
     Zone,
     Limits,
     RateRule,
@@ -39,7 +43,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -49,7 +53,10 @@ impl Section {
         Self::Listener,
         Self::Resolver,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
+        Self::Hash,
+        Self::Sticky,
         Self::Health,
         Self::Plugin,
         Self::Map,
@@ -62,6 +69,7 @@ impl Section {
         Self::AuthBasic,
         Self::AuthRequest,
         Self::RealIp,
+        Self::ProxyProtocol,
         Self::Zone,
         Self::Limits,
         Self::RateRule,
@@ -81,7 +89,10 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
+            Self::Hash => "hash = { … }",
+            Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -94,6 +105,7 @@ impl Section {
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
+            Self::ProxyProtocol => "proxy_protocol = { … }",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
             Self::RateRule => "rate = [{ … }]",
@@ -133,7 +145,17 @@ impl Section {
                  that there is no such name. nginx: `resolver`."
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Sticky => {
+                "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
+                 the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \
+                 (`create` and `lookup`). nginx: `sticky`."
+            }
+            Self::Hash => "What the policy `hash` goes by. nginx: `hash`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
                  no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
@@ -167,6 +189,12 @@ impl Section {
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."
+            }
+            Self::ProxyProtocol => {
+                "What stands before the first byte of each connection: versions 1 and 2 are read, within \
+                 `server.header_timeout`. Limits, access lists, logs, headers and plugins see the address that it names \
+                 in place of the sender's, and `real_ip` starts from it. nginx: `listen … proxy_protocol` with \
+                 `real_ip_header proxy_protocol`."
             }
             Self::Zone => {
                 "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \
@@ -223,6 +251,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -254,6 +284,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }

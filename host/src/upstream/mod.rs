@@ -2,18 +2,24 @@
 
 mod answer;
 mod asked;
+mod authority;
+mod board;
 mod connect;
 mod discover;
 mod health;
 mod lease;
 mod link;
 mod own;
+mod pace;
 mod peer;
 mod policy;
 mod pool;
+mod sessions;
 mod set;
+mod sticky;
 mod tick;
 mod vitals;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +32,7 @@ use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
+pub use authority::authority;
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
@@ -37,11 +44,15 @@ pub use policy::Ask;
 pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
+pub use way::Way;
 
 use discover::Discovery;
 use set::Set;
+use sticky::Sticky;
 
 use crate::config;
+use crate::hook::Values;
+use crate::message::Fields;
 use crate::observe::Tallies;
 
 /// A group of peers that serve the same thing. nginx: `upstream`.
@@ -53,6 +64,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     /// Told when they change.
@@ -60,6 +75,7 @@ pub struct Upstream {
     /// Whether they are checked.
     checked: bool,
     policy: config::Policy,
+    sticky: Option<Sticky>,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
 }
@@ -90,14 +106,18 @@ impl Upstream {
             None => config.peers.iter().filter_map(fixed).collect(),
         };
         Set::welcome(&peers, Tick::now());
+        let sticky = config.sticky.as_ref().map(|how| Sticky::new(how, &config.name, &shared.known));
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
-            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy, sticky.as_ref())),
             policy: config.policy.clone(),
+            sticky,
             discovery,
         }
     }
@@ -106,7 +126,7 @@ impl Upstream {
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy, self.sticky.as_ref()));
         self.changed.notify_waiters();
     }
 
@@ -118,6 +138,18 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask)
+        let set = self.set.load();
+        self.sticky.as_ref().and_then(|sticky| sticky.pick(&set, ask)).or_else(|| set.pick(ask))
+    }
+
+    /// Whether a choice goes by the request's variables, its headers among them.
+    pub fn reads_request(&self) -> bool {
+        self.sticky.is_some() || matches!(self.policy, config::Policy::Hash { .. })
+    }
+
+    /// A peer has answered with this head: its session is noted where sessions are learnt. Gives
+    /// the value of the Set-Cookie line that the client must get, if any. nginx: `sticky`.
+    pub fn answered(&self, peer: &Peer, values: &dyn Values, answer: &Fields) -> Option<Vec<u8>> {
+        self.sticky.as_ref()?.answered(peer, values, answer)
     }
 }

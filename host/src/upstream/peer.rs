@@ -1,11 +1,11 @@
 //! One member of an upstream.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Shared, Tick, Tolerance, Vitals};
+use super::{Shared, Tick, Tolerance, Vitals, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -18,6 +18,8 @@ pub struct Peer {
     pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
+    /// Where it is and how it is connected to.
+    pub(super) way: Arc<Way>,
     /// Its share, 1 or more.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -31,6 +33,10 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// What requests call it that are to go to it. nginx: `route=`.
+    pub route: Option<Arc<str>>,
+    /// What stands for it in sticky cookies, once it was needed.
+    pub(super) token: OnceLock<Arc<str>>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
     /// How it is checked; none where it is not.
@@ -51,12 +57,15 @@ impl Peer {
             name: Arc::clone(&config.name),
             address: address.clone(),
             upstream: Arc::clone(upstream),
+            way: shared.known.ways.of(address, &config.dial),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            route: config.route.clone(),
+            token: OnceLock::new(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
             health: config.health.clone(),
             alone: Arc::default(),
@@ -75,11 +84,12 @@ impl Peer {
         self.alone.store(alone, Ordering::Relaxed);
     }
 
-    /// As it is, but at another port: for checks.
+    /// As it is, but at another port: for checks. A Unix socket has none.
     pub(super) fn at_port(&self, port: u16) -> Self {
-        let Address::Tcp(address) = &self.address;
+        let Address::Tcp(address) = &self.address else { return self.clone() };
         let address = Address::Tcp(SocketAddr::new(address.ip(), port));
-        Self { address, ..self.clone() }
+        let way = Arc::new(self.way.apart(address.clone()));
+        Self { address, way, ..self.clone() }
     }
 
     /// Whether it has room for one more.

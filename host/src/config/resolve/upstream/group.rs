@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::dial::Dialing;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
+use super::{policy, sticky};
 use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
@@ -13,12 +15,16 @@ use crate::config::types::{Peer, Policy, Upstream};
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
+    let dialing = Dialing::read(table);
     let mut peers = Vec::new();
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry)),
-            None => peers.extend(short_peer(table, item)),
+            Some(entry) => {
+                policy::check_peer(table, &entry);
+                peers.extend(full_peer(&entry, &dialing));
+            }
+            None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
     // Read before peers are given it, so that its problems are told once.
@@ -32,11 +38,16 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     }
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
-        // The policy is checked already: there is one.
+        policy: policy::policy(table),
+        sticky: sticky::sticky(table),
         keepalive: keepalive.unwrap_or_default(),
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        keepalive_requests: table
+            .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
+            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
+        keepalive_time: table.duration(&k::UPSTREAM_KEEPALIVE_TIME).unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIME),
         peers,
         ..empty(name)
     }
@@ -46,8 +57,11 @@ fn empty(name: &str) -> Upstream {
     Upstream {
         name: name.into(),
         policy: Policy::RoundRobin,
+        sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
+        keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
     }
 }
