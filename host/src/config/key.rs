@@ -180,6 +180,13 @@ impl Section {
                 "Answers with 200, 403 or 404 that have no Content-Encoding and no `Cache-Control: no-transform`; they \
                  get `Vary: Accept-Encoding`. nginx: `gzip`."
             }
+            _ => self.doc_of_a_part(),
+        }
+    }
+
+    /// The same for what stands within sites, routes and listeners, or is named by them.
+    fn doc_of_a_part(self) -> &'static str {
+        match self {
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
@@ -210,6 +217,7 @@ impl Section {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."
             }
+            _ => "",
         }
     }
 }

@@ -385,6 +385,7 @@ mod tests {
         for section in Section::ALL {
             let mut names: Vec<_> = of(section).map(|k| k.name).collect();
             assert!(!names.is_empty(), "{section:?}");
+            assert!(!section.doc().is_empty(), "{section:?}");
             names.sort_unstable();
             let all = names.len();
             names.dedup();
