@@ -123,6 +123,7 @@ impl Section {
     }
 
     /// What it is for.
+    #[allow(clippy::too_many_lines, reason = "a table: one text for each section")]
     pub(super) fn doc(self) -> &'static str {
         match self {
             Self::Top => "The tables that a file consists of.",
