@@ -38,6 +38,7 @@ mod reload;
 mod resets;
 mod routing;
 mod status;
+mod sticky;
 mod timeouts;
 mod tls;
 mod upgrade;

@@ -53,19 +53,19 @@ impl Authority {
 
     /// A certificate for these host names and IP addresses.
     pub fn issue(&self, names: &[&str]) -> Certified {
-        self.sign(params(names))
+        self.sign(&params(names))
     }
 
     /// One that is out of date.
     pub fn issue_expired(&self, names: &[&str]) -> Certified {
         let mut params = params(names);
         (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// One with an RSA key, where others have ECDSA.
     pub fn issue_rsa(&self, names: &[&str]) -> Certified {
-        self.sign_for(params(names), &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key"))
+        self.sign_for(&params(names), &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key"))
     }
 
     /// One that shows a client of this common name.
@@ -75,7 +75,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.distinguished_name.push(DnType::OrganizationName, "Tests, Inc.");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// A list in PEM that revokes these.
@@ -97,12 +97,13 @@ impl Authority {
         params.signed_by(&self.0).expect("a list").pem().expect("PEM")
     }
 
-    fn sign(&self, params: CertificateParams) -> Certified {
+    fn sign(&self, params: &CertificateParams) -> Certified {
         self.sign_for(params, &KeyPair::generate().expect("a key"))
     }
 
-    fn sign_for(&self, mut params: CertificateParams, key: &KeyPair) -> Certified {
+    fn sign_for(&self, params: &CertificateParams, key: &KeyPair) -> Certified {
         let number = next_number();
+        let mut params = params.clone();
         params.serial_number = Some(SerialNumber::from(number));
         let certificate = params.signed_by(key, &self.0).expect("a certificate");
         Certified { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone(), number }

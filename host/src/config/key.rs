@@ -19,6 +19,8 @@ pub(super) enum Section {
     Upstream,
     UpstreamTls,
     Peer,
+    Hash,
+    Sticky,
     Health,
     Plugin,
     Map,
@@ -44,7 +46,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -56,6 +58,8 @@ impl Section {
         Self::Upstream,
         Self::UpstreamTls,
         Self::Peer,
+        Self::Hash,
+        Self::Sticky,
         Self::Health,
         Self::Plugin,
         Self::Map,
@@ -93,6 +97,8 @@ impl Section {
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
+            Self::Hash => "hash = { … }",
+            Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -126,6 +132,7 @@ impl Section {
     }
 
     /// What it is for.
+    #[allow(clippy::too_many_lines, reason = "a table: one text for each section")]
     pub(super) fn doc(self) -> &'static str {
         match self {
             Self::Top => "The tables that a file consists of.",
@@ -153,6 +160,12 @@ impl Section {
                  defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
             }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Sticky => {
+                "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
+                 the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \
+                 (`create` and `lookup`). nginx: `sticky`."
+            }
+            Self::Hash => "What the policy `hash` goes by. nginx: `hash`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
                  no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
@@ -177,6 +190,13 @@ impl Section {
                 "Answers with 200, 403 or 404 that have no Content-Encoding and no `Cache-Control: no-transform`; they \
                  get `Vary: Accept-Encoding`. nginx: `gzip`."
             }
+            _ => self.doc_of_a_part(),
+        }
+    }
+
+    /// The same for what stands within sites, routes and listeners, or is named by them.
+    fn doc_of_a_part(self) -> &'static str {
+        match self {
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
@@ -216,6 +236,7 @@ impl Section {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."
             }
+            _ => "",
         }
     }
 }

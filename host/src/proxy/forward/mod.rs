@@ -17,6 +17,7 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
+use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
 use crate::upstream::{Ask, Lease, Peer, Tick};
 
@@ -87,8 +88,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
-        let Some(lease) = target.upstream.pick(&ask) else {
+        let Some(lease) = pick(exchange, &target, &tried) else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
         let peer = Arc::clone(lease.peer());
@@ -102,6 +102,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
             meter: meter.as_ref(),
             asked: &exchange.upgrade,
             connected: &connected,
+            ends: Ends { source: exchange.view.client, destination: exchange.view.local },
         };
         let answer = ask::ask(&attempt, lease, outgoing).await;
         if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
@@ -109,6 +110,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         }
         match answer {
             Ok(answer) => {
+                exchange.sticky = target.upstream.answered(&peer, &*exchange.view, &answer.head().fields);
                 peer.succeeded();
                 return Ok(answer);
             }
@@ -141,6 +143,8 @@ struct Attempt<'a> {
     asked: &'a Upgrade,
     /// When there was a connection.
     connected: &'a OnceLock<Instant>,
+    /// Who asks, and where it has connected to.
+    ends: Ends,
 }
 
 /// A try that failed.
@@ -156,6 +160,12 @@ impl From<Error> for Failed {
     }
 }
 
+/// The peer for the next try; none where none is left.
+fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    let view = &*exchange.view;
+    target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
+}
+
 /// nginx: "no live upstreams".
 fn no_peer(target: &Target) -> Error {
     Error::new(Kind::NoPeer, format!("no live peer in `{}`", target.upstream.name))
@@ -164,7 +174,8 @@ fn no_peer(target: &Target) -> Error {
 /// The request as the peer will see it.
 fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
     let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty());
+    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
+        || exchange.target.as_ref().is_some_and(|target| target.upstream.reads_request());
     let upgrade = exchange.upgrade.clone();
     let target = std::mem::take(&mut exchange.target_path);
     let length = body.length();
