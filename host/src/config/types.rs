@@ -19,7 +19,7 @@ pub use content::{
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
-pub use upstream::{Address, Peer, Policy, Upstream};
+pub use upstream::{Address, Peer, Policy, Protocol, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};

@@ -3,6 +3,7 @@
 mod answer;
 mod asked;
 mod connect;
+pub mod http2;
 mod lease;
 mod link;
 mod own;
@@ -40,6 +41,11 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Which version of HTTP its peers are asked in.
+    pub protocol: config::Protocol,
+    /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
+    /// a sign of life.
+    pub ping: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
@@ -62,6 +68,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            protocol: config.protocol,
+            ping: config.ping,
             set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
             policy: config.policy,
         }

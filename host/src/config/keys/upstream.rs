@@ -11,6 +11,8 @@ use super::WAIT;
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
+const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
+
 keys! {
     POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
         "How a peer is chosen for a request.";
@@ -20,6 +22,13 @@ keys! {
     UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT),
         "keepalive_timeout",
         "How long an idle connection is kept.";
+    PROTOCOL = "protocol" in [Upstream]: PROTOCOLS, S(d::PROTOCOL), "proxy_http_version",
+        "Which version of HTTP peers are asked in: `h1` for HTTP/1.1; `h2` for HTTP/2, with prior knowledge where there \
+         is no TLS; `auto` for what a peer chooses in the TLS handshake, and HTTP/1.1 without TLS. WebSockets go over \
+         HTTP/2 where the peer offers that (RFC 8441), else over an HTTP/1.1 connection of their own.";
+    PING = "ping" in [Upstream]: WAIT, T(d::PING), "",
+        "With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for a sign of life; \
+         after as long again its connection is given up.";
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
     UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";

@@ -5,7 +5,7 @@ use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Policy, Upstream};
+use crate::config::types::{Policy, Protocol, Upstream};
 
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
@@ -31,8 +31,19 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        protocol: protocol(table),
+        ping: table.duration(&k::PING).unwrap_or(defaults::PING),
         peers,
         ..empty(name)
+    }
+}
+
+fn protocol(table: &Reader<'_>) -> Protocol {
+    match table.text(&k::PROTOCOL) {
+        Some("h2") => Protocol::H2,
+        Some("auto") => Protocol::Auto,
+        // Anything else was reported.
+        _ => Protocol::H1,
     }
 }
 
@@ -42,6 +53,8 @@ fn empty(name: &str) -> Upstream {
         policy: Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        protocol: Protocol::H1,
+        ping: defaults::PING,
         peers: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
-use crate::config::types::{Policy, Upstream};
+use crate::config::types::{Policy, Protocol, Upstream};
 
 /// All upstreams, by index and by name.
 #[derive(Default)]
@@ -71,6 +71,8 @@ impl Upstreams {
             policy: Policy::default(),
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            protocol: Protocol::H1,
+            ping: defaults::PING,
             peers: vec![peer],
         }))
     }
