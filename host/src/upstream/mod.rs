@@ -17,7 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use answer::AnswerBody;
-pub use asked::Asked;
+pub use asked::{Asked, GivenUp};
 pub use connect::connect;
 pub use lease::Lease;
 pub use link::Link;

@@ -96,7 +96,10 @@ async fn exchange(lease: Lease, link: Link, request: &OwnRequest) -> Result<OwnA
     let answer = tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await;
     let (head, version) = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err((error, asked.untouched_body().map(|(_, lease)| lease))),
+        Ok(Err(error)) => {
+            let left = asked.give_up();
+            return Err((error, (!left.answered).then_some(left.lease)));
+        }
         Err(_elapsed) => return Err((Kind::ReadTimeout.into(), None)),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
