@@ -6,7 +6,8 @@
 //! - [`server`]: workers, listeners, reload, drain; [`snapshot`]: one configuration made ready
 //! - [`listener`]: sockets that accept
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
-//!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall
+//!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
+//!   [`socket`]: TCP, Unix, TLS
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
@@ -36,6 +37,7 @@ pub mod plugin;
 pub mod proxy;
 pub mod server;
 pub mod snapshot;
+pub mod socket;
 pub mod stock;
 pub mod stream;
 pub mod tunnel;

@@ -103,7 +103,8 @@ impl Writer {
         }
         self.text.clear();
         self.written = 0;
-        Poll::Ready(Ok(()))
+        // What TLS took and the socket did not is not written yet.
+        Pin::new(stream).poll_flush(cx)
     }
 
     fn advance(&mut self, mut written: usize) {

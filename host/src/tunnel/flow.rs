@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::pipe::Pipe;
+use crate::socket::{Plain, Socket};
 
 /// One buffer per worker, used within one step only. Large enough that a bulk flow needs
 /// few calls: nginx's 4 KiB make bulk four times as dear.
@@ -32,6 +32,10 @@ pub(super) struct Flow {
     large: u8,
     /// Lent while bytes are in it.
     pipe: Option<Pipe>,
+    /// Whether the sink took bytes that it has not sent yet, as TLS does.
+    unflushed: bool,
+    /// Whether the sink is still to be told of the source's end.
+    passes_end: bool,
     /// Bytes written to the sink.
     pub(super) moved: u64,
     /// How far it is.
@@ -71,15 +75,16 @@ enum Failure {
 }
 
 impl Flow {
-    /// A flow that begins with bytes that were read with the handshake.
-    pub(super) fn new(early: Bytes) -> Self {
+    /// A flow that begins with bytes that were read with the handshake. With `passes_end` the
+    /// source's end is the sink's, too (FIN; with TLS also close_notify).
+    pub(super) fn new(early: Bytes, passes_end: bool) -> Self {
         // Empty bytes may still hold the 8 KiB that the head was read into.
         let waiting = if early.is_empty() { Bytes::new() } else { early };
-        Self { waiting, ..Self::default() }
+        Self { waiting, passes_end, ..Self::default() }
     }
 
     /// Move what can be moved now. Registers for whatever it then waits for.
-    pub(super) fn step(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Step {
+    pub(super) fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Step {
         while self.state == State::Open {
             match self.advance(cx, from, to) {
                 Ok(Poll::Ready(())) => {}
@@ -89,24 +94,50 @@ impl Flow {
                 Err(Failure::Sink) => self.state = State::SinkFailed,
             }
         }
+        if self.state == State::Ended && self.passes_end {
+            // A side that is gone needs no goodbye.
+            let Poll::Ready(_told) = Pin::new(to).poll_shutdown(cx) else { return Step::Blocked };
+            self.passes_end = false;
+        }
         Step::Over
     }
 
     fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
+        self.unflushed || !self.waiting.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
     }
 
     /// One write of what waits, or one read and the write of what it brought.
-    fn advance(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Result<Poll<()>, Failure> {
+    fn advance(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Result<Poll<()>, Failure> {
         if !self.waiting.is_empty() {
             return self.write_waiting(cx, to);
         }
-        if self.large > 0 || self.pipe.is_some() { self.splice(cx, from, to) } else { self.copy(cx, from, to) }
+        if self.unflushed {
+            return self.flush(cx, to);
+        }
+        match (&*from, &*to) {
+            (Socket::Plain(from), Socket::Plain(to)) if self.large > 0 || self.pipe.is_some() => {
+                self.splice(cx, from, to)
+            }
+            _ => self.copy(cx, from, to),
+        }
     }
 
-    fn write_waiting(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Result<Poll<()>, Failure> {
+    fn flush(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Result<Poll<()>, Failure> {
+        match Pin::new(to).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(Err(_failed)) => Err(Failure::Sink),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    fn write_waiting(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Result<Poll<()>, Failure> {
+        let holds_back = to.holds_back();
         match Pin::new(to).poll_write(cx, &self.waiting) {
             Poll::Ready(Ok(n)) => {
+                self.unflushed |= holds_back;
                 self.waiting.advance(n);
                 self.moved += n as u64;
                 if self.waiting.is_empty() {
@@ -121,7 +152,7 @@ impl Flow {
     }
 
     /// Through the worker's buffer: two system calls a message, no memory of its own.
-    fn copy(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Result<Poll<()>, Failure> {
+    fn copy(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Result<Poll<()>, Failure> {
         BUFFER.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             match Pin::new(from).poll_read(cx, &mut buffer) {
@@ -135,6 +166,7 @@ impl Flow {
                 self.state = State::Ended;
                 return Ok(Poll::Ready(()));
             }
+            self.unflushed = to.holds_back();
             let written = match Pin::new(to).poll_write(cx, read) {
                 Poll::Ready(Ok(n)) => n,
                 Poll::Ready(Err(_failed)) => return Err(Failure::Sink),
@@ -150,7 +182,7 @@ impl Flow {
     }
 
     /// Through a pipe: the bytes stay in the kernel.
-    fn splice(&mut self, cx: &mut Context<'_>, from: &TcpStream, to: &TcpStream) -> Result<Poll<()>, Failure> {
+    fn splice(&mut self, cx: &mut Context<'_>, from: &Plain, to: &Plain) -> Result<Poll<()>, Failure> {
         let Some(mut pipe) = self.pipe.take().or_else(|| Pipe::take().ok()) else {
             // Out of descriptors: copying goes on.
             self.large = 0;
@@ -186,7 +218,7 @@ impl Flow {
     }
 
     /// Whether something came. Registers for more where nothing did and the source is open.
-    fn fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, from: &TcpStream) -> Result<bool, Failure> {
+    fn fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, from: &Plain) -> Result<bool, Failure> {
         loop {
             match from.poll_read_ready(cx) {
                 Poll::Pending => return Ok(false),

@@ -11,18 +11,18 @@ mod run;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 pub use registry::{Control, Registry};
 pub use run::run;
 
 use crate::observe::Record;
+use crate::socket::Socket;
 use crate::upstream::Lease;
 
 /// The peer's side of a tunnel that is about to open.
 pub struct Opening {
     /// The peer's stream.
-    pub upstream: TcpStream,
+    pub upstream: Socket,
     /// What the peer sent right behind its 101.
     pub early: Bytes,
     /// What holds for the tunnel.

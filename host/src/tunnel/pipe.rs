@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+
+use crate::socket::Plain;
 
 /// What a pipe is asked to hold. Linux allows an unprivileged process 1 MiB a pipe.
 const CAPACITY: usize = 1 << 20;
@@ -56,7 +57,7 @@ impl Pipe {
 
     /// Move bytes from a stream into the pipe: 0 at the stream's end, `WouldBlock` where it
     /// has none.
-    pub(super) fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, from: &Plain) -> io::Result<usize> {
         let room = self.capacity.saturating_sub(self.held);
         let n = from.try_io(Interest::READABLE, || {
             Ok(splice(from, None, &self.write, None, room, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
@@ -66,7 +67,7 @@ impl Pipe {
     }
 
     /// Move bytes from the pipe into a stream.
-    pub(super) fn empty(&mut self, to: &TcpStream) -> io::Result<usize> {
+    pub(super) fn empty(&mut self, to: &Plain) -> io::Result<usize> {
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let n = to.try_io(Interest::WRITABLE, || Ok(splice(&self.read, None, to, None, self.held, flags)?))?;
         self.held = self.held.saturating_sub(n);

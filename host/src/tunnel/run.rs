@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::net::{Shutdown, shutdown};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::flow::{Flow, State, Step};
@@ -16,11 +14,12 @@ use super::registry::Entry;
 use super::{End, Opening, Terms};
 use crate::hook::Moment;
 use crate::observe::Record;
+use crate::socket::Socket;
 
 /// Two streams and the two flows between them.
 struct Tunnel {
-    client: TcpStream,
-    upstream: TcpStream,
+    client: Socket,
+    upstream: Socket,
     up: Flow,
     down: Flow,
     half_close: bool,
@@ -30,13 +29,13 @@ struct Tunnel {
 
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
 /// its handshake.
-pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry) {
+pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
     let Opening { upstream, early: early_upstream, terms, record, lease } = opening;
     let mut tunnel = Tunnel {
         client,
         upstream,
-        up: Flow::new(early),
-        down: Flow::new(early_upstream),
+        up: Flow::new(early, terms.half_close),
+        down: Flow::new(early_upstream, terms.half_close),
         half_close: terms.half_close,
         first: None,
     };
@@ -45,6 +44,7 @@ pub async fn run(client: TcpStream, early: Bytes, opening: Opening, entry: Entry
         record.tunnel(Moment::Open, 0, 0);
     }
     let end = live(&mut tunnel, terms, &entry, &mut record).await;
+    tunnel.say_goodbye(end);
     drop(lease);
     // Out of the registry before the record is written: who reads the log finds it gone.
     drop(entry);
@@ -155,9 +155,9 @@ impl Tunnel {
 
     /// A flow is over; the first one says why the tunnel ends.
     fn over(&mut self, by: End) {
-        let (flow, sink) = match by {
-            End::Client => (&mut self.up, &self.upstream),
-            _ => (&mut self.down, &self.client),
+        let flow = match by {
+            End::Client => &mut self.up,
+            _ => &mut self.down,
         };
         if std::mem::replace(&mut flow.noticed, true) {
             return;
@@ -168,9 +168,17 @@ impl Tunnel {
             _ => by,
         };
         self.first.get_or_insert(end);
-        if self.half_close && flow.state == State::Ended {
-            // A side that is gone needs no goodbye.
-            let _gone = shutdown(sink, Shutdown::Write);
+    }
+
+    /// Tell each side that what it was sent is whole, unless it is not.
+    fn say_goodbye(&mut self, end: End) {
+        match end {
+            End::Client | End::Upstream | End::Idle | End::Drain => {
+                self.client.say_goodbye();
+                self.upstream.say_goodbye();
+            }
+            // RFC 8446 §6.1: a side must be able to tell that it was cut off.
+            End::ClientReset | End::UpstreamReset => {}
         }
     }
 }

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, Version};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use super::answer::AnswerBody;
 use super::{Lease, Link};
@@ -19,6 +18,7 @@ use crate::body::{Body, Piece};
 use crate::error::{Error, Kind};
 use crate::http1::{HeadReader, Length, Writer, response_length};
 use crate::message::ResponseHead;
+use crate::socket::Socket;
 
 /// The largest head of an answer. nginx: `proxy_buffer_size` has 4 or 8 KiB.
 const LARGEST_HEAD: usize = 64 << 10;
@@ -165,7 +165,7 @@ impl Asked {
 
     /// The bare stream of a connection that has left HTTP, what came behind the head, and the
     /// peer's lease, to be held as long as the stream is in use.
-    pub fn into_stream(self) -> (TcpStream, Bytes, Lease) {
+    pub fn into_stream(self) -> (Socket, Bytes, Lease) {
         (self.link.stream.into_inner(), self.head.buffer.into(), self.lease)
     }
 

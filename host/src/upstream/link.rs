@@ -1,19 +1,16 @@
 //! One HTTP/1.1 connection to a peer, idle or in use.
 
-use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::{Peer, Upstream, pool};
+use crate::socket::Socket;
 use crate::stream::Stream;
 
 /// A connection to a peer. Dropping it closes it.
 #[derive(Debug)]
 pub struct Link {
-    pub(super) stream: Stream<TcpStream>,
+    pub(super) stream: Stream<Socket>,
     pub(super) peer: Arc<Peer>,
     /// How many idle ones the upstream keeps.
     pub(super) keepalive: usize,
@@ -23,7 +20,7 @@ pub struct Link {
 
 impl Link {
     /// A connection that was just opened. A write may stall for `send_timeout`.
-    pub fn new(stream: TcpStream, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
+    pub fn new(stream: Socket, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
         Self {
             stream: Stream::new(stream, send_timeout),
             peer: Arc::clone(peer),
@@ -41,14 +38,7 @@ impl Link {
 
     /// Whether nothing has come from the peer since it was used: neither its end nor bytes
     /// that nobody asked for.
-    pub(super) fn is_quiet(&self) -> bool {
-        let stream = self.stream.get_ref();
-        // No system call while the kernel has told of nothing.
-        match stream.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => true,
-            Poll::Ready(_) => {
-                matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-        }
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.stream.get_mut().is_quiet()
     }
 }

@@ -19,7 +19,7 @@ struct Idle {
 }
 
 impl Idle {
-    fn is_usable(&self, now: Instant) -> bool {
+    fn is_usable(&mut self, now: Instant) -> bool {
         self.until > now && self.link.is_quiet()
     }
 }
@@ -58,7 +58,7 @@ pub fn checkout(peer: &Arc<Peer>, send_timeout: Duration) -> Option<Link> {
     let now = Instant::now();
     let mut link = POOL.with_borrow_mut(|pool| {
         let kept = pool.idle.get_mut(&peer.address)?;
-        std::iter::from_fn(|| kept.pop_back()).find(|idle| idle.is_usable(now)).map(|idle| idle.link)
+        std::iter::from_fn(|| kept.pop_back()).find_map(|mut idle| idle.is_usable(now).then_some(idle.link))
     })?;
     link.stream.set_send_timeout(send_timeout);
     Some(link)
@@ -71,7 +71,7 @@ async fn sweep() {
         let now = Instant::now();
         let done = POOL.with_borrow_mut(|pool| {
             for kept in pool.idle.values_mut() {
-                kept.retain(|idle| idle.is_usable(now));
+                kept.retain_mut(|idle| idle.is_usable(now));
             }
             pool.idle.retain(|_, kept| !kept.is_empty());
             pool.sweeping = !pool.idle.is_empty();

@@ -12,7 +12,7 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream"];
+const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -37,20 +37,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("admin", &["listener", "plugin", "proxy", "server"]),
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
-    ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "stream", "tunnel"]),
-    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "tunnel", "upstream"]),
+    ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "socket", "stream", "tunnel"]),
+    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "socket", "tunnel", "upstream"]),
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "http1", "message", "stream"]),
+    ("upstream", &["body", "http1", "message", "socket", "stream"]),
     ("body", &["http1", "message"]),
-    ("tunnel", &["hook", "upstream"]),
+    ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),
     ("hook", &["message"]),
     ("http1", &["message"]),
     ("message", &[]),
     ("stock", &[]),
     ("stream", &[]),
+    ("socket", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),

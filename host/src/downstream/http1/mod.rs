@@ -32,7 +32,7 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
     match spoken {
         Some(Left { stream, opening: Some((opening, early)) }) => {
             let entry = proxy.tunnels.enter();
-            tunnel::run(stream, early, *opening, entry).await;
+            tunnel::run(stream.into(), early, *opening, entry).await;
         }
         Some(Left { stream, opening: None }) => linger(stream).await,
         None => {}

@@ -9,7 +9,6 @@ mod retry;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
@@ -19,6 +18,7 @@ use crate::body::Body;
 use crate::config::Condition;
 use crate::error::{Error, Kind};
 use crate::message::ResponseHead;
+use crate::socket::Socket;
 use crate::upstream::{Ask, Lease, Peer};
 
 use replay::Outgoing;
@@ -38,7 +38,7 @@ pub(super) enum Answer {
         /// Its head.
         head: ResponseHead,
         /// The connection, no longer HTTP.
-        upstream: TcpStream,
+        upstream: Socket,
         /// What the peer sent right behind the head.
         early: Bytes,
         /// The peer is busy with it.

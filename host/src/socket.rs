@@ -1,0 +1,208 @@
+//! A connection's socket as the rest of the program sees it: plain or with TLS on top.
+//!
+//! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
+//! TLS, whose state is large.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
+
+/// A socket of the system, whose bytes the kernel can move by itself.
+#[derive(Debug)]
+pub enum Plain {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix stream socket.
+    Unix(UnixStream),
+}
+
+/// One connection, to a client or to a peer.
+#[derive(Debug)]
+pub enum Socket {
+    /// Without anything on top.
+    Plain(Plain),
+    /// With TLS on top, its handshake done.
+    Tls(Box<TlsStream<Plain>>),
+}
+
+/// The same for each kind of plain socket.
+macro_rules! each {
+    ($self:expr, $socket:ident => $what:expr) => {
+        match $self {
+            Plain::Tcp($socket) => $what,
+            Plain::Unix($socket) => $what,
+        }
+    };
+}
+
+impl Plain {
+    /// Ready where a read would bring something: bytes, the end, an error. It may still turn
+    /// out to be nothing.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, socket => socket.poll_read_ready(cx))
+    }
+
+    /// Ready where a write would take something.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, socket => socket.poll_write_ready(cx))
+    }
+
+    /// Make a system call of one's own on it, where the kernel has told of `interest`.
+    ///
+    /// # Errors
+    /// Those of the call; `WouldBlock` where the kernel has told of nothing.
+    pub fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        each!(self, socket => socket.try_io(interest, call))
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        each!(self, socket => socket.try_read(buffer))
+    }
+}
+
+impl std::os::fd::AsFd for Plain {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        each!(self, socket => socket.as_fd())
+    }
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), socket => Pin::new(socket).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel has what was written.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), socket => Pin::new(socket).poll_shutdown(cx))
+    }
+}
+
+impl Socket {
+    /// Ready where a read would bring something: bytes, the end, an error. It may still turn
+    /// out to be nothing. Looks first at what TLS has decrypted already, of which the kernel
+    /// knows nothing.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(plain) => plain.poll_read_ready(cx),
+            Self::Tls(tls) => match tls.get_ref() {
+                (plain, session) if session.wants_read() => plain.poll_read_ready(cx),
+                _ => Poll::Ready(Ok(())),
+            },
+        }
+    }
+
+    /// Whether nothing has come: neither the other side's end nor bytes. What TLS itself sends,
+    /// such as session tickets, is taken in and does not count.
+    pub fn is_quiet(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        // No system call while the kernel has told of nothing.
+        if self.poll_read_ready(cx).is_pending() {
+            return true;
+        }
+        match self {
+            Self::Plain(plain) => {
+                matches!(plain.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
+        }
+    }
+
+    /// Whether a write may leave bytes in this process, so that it takes a flush to send them.
+    pub fn holds_back(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Before it is dropped: tell the other side that all it was sent was whole (TLS
+    /// close_notify, RFC 8446 §6.1). One try, without waiting: who takes no bytes is told nothing.
+    /// Not to be called where something was cut short.
+    pub fn say_goodbye(&mut self) {
+        if let Self::Tls(tls) = self {
+            let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(Plain::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Plain(Plain::Unix(stream))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
