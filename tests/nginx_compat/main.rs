@@ -30,6 +30,7 @@ mod parsing;
 mod proxy_buffering;
 mod proxy_cookie;
 mod proxy_fin;
+mod proxy_next_upstream;
 mod proxy_pass_uri;
 mod proxy_redirect;
 mod proxy_refused;

@@ -96,6 +96,10 @@ pub const CONNECT_TIMEOUT: Duration = seconds(60);
 pub const READ_TIMEOUT: Duration = seconds(60);
 /// `timeouts.send`: nginx's `proxy_send_timeout`.
 pub const SEND_TIMEOUT: Duration = seconds(60);
+/// `sites.next_upstream`: nginx's.
+pub const NEXT_UPSTREAM: &[&str] = &["error", "timeout"];
+/// `sites.next_upstream_body`, bytes: what the usual forms and messages fit in.
+pub const NEXT_BODY: u64 = 64 << 10;
 /// `sites.upgrade`.
 pub const UPGRADE: &[&str] = &["websocket"];
 

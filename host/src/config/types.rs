@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 mod content;
 mod limits;
+mod retry;
 mod upstream;
 
 pub use content::{
@@ -19,6 +20,7 @@ pub use content::{
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use retry::{Condition, Conditions, NextUpstream};
 pub use upstream::{Address, Peer, Policy, Protocol, Upstream};
 
 use super::secret::Secret;
@@ -259,6 +261,8 @@ pub struct Route {
     pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
+    /// What another peer is tried after. nginx: `proxy_next_upstream`.
+    pub next_upstream: NextUpstream,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.

@@ -51,6 +51,7 @@ pub(super) fn snapshot(
             logs: opened.logs(&route.access_logs)?,
             log_level: route.log_level,
             timeouts: route.timeouts,
+            next_upstream: route.next_upstream,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use answer::AnswerBody;
-pub use asked::Asked;
+pub use asked::{Asked, GivenUp};
 pub use connect::connect;
 pub use lease::Lease;
 pub use link::Link;
@@ -72,6 +72,16 @@ impl Upstream {
             ping: config.ping,
             set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
             policy: config.policy,
+        }
+    }
+
+    /// Whether its peers may speak HTTP/2.
+    pub fn may_speak_http2(&self) -> bool {
+        match self.protocol {
+            config::Protocol::H1 => false,
+            config::Protocol::H2 => true,
+            // Without TLS there is nothing to choose by.
+            config::Protocol::Auto => false,
         }
     }
 

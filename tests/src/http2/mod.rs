@@ -20,8 +20,11 @@ use h2::{RecvStream, SendStream};
 use http::{Request, Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::backend::echo_once;
+use crate::wire::Wire;
 
 /// What a backend offers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +49,7 @@ pub struct Http2 {
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
+    http1: AtomicUsize,
     ended: AtomicUsize,
     failures: Mutex<Vec<Box<dyn Any + Send>>>,
 }
@@ -132,7 +136,12 @@ impl Http2 {
         self.address
     }
 
-    /// How many connections it has taken.
+    /// How many connections came with HTTP/1.1: each is taken for a handshake, and echoes frames.
+    pub fn http1(&self) -> usize {
+        self.seen.http1.load(Ordering::SeqCst)
+    }
+
+    /// How many connections of HTTP/2 it has taken.
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
@@ -199,7 +208,14 @@ impl Server {
         });
     }
 
-    async fn connection(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn connection(self, stream: TcpStream) {
+        let mut start = [0; 3];
+        if stream.peek(&mut start).await.is_ok_and(|n| n > 0) && start.starts_with(b"GET") {
+            self.seen.http1.fetch_add(1, Ordering::SeqCst);
+            let stream = stream.into_std().unwrap();
+            stream.set_nonblocking(false).unwrap();
+            return tokio::task::spawn_blocking(|| echo_once(Wire::new(stream))).await.expect("an echo");
+        }
         let number = self.seen.connections.fetch_add(1, Ordering::SeqCst) + 1;
         self.serve(stream, number).await;
         self.seen.ended.fetch_add(1, Ordering::SeqCst);

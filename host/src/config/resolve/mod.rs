@@ -9,6 +9,7 @@ mod limits;
 mod logs;
 mod maps;
 mod plugin;
+mod retry;
 mod route;
 mod router;
 mod server;

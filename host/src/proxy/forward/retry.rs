@@ -1,0 +1,54 @@
+//! Whether another peer is asked after one has failed.
+//!
+//! nginx: `ngx_http_upstream_next` and `ngx_http_upstream_test_next`.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::replay::Outgoing;
+use crate::config::{Condition, NextUpstream};
+use crate::error::{Kind, Retry, Side};
+use crate::upstream::Peer;
+
+/// The tries of one request.
+pub(super) struct Tries<'a> {
+    rule: &'a NextUpstream,
+    /// When the first began, where that counts.
+    since: Option<Instant>,
+    /// The peers that have failed.
+    pub(super) tried: Vec<Arc<Peer>>,
+}
+
+impl<'a> Tries<'a> {
+    /// The first begins.
+    pub(super) fn new(rule: &'a NextUpstream) -> Self {
+        Self { rule, since: rule.timeout.map(|_| Instant::now()), tried: Vec::new() }
+    }
+
+    /// Whether a peer may be asked after this became of the last try. `reached` is whether that
+    /// peer may have seen a part of the request.
+    pub(super) fn may_go_on(&self, after: Condition, reached: bool, outgoing: &Outgoing) -> bool {
+        let Self { rule, since, tried } = self;
+        // RFC 9110 §9.2.2: only what does nothing by being repeated may be sent twice.
+        let is_safe = !reached || outgoing.method.is_idempotent() || rule.when.has(Condition::NonIdempotent);
+        let in_time = rule.timeout.zip(*since).is_none_or(|(timeout, since)| since.elapsed() < timeout);
+        let are_left = rule.tries.is_none_or(|most| tried.len() + 1 < most as usize);
+        rule.when.has(after) && is_safe && in_time && are_left && outgoing.can_begin()
+    }
+}
+
+/// What an error is for `next_upstream`; none where it is not the peer's.
+pub(super) fn condition(kind: Kind) -> Option<Condition> {
+    match kind {
+        Kind::ConnectTimeout | Kind::SendTimeout | Kind::ReadTimeout => Some(Condition::Timeout),
+        Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => Some(Condition::InvalidHeader),
+        Kind::NoPeer => None,
+        kind => (kind.side() == Side::Upstream).then_some(Condition::Error),
+    }
+}
+
+/// Whether a peer may have acted on a request that ended with this error after it had been sent.
+pub(super) fn may_have_acted(kind: Kind) -> bool {
+    kind.retry() == Retry::Never
+}
