@@ -45,6 +45,8 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `peers.slow_start`: nginx's.
+pub const SLOW_START: Duration = Duration::ZERO;
 /// `peers.weight`: nginx's.
 pub const WEIGHT: u64 = 1;
 /// `plugins.on_failure`.

@@ -12,10 +12,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The peer is busy from now on.
-    pub(super) fn new(peer: Arc<Peer>) -> Self {
-        peer.vitals.enter();
-        Self { peer }
+    /// The peer is busy from now on; none where it has no room.
+    pub(super) fn new(peer: &Arc<Peer>) -> Option<Self> {
+        peer.vitals.enter(peer.max_conns).then(|| Self { peer: Arc::clone(peer) })
     }
 
     /// The peer.

@@ -10,6 +10,11 @@ mod peer;
 mod policy;
 mod pool;
 mod set;
+mod tick;
+mod vitals;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +27,11 @@ pub use connect::connect;
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
-pub use peer::{Known, Peer, Vitals};
+pub use peer::Peer;
 pub use policy::Ask;
 pub use pool::checkout;
+pub use tick::Tick;
+pub use vitals::{Known, Vitals, WHOLE};
 
 use set::Set;
 
@@ -57,20 +64,23 @@ pub struct Shared {
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared))).collect();
+        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
+        let peers: Vec<_> = peers.collect();
+        Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
-            set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
-            policy: config.policy,
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            policy: config.policy.clone(),
         }
     }
 
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), self.policy));
+        Set::welcome(&peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
     }
 
     /// Its peers now, with those that are down.
@@ -81,6 +91,6 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask).map(Lease::new)
+        self.set.load().pick(ask)
     }
 }

@@ -1,12 +1,9 @@
-//! One member of an upstream, and what is known of it.
+//! One member of an upstream.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::Shared;
+use super::{Shared, Tick, Vitals};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -17,36 +14,23 @@ pub struct Peer {
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
-    /// Its share; 0 where it is down.
+    /// Its share, 1 or more.
     pub weight: u32,
+    /// Out of use. nginx: `down`.
+    pub down: bool,
+    /// Only for those that are stuck to it. nginx: `drain`.
+    pub drain: bool,
+    /// Only where no other peer can serve. nginx: `backup`.
+    pub backup: bool,
+    /// Exchanges and tunnels that it serves at once; 0 for any number. nginx: `max_conns`.
+    pub max_conns: u32,
+    /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
+    /// `slow_start`.
+    pub slow_start: Duration,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
     pub vitals: Arc<Vitals>,
-}
-
-/// What is known of a peer: shared by all that speak with it, and kept over reloads and changes
-/// of the upstream's set for as long as anyone holds it.
-#[derive(Debug, Default)]
-pub struct Vitals {
-    active: AtomicU32,
-}
-
-impl Vitals {
-    /// Exchanges and tunnels that it serves now.
-    pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
-    }
-
-    /// One more.
-    pub(super) fn enter(&self) {
-        self.active.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One less.
-    pub(super) fn leave(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Peer {
@@ -56,29 +40,24 @@ impl Peer {
         Self {
             name: Arc::clone(&config.name),
             address: config.address.clone(),
-            weight: if config.down { 0 } else { config.weight },
+            weight: config.weight.max(1),
+            down: config.down,
+            drain: config.drain,
+            backup: config.backup,
+            max_conns: config.max_conns,
+            slow_start: config.slow_start,
             tally: shared.tallies.of(subject),
             vitals: shared.known.of(upstream, &config.address),
         }
     }
-}
 
-/// The vitals of every peer that is in use, by upstream and address.
-#[derive(Debug, Default)]
-pub struct Known {
-    vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
-}
+    /// Whether it has room for one more.
+    pub fn has_room(&self) -> bool {
+        self.max_conns == 0 || self.vitals.active() < self.max_conns
+    }
 
-impl Known {
-    /// Those of one peer, as they are if anyone holds them, or new ones.
-    fn of(&self, upstream: &Arc<str>, address: &Address) -> Arc<Vitals> {
-        let mut all = self.vitals.lock();
-        all.retain(|_, vitals| vitals.strong_count() > 0);
-        let kept = all.entry((Arc::clone(upstream), address.clone())).or_default();
-        kept.upgrade().unwrap_or_else(|| {
-            let vitals = Arc::default();
-            *kept = Arc::downgrade(&vitals);
-            vitals
-        })
+    /// Its share of requests now, of [`super::WHOLE`] where it has all that its weight promises.
+    pub fn share(&self, now: Tick) -> u32 {
+        self.vitals.share(self.slow_start, now)
     }
 }

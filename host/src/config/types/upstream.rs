@@ -36,7 +36,7 @@ impl fmt::Display for Address {
 }
 
 /// How an upstream's peer is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Policy {
     /// In turn, by weight, smoothly, as nginx does without a directive.
     #[default]
@@ -54,4 +54,29 @@ pub struct Peer {
     pub weight: u32,
     /// Out of use. nginx: `down`.
     pub down: bool,
+    /// Only for those that are stuck to it. nginx: `drain`.
+    pub drain: bool,
+    /// Only where no other can serve. nginx: `backup`.
+    pub backup: bool,
+    /// Exchanges and tunnels at once; 0 for any number. nginx: `max_conns=`.
+    pub max_conns: u32,
+    /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
+    /// `slow_start=`.
+    pub slow_start: Duration,
+}
+
+impl Peer {
+    /// One of which nothing but its address is said.
+    pub fn new(name: &str, address: Address) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            weight: 1,
+            down: false,
+            drain: false,
+            backup: false,
+            max_conns: 0,
+            slow_start: Duration::ZERO,
+        }
+    }
 }

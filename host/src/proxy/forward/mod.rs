@@ -19,7 +19,7 @@ use crate::config::Condition;
 use crate::error::{Error, Kind};
 use crate::message::ResponseHead;
 use crate::socket::Socket;
-use crate::upstream::{Ask, Lease, Peer};
+use crate::upstream::{Ask, Lease, Peer, Tick};
 
 use replay::Outgoing;
 use retry::Tries;
@@ -111,7 +111,8 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
 
 /// The peer to ask now; none where none is left.
 fn pick(exchange: &Exchange, target: &Target, tries: &Tries<'_>) -> Option<Lease> {
-    target.upstream.pick(&Ask { client: Some(exchange.view.client.ip()), tried: &tries.tried })
+    let client = Some(exchange.view.client.ip());
+    target.upstream.pick(&Ask { client, tried: &tries.tried, now: Tick::now() })
 }
 
 /// One try, and its place in the record.
