@@ -28,7 +28,7 @@ both!(
 /// what the route does.
 fn pair(subject: Subject, peers: &[SocketAddr], nginx: &str, toml: &str) -> Proxy {
     let servers: String = peers.iter().map(|peer| format!("server {peer} max_fails=0; ")).collect();
-    let list: Vec<String> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
+    let list: Vec<String> = peers.iter().map(|peer| format!("{{ address = \"{peer}\", max_fails = 0 }}")).collect();
     subject
         .setup()
         .nginx(&format!(
@@ -319,7 +319,7 @@ fn a_location_has_its_own(subject: Subject) {
         .tidegate(
             r#"
             [upstreams.pair]
-            peers = ["%bad%", "%good%"]
+            peers = [{ address = "%bad%", max_fails = 0 }, "%good%"]
             [[sites]]
             next_upstream = []
             routes = [

@@ -122,6 +122,7 @@ fn nowhere() -> config::Upstream {
         policy: config::Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        admission: None,
         peers: Vec::new(),
     }
 }

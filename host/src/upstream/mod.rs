@@ -1,8 +1,11 @@
 //! Where requests go: groups of peers, the choice among them, and connections to them.
 
+mod admission;
 mod answer;
 mod asked;
+mod breaker;
 mod connect;
+mod health;
 mod lease;
 mod link;
 mod own;
@@ -21,9 +24,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
+pub use breaker::{Breaker, Stance};
 pub use connect::connect;
+pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
@@ -47,6 +53,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
@@ -59,6 +67,8 @@ pub struct Shared {
     pub tallies: Arc<Tallies>,
     /// What is known of peers.
     pub known: Arc<Known>,
+    /// How much upstreams have been given.
+    pub gates: Arc<Gates>,
 }
 
 impl Upstream {
@@ -69,6 +79,7 @@ impl Upstream {
         Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
+            admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),

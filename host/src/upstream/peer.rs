@@ -1,9 +1,10 @@
 //! One member of an upstream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Shared, Tick, Vitals};
+use super::{Breaker, Shared, Tick, Tolerance, Vitals};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -12,6 +13,8 @@ use crate::observe::{Subject, Tally};
 pub struct Peer {
     /// As the configuration writes it.
     pub name: Arc<str>,
+    /// The name of its upstream.
+    pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
     /// Its share, 1 or more.
@@ -27,6 +30,12 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// How many failures it is forgiven.
+    pub tolerance: Tolerance,
+    /// Its breaker; none where it has none.
+    pub breaker: Option<Breaker>,
+    /// Whether its set has no other.
+    alone: AtomicBool,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
@@ -37,8 +46,10 @@ impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
     pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
+        let vitals = shared.known.of(upstream, &config.address);
         Self {
             name: Arc::clone(&config.name),
+            upstream: Arc::clone(upstream),
             address: config.address.clone(),
             weight: config.weight.max(1),
             down: config.down,
@@ -46,9 +57,22 @@ impl Peer {
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
+            alone: AtomicBool::new(false),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            breaker: config.breaker.map(|settings| vitals.breaker.breaker(settings)),
+            vitals,
         }
+    }
+
+    /// Whether its set has no other: then failures do not take it out. nginx: `peers->single`.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
+
+    /// It is in a set with others, or not.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
     }
 
     /// Whether it has room for one more.

@@ -6,7 +6,8 @@ use super::policy::{self, Ask, Candidates, Policy};
 use super::{Lease, Peer, Tick};
 use crate::config;
 
-/// How often a choice is made anew because others took the last room of the chosen peer.
+/// How often a choice is made anew because others took the last room of the chosen peer,
+/// or the one request that may try it.
 const RACES: usize = 16;
 
 /// One generation of an upstream's peers.
@@ -25,16 +26,14 @@ pub(super) struct Set {
 struct Tier {
     peers: Vec<Arc<Peer>>,
     policy: Box<dyn Policy>,
-    /// Whether there is no other peer in the whole set.
-    alone: bool,
 }
 
 impl Set {
     /// Make a generation ready.
     pub(super) fn new(generation: u64, peers: Vec<Arc<Peer>>, policy: &config::Policy) -> Self {
-        let alone = peers.len() == 1;
+        peers.iter().for_each(|peer| peer.set_alone(peers.len() == 1));
         let (backup, primary): (Vec<_>, Vec<_>) = peers.iter().cloned().partition(|peer| peer.backup);
-        let tier = |peers: Vec<Arc<Peer>>| Tier { policy: policy::new(policy, &peers), peers, alone };
+        let tier = |peers: Vec<Arc<Peer>>| Tier { policy: policy::new(policy, &peers), peers };
         let (primary, backup) = (tier(primary), (!backup.is_empty()).then(|| tier(backup)));
         Self { generation, peers, primary, backup }
     }
@@ -57,11 +56,12 @@ impl Set {
 
 impl Tier {
     fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        let candidates = Candidates { peers: &self.peers, ask, alone: self.alone };
+        let candidates = Candidates { peers: &self.peers, ask };
         (0..RACES).find_map(|_| {
             // None at all ends it; a peer whose room is gone is not chosen again.
             let Some(index) = self.policy.pick(&candidates) else { return Some(None) };
-            self.peers.get(index).and_then(Lease::new).map(Some)
+            let mut lease = self.peers.get(index).and_then(Lease::new)?;
+            lease.begin(ask.now).then_some(Some(lease))
         })?
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::policy::{Ask, seed};
 use super::set::Set;
-use super::{Lease, Peer, Shared, Tick, WHOLE};
+use super::{Lease, Peer, Shared, State, Tick, WHOLE};
 use crate::config::{self, Address, Policy};
+use crate::error::{Error, Kind};
 
 /// A peer of a configuration: port `1 + number`.
 pub(super) fn peer(number: usize) -> config::Peer {
@@ -83,11 +84,31 @@ fn the_turns_of_one_that_is_full_do_not_go_to_its_neighbour() {
 
 #[test]
 fn a_reduced_share_goes_to_all_others() {
-    let peers = peers(4, |_, _| {});
+    let peers = peers(4, |_, peer| peer.slow_start = Duration::from_secs(10));
     let set = set(&peers, &Policy::RoundRobin);
-    peers[2].vitals.set_lost(WHOLE / 2);
-    let counts = counts(&set, 7000);
+    let start = Tick::now();
+    peers[2].vitals.returns(start);
+    let ask = Ask { now: start.after(Duration::from_secs(5)), ..Ask::default() };
+    let mut counts = [0_usize; 4];
+    (0..7000).for_each(|_| counts[number(&set, &set.pick(&ask).unwrap())] += 1);
     assert!(counts[2].abs_diff(1000) < 100 && [0, 1, 3].iter().all(|i| counts[*i].abs_diff(2000) < 100), "{counts:?}");
+}
+
+#[test]
+fn failures_lower_the_share_for_a_while() {
+    let peers = peers(2, |_, peer| (peer.weight, peer.max_fails) = (10, 4));
+    let set = set(&peers, &Policy::RoundRobin);
+    let error = Error::from(Kind::Connect);
+    peers[0].failed(&error);
+    assert_eq!(peers[0].share(Tick::now()), WHOLE - WHOLE / 5, "10 / 4 is 2 for nginx");
+    let counts = counts(&set, 100);
+    assert!(counts[0] >= 45, "{counts:?}");
+    assert_eq!(peers[0].share(Tick::now()), WHOLE, "it came back one by one");
+    for _ in 0..3 {
+        peers[0].failed(&error);
+    }
+    assert_eq!(peers[0].state(), State::Unavailable);
+    assert!((0..50).all(|_| number(&set, &set.pick(&Ask::default()).unwrap()) == 1));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Tick;
+use super::{Health, Tick, breaker};
 use crate::config::Address;
 
 /// A peer's whole share, see [`Vitals::share`].
@@ -24,6 +24,10 @@ pub struct Vitals {
     rising_since: AtomicU64,
     /// What failures took from its share, of [`WHOLE`].
     lost: AtomicU32,
+    /// What requests and checks have met.
+    pub health: Health,
+    /// Its breaker, where it has one.
+    pub(super) breaker: breaker::Kept,
 }
 
 impl Default for Vitals {
@@ -33,6 +37,8 @@ impl Default for Vitals {
             fresh: AtomicBool::new(true),
             rising_since: AtomicU64::new(0),
             lost: AtomicU32::new(0),
+            health: Health::default(),
+            breaker: breaker::Kept::default(),
         }
     }
 }
@@ -57,12 +63,6 @@ impl Vitals {
     /// One less.
     pub(super) fn leave(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether it can be chosen, by what is known of its health. The place where passive
-    /// failures, checks and the breaker have their say: one or two loads, since each pick asks.
-    pub(super) fn is_well(&self, _now: Tick) -> bool {
-        true
     }
 
     /// Its share of what its weight promises, of [`WHOLE`]: less while it has its slow start, and
@@ -92,10 +92,18 @@ impl Vitals {
         self.rising_since.store(now.get(), Ordering::Relaxed);
     }
 
-    /// What failures take from its share, of [`WHOLE`]: 0 for nothing. nginx: the difference of
-    /// weight and effective weight. Policies by weight follow at once.
-    pub fn set_lost(&self, lost: u32) {
-        self.lost.store(lost, Ordering::Relaxed);
+    /// A failure takes so much from its share, of [`WHOLE`]. nginx: the difference of weight and
+    /// effective weight. Policies by weight follow at once.
+    pub(super) fn lose(&self, part: u32) {
+        let more = |lost: u32| Some(lost.saturating_add(part).min(WHOLE));
+        let _always = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
+    /// A choice came by it: it gets one of its weight back. nginx: `effective_weight++`.
+    pub(super) fn regain(&self, weight: u32) {
+        let step = WHOLE.div_ceil(weight.max(1));
+        let less = |lost: u32| (lost > 0).then(|| lost.saturating_sub(step));
+        let _nothing_lost = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Whether no set had it before; a set has it from now on.

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Admission, Breaker};
+use crate::config::defaults;
+
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -16,6 +19,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -60,9 +65,15 @@ pub struct Peer {
     pub backup: bool,
     /// Exchanges and tunnels at once; 0 for any number. nginx: `max_conns=`.
     pub max_conns: u32,
+    /// Failures that take it out for `fail_timeout`; 0 for never. nginx: `max_fails=`.
+    pub max_fails: u32,
+    /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
+    pub fail_timeout: Duration,
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// That of its upstream; none where it has none.
+    pub breaker: Option<Breaker>,
 }
 
 impl Peer {
@@ -76,7 +87,10 @@ impl Peer {
             drain: false,
             backup: false,
             max_conns: 0,
+            max_fails: defaults::MAX_FAILS,
+            fail_timeout: defaults::FAIL_TIMEOUT,
             slow_start: Duration::ZERO,
+            breaker: None,
         }
     }
 }

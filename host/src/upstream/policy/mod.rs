@@ -4,7 +4,7 @@
 //! for when a peer is met: one that cannot serve is passed over, and one whose share is reduced
 //! lets some of its turns go by. So the others keep their shares, and nothing is built anew.
 
-mod dice;
+pub(super) mod dice;
 mod round_robin;
 
 use std::fmt;
@@ -35,8 +35,6 @@ pub struct Ask<'a> {
 pub(super) struct Candidates<'a> {
     pub(super) peers: &'a [Arc<Peer>],
     pub(super) ask: &'a Ask<'a>,
-    /// Whether the upstream has no other peer: what is known of its health changes nothing then.
-    pub(super) alone: bool,
 }
 
 impl Candidates<'_> {
@@ -50,7 +48,8 @@ impl Candidates<'_> {
     pub(super) fn can(&self, peer: &Peer) -> bool {
         !peer.down
             && peer.has_room()
-            && (self.alone || peer.vitals.is_well(self.ask.now))
+            && peer.is_well(self.ask.now)
+            && peer.breaker.as_ref().is_none_or(|breaker| breaker.may_serve(self.ask.now))
             // Those of two generations are the same peer where they share what is known of it.
             && !self.ask.tried.iter().any(|tried| Arc::ptr_eq(&tried.vitals, &peer.vitals))
     }
@@ -58,8 +57,13 @@ impl Candidates<'_> {
     /// Whether a peer that may be chosen takes this turn: always where it has its whole share,
     /// else by lot, as often as its share says.
     pub(super) fn takes_turn(&self, index: usize) -> bool {
-        let share = self.peers.get(index).map_or(WHOLE, |peer| peer.share(self.ask.now));
-        share >= WHOLE || dice::below(WHOLE.into()) < share.into()
+        let Some(peer) = self.peers.get(index) else { return true };
+        let share = peer.share(self.ask.now);
+        if share >= WHOLE {
+            return true;
+        }
+        peer.vitals.regain(peer.weight);
+        dice::below(WHOLE.into()) < share.into()
     }
 
     /// Any that may be chosen, each as often as its weight and its share say; none where none

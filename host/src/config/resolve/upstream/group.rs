@@ -1,5 +1,6 @@
 //! One `[upstreams.NAME]`.
 
+use super::guard;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
 use crate::config::key::Kind;
@@ -24,6 +25,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
         table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
     }
+    let breaker = guard::breaker(table);
+    peers.iter_mut().for_each(|peer| peer.breaker = breaker);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
         // The policy is checked already: there is one.
@@ -31,6 +34,7 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        admission: guard::admission(table),
         peers,
         ..empty(name)
     }
@@ -42,6 +46,7 @@ fn empty(name: &str) -> Upstream {
         policy: Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        admission: None,
         peers: Vec::new(),
     }
 }

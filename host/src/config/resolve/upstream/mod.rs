@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
 mod group;
+mod guard;
 mod peer;
 
 use std::collections::HashMap;
@@ -71,6 +72,7 @@ impl Upstreams {
             policy: Policy::default(),
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            admission: None,
             peers: vec![peer],
         }))
     }

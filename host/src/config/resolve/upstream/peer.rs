@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
+use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Address, Peer};
@@ -22,6 +23,8 @@ pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
         drain: table.flag(&k::DRAIN),
         backup: table.flag(&k::BACKUP),
         max_conns: count(&k::MAX_CONNS).unwrap_or(0),
+        max_fails: count(&k::MAX_FAILS).unwrap_or(defaults::MAX_FAILS),
+        fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
         slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
         ..peer(table, address.text, &address)?
     })
