@@ -26,6 +26,7 @@ mod location;
 mod location_nested;
 mod log_format;
 mod map;
+mod max_fails;
 mod parsing;
 mod proxy_buffering;
 mod proxy_cookie;

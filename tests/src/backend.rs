@@ -66,6 +66,16 @@ impl Backend {
         Self::start(Temper::Server, move |wire, number, shared| serve_http(wire, number, shared, &answer))
     }
 
+    /// As [`Backend::http`], at an address that the test has chosen before.
+    pub fn http_on(listener: TcpListener, answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        Self::start_on(listener, Temper::Server, move |wire, number, shared| serve_http(wire, number, shared, &answer))
+    }
+
+    /// As [`Backend::named`], at an address that the test has chosen before.
+    pub fn named_on(listener: TcpListener, name: &'static str) -> Self {
+        Self::http_on(listener, move |_| Response::text(name))
+    }
+
     /// Answers each request with 200 and this text.
     pub fn named(name: &'static str) -> Self {
         Self::http(move |_| Response::text(name))
@@ -121,7 +131,14 @@ impl Backend {
     }
 
     fn start(temper: Temper, serve: impl Fn(Wire, usize, &Shared) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port for a backend");
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a port for a backend"), temper, serve)
+    }
+
+    fn start_on(
+        listener: TcpListener,
+        temper: Temper,
+        serve: impl Fn(Wire, usize, &Shared) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("the backend's address");
         let shared = Arc::new(Shared::default());
         let accepting = {

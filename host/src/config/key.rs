@@ -33,11 +33,13 @@ pub(super) enum Section {
     RateRule,
     OpenRule,
     Cors,
+    Breaker,
+    Admission,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 25] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -47,6 +49,8 @@ impl Section {
         Self::Listener,
         Self::Upstream,
         Self::Peer,
+        Self::Breaker,
+        Self::Admission,
         Self::Plugin,
         Self::Map,
         Self::Site,
@@ -77,6 +81,8 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Upstream => "[upstreams.NAME]",
             Self::Peer => "peers = [{ … }]",
+            Self::Breaker => "breaker = { … }",
+            Self::Admission => "admission = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
@@ -123,6 +129,17 @@ impl Section {
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Breaker => {
+                "Each peer's own; it opens where `failures` of what the peer was asked within `window` failed, keeps \
+                 requests away for `open`, then lets one try the peer, and closes where that one is answered. A failure \
+                 is no answer, a bad one, or one with a status from 500 on. Unlike `max_fails` it acts on a peer that is \
+                 alone too."
+            }
+            Self::Admission => {
+                "How much an upstream is given at once, over all workers and from before a peer is picked to the head of \
+                 the answer, so that clients that all come back at the same time cannot flatten it. Who finds no place \
+                 waits in order; who finds no room to wait or waits too long gets a 503 with `Retry-After`."
+            }
             Self::Plugin => {
                 "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \
                  of that stock plugin everywhere. A file without `config` gets the configuration that Tidegate makes \

@@ -20,7 +20,7 @@ pub use content::{
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
-pub use retry::{Condition, Conditions, NextUpstream};
+pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
 pub use upstream::{Address, Peer, Policy, Protocol, Upstream};
 
 use super::secret::Secret;

@@ -124,6 +124,7 @@ fn nowhere() -> config::Upstream {
         keepalive_timeout: std::time::Duration::ZERO,
         protocol: config::Protocol::H1,
         ping: std::time::Duration::ZERO,
+        admission: None,
         peers: Vec::new(),
     }
 }

@@ -85,7 +85,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
         let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
-        let shared = Shared { tallies: Arc::clone(&metrics.tallies), known: Arc::default() };
+        let shared = Shared { tallies: Arc::clone(&metrics.tallies), known: Arc::default(), gates: Arc::default() };
         let snapshot = build::snapshot(config, &runtime, &log_files, &shared, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -2,20 +2,33 @@
 
 use std::sync::Arc;
 
-use super::Peer;
+use super::{Peer, Tick};
 
 /// A peer that was picked: it counts as busy until this is dropped, at the end of the exchange
 /// or of the tunnel.
 #[derive(Debug)]
 pub struct Lease {
     peer: Arc<Peer>,
+    picked: Option<Tick>,
 }
 
 impl Lease {
-    /// The peer is busy from now on.
-    pub(super) fn new(peer: Arc<Peer>) -> Self {
-        peer.vitals.enter();
-        Self { peer }
+    /// The peer is busy from now on; none where it has no room.
+    pub(super) fn new(peer: &Arc<Peer>) -> Option<Self> {
+        peer.vitals.enter(peer.max_conns).then(|| Self { peer: Arc::clone(peer), picked: None })
+    }
+
+    /// It begins; false where the peer may be tried by one request at a time, and another was
+    /// faster.
+    pub(super) fn begin(&mut self, now: Tick) -> bool {
+        let may = self.peer.take(now) && self.peer.breaker.as_ref().is_none_or(|breaker| breaker.take(now));
+        self.picked = may.then_some(now);
+        may
+    }
+
+    /// When the peer was picked: what [`Peer::judge`] wants to know.
+    pub fn picked(&self) -> Tick {
+        self.picked.unwrap_or_default()
     }
 
     /// The peer.
@@ -27,5 +40,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.peer.vitals.leave();
+        if let (Some(breaker), Some(picked)) = (&self.peer.breaker, self.picked) {
+            breaker.release(picked);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Where requests go: groups of peers, the choice among them, and connections to them.
 
+mod admission;
 mod answer;
 mod asked;
+mod breaker;
 mod connect;
 pub mod http2;
+mod health;
 mod lease;
 mod link;
 mod own;
@@ -11,21 +14,31 @@ mod peer;
 mod policy;
 mod pool;
 mod set;
+mod tick;
+mod vitals;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
+pub use breaker::{Breaker, Stance};
 pub use connect::connect;
+pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
-pub use peer::{Known, Peer, Vitals};
+pub use peer::Peer;
 pub use policy::Ask;
 pub use pool::checkout;
+pub use tick::Tick;
+pub use vitals::{Known, Vitals, WHOLE};
 
 use set::Set;
 
@@ -46,6 +59,8 @@ pub struct Upstream {
     /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
     /// a sign of life.
     pub ping: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
@@ -58,20 +73,25 @@ pub struct Shared {
     pub tallies: Arc<Tallies>,
     /// What is known of peers.
     pub known: Arc<Known>,
+    /// How much upstreams have been given.
+    pub gates: Arc<Gates>,
 }
 
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared))).collect();
+        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
+        let peers: Vec<_> = peers.collect();
+        Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
+            admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
             protocol: config.protocol,
             ping: config.ping,
-            set: ArcSwap::from_pointee(Set::new(0, peers, config.policy)),
-            policy: config.policy,
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            policy: config.policy.clone(),
         }
     }
 
@@ -88,7 +108,8 @@ impl Upstream {
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), self.policy));
+        Set::welcome(&peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
     }
 
     /// Its peers now, with those that are down.
@@ -99,6 +120,6 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask).map(Lease::new)
+        self.set.load().pick(ask)
     }
 }

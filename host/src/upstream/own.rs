@@ -65,8 +65,14 @@ impl Upstream {
                 let none = || Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name));
                 return Err(last.unwrap_or_else(none));
             };
-            let peer = Arc::clone(lease.peer());
-            match self.ask_peer(lease, request).await {
+            let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
+            let answer = self.ask_peer(lease, request).await;
+            peer.judge(answer.as_ref().is_ok_and(|answer| !answer.head.status.is_server_error()), picked);
+            match &answer {
+                Ok(_) => peer.succeeded(),
+                Err(error) => peer.failed(error),
+            }
+            match answer {
                 Err(error) if error.kind.retry() == Retry::NextPeer => {
                     tried.push(peer);
                     last = Some(error);

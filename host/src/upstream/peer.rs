@@ -1,12 +1,10 @@
-//! One member of an upstream, and what is known of it.
+//! One member of an upstream.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::Shared;
+use super::{Breaker, Shared, Tick, Tolerance, Vitals};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -15,70 +13,75 @@ use crate::observe::{Subject, Tally};
 pub struct Peer {
     /// As the configuration writes it.
     pub name: Arc<str>,
+    /// The name of its upstream.
+    pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
-    /// Its share; 0 where it is down.
+    /// Its share, 1 or more.
     pub weight: u32,
+    /// Out of use. nginx: `down`.
+    pub down: bool,
+    /// Only for those that are stuck to it. nginx: `drain`.
+    pub drain: bool,
+    /// Only where no other peer can serve. nginx: `backup`.
+    pub backup: bool,
+    /// Exchanges and tunnels that it serves at once; 0 for any number. nginx: `max_conns`.
+    pub max_conns: u32,
+    /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
+    /// `slow_start`.
+    pub slow_start: Duration,
+    /// How many failures it is forgiven.
+    pub tolerance: Tolerance,
+    /// Its breaker; none where it has none.
+    pub breaker: Option<Breaker>,
+    /// Whether its set has no other.
+    alone: AtomicBool,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
     pub vitals: Arc<Vitals>,
 }
 
-/// What is known of a peer: shared by all that speak with it, and kept over reloads and changes
-/// of the upstream's set for as long as anyone holds it.
-#[derive(Debug, Default)]
-pub struct Vitals {
-    active: AtomicU32,
-}
-
-impl Vitals {
-    /// Exchanges and tunnels that it serves now.
-    pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
-    }
-
-    /// One more.
-    pub(super) fn enter(&self) {
-        self.active.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One less.
-    pub(super) fn leave(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
     pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
+        let vitals = shared.known.of(upstream, &config.address);
         Self {
             name: Arc::clone(&config.name),
+            upstream: Arc::clone(upstream),
             address: config.address.clone(),
-            weight: if config.down { 0 } else { config.weight },
+            weight: config.weight.max(1),
+            down: config.down,
+            drain: config.drain,
+            backup: config.backup,
+            max_conns: config.max_conns,
+            slow_start: config.slow_start,
+            tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
+            alone: AtomicBool::new(false),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, &config.address),
+            breaker: config.breaker.map(|settings| vitals.breaker.breaker(settings)),
+            vitals,
         }
     }
-}
 
-/// The vitals of every peer that is in use, by upstream and address.
-#[derive(Debug, Default)]
-pub struct Known {
-    vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
-}
+    /// Whether its set has no other: then failures do not take it out. nginx: `peers->single`.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
+    }
 
-impl Known {
-    /// Those of one peer, as they are if anyone holds them, or new ones.
-    fn of(&self, upstream: &Arc<str>, address: &Address) -> Arc<Vitals> {
-        let mut all = self.vitals.lock();
-        all.retain(|_, vitals| vitals.strong_count() > 0);
-        let kept = all.entry((Arc::clone(upstream), address.clone())).or_default();
-        kept.upgrade().unwrap_or_else(|| {
-            let vitals = Arc::default();
-            *kept = Arc::downgrade(&vitals);
-            vitals
-        })
+    /// It is in a set with others, or not.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    /// Whether it has room for one more.
+    pub fn has_room(&self) -> bool {
+        self.max_conns == 0 || self.vitals.active() < self.max_conns
+    }
+
+    /// Its share of requests now, of [`super::WHOLE`] where it has all that its weight promises.
+    pub fn share(&self, now: Tick) -> u32 {
+        self.vitals.share(self.slow_start, now)
     }
 }

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Peer;
-use super::policy::{self, Ask, Policy};
+use super::policy::{self, Ask, Candidates, Policy};
+use super::{Lease, Peer, Tick};
 use crate::config;
+
+/// How often a choice is made anew because others took the last room of the chosen peer,
+/// or the one request that may try it.
+const RACES: usize = 16;
 
 /// One generation of an upstream's peers.
 #[derive(Debug)]
@@ -13,19 +17,51 @@ pub(super) struct Set {
     pub(super) generation: u64,
     /// All of them, with those that are down.
     pub(super) peers: Vec<Arc<Peer>>,
+    primary: Tier,
+    backup: Option<Tier>,
+}
+
+/// Peers that are chosen among, with the policy made for them.
+#[derive(Debug)]
+struct Tier {
+    peers: Vec<Arc<Peer>>,
     policy: Box<dyn Policy>,
 }
 
 impl Set {
     /// Make a generation ready.
-    pub(super) fn new(generation: u64, peers: Vec<Arc<Peer>>, policy: config::Policy) -> Self {
-        let policy = policy::new(policy, &peers);
-        Self { generation, peers, policy }
+    pub(super) fn new(generation: u64, peers: Vec<Arc<Peer>>, policy: &config::Policy) -> Self {
+        peers.iter().for_each(|peer| peer.set_alone(peers.len() == 1));
+        let (backup, primary): (Vec<_>, Vec<_>) = peers.iter().cloned().partition(|peer| peer.backup);
+        let tier = |peers: Vec<Arc<Peer>>| Tier { policy: policy::new(policy, &peers), peers };
+        let (primary, backup) = (tier(primary), (!backup.is_empty()).then(|| tier(backup)));
+        Self { generation, peers, primary, backup }
     }
 
-    /// The next peer by the policy.
-    pub(super) fn pick(&self, ask: &Ask<'_>) -> Option<Arc<Peer>> {
-        let index = self.policy.pick(&self.peers, ask)?;
-        self.peers.get(index).map(Arc::clone)
+    /// Peers that no set had before begin slowly, where there are others that serve already.
+    pub(super) fn welcome(peers: &[Arc<Peer>], now: Tick) {
+        let others = peers.iter().any(|peer| !peer.vitals.is_fresh());
+        for peer in peers {
+            if peer.vitals.join() && others {
+                peer.vitals.returns(now);
+            }
+        }
+    }
+
+    /// The next peer by the policy: one of the backups where no other may be chosen.
+    pub(super) fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
+        self.primary.pick(ask).or_else(|| self.backup.as_ref()?.pick(ask))
+    }
+}
+
+impl Tier {
+    fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
+        let candidates = Candidates { peers: &self.peers, ask };
+        (0..RACES).find_map(|_| {
+            // None at all ends it; a peer whose room is gone is not chosen again.
+            let Some(index) = self.policy.pick(&candidates) else { return Some(None) };
+            let mut lease = self.peers.get(index).and_then(Lease::new)?;
+            lease.begin(ask.now).then_some(Some(lease))
+        })?
     }
 }

@@ -1,6 +1,6 @@
 //! Ports that are chosen before their listener is there.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
@@ -17,6 +17,16 @@ impl HeldPort {
         socket.set_reuse_port(true).expect("SO_REUSEPORT");
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
         Self(socket)
+    }
+
+    /// Begin to listen there: with a socket of its own, so that the port stays taken when the
+    /// listener is gone.
+    pub fn listen(&self) -> TcpListener {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_port(true).expect("SO_REUSEPORT");
+        socket.bind(&self.address().into()).expect("the address that is held");
+        socket.listen(128).expect("listen");
+        socket.into()
     }
 
     /// The address.

@@ -1,11 +1,11 @@
 //! The keys of what happens where a peer fails.
 
 use super::super::defaults as d;
-use super::super::key::Default::{Count as N, Duration as T, Size as Z, Texts as L};
+use super::super::key::Default::{Count as N, Duration as T, Other, Size as Z, Texts as L};
 use super::super::key::Key;
-use super::super::key::Kind::{Count, Size, Texts};
-use super::super::key::Section::{Route, Site};
-use super::WAIT_OR_NOT;
+use super::super::key::Kind::{Count, Duration, Size, Table, Texts};
+use super::super::key::Section::{Admission, Breaker, Route, Site, Upstream};
+use super::{CAP, REFUSALS, WAIT, WAIT_OR_NOT};
 
 keys! {
     NEXT_UPSTREAM = "next_upstream" in [Site, Route]: Texts, L(d::NEXT_UPSTREAM), "proxy_next_upstream",
@@ -23,6 +23,29 @@ keys! {
         "How much of a body that streams is kept while it goes to a peer, so that another can be sent it too; once more \
          of it has gone out, the request stays with its peer. Nothing is kept of a body that is known to be longer, or \
          of a request that may not be sent twice; one that `buffer_requests` holds is all there.";
+
+    BREAKER = "breaker" in [Upstream]: Table(Breaker), Other("none"), "",
+        "A breaker for each peer; `{}` for one with the defaults.";
+    BREAKER_FAILURES = "failures" in [Breaker]: Count { least: 1, most: 100 }, N(d::BREAKER_FAILURES), "",
+        "The part of what a peer was asked that must fail, in percent.";
+    BREAKER_REQUESTS = "requests" in [Breaker]: Count { least: 1, most: d::MOST_BREAKER_REQUESTS },
+        N(d::BREAKER_REQUESTS), "",
+        "The least number of requests within the window that says anything.";
+    BREAKER_WINDOW = "window" in [Breaker]: WAIT, T(d::BREAKER_WINDOW), "", "How long what a peer was asked counts.";
+    BREAKER_OPEN = "open" in [Breaker]: WAIT, T(d::BREAKER_OPEN), "", "How long requests are kept away.";
+
+    ADMISSION = "admission" in [Upstream]: Table(Admission), Other("no limits"), "",
+        "How many handshakes or requests the upstream is given at once.";
+    ADMISSION_HANDSHAKES = "handshakes" in [Admission]: CAP, Other("no limit"), "",
+        "Requests for a tunnel; once it is open it does not count.";
+    ADMISSION_REQUESTS = "requests" in [Admission]: CAP, Other("no limit"), "", "All other requests.";
+    ADMISSION_QUEUE = "queue" in [Admission]: REFUSALS, N(d::ADMISSION_QUEUE), "",
+        "How many of each kind may wait for a place.";
+    ADMISSION_WAIT = "wait" in [Admission]: WAIT, T(d::ADMISSION_WAIT), "", "How long one may wait.";
+    RETRY_AFTER = "retry_after" in [Admission]: Duration { least: d::LEAST_RETRY_AFTER, most: d::MOST_TIME },
+        T(d::RETRY_AFTER), "",
+        "What `Retry-After` says at least, in whole seconds; each client is told a time by chance between this and twice \
+         as long, so that those who came together do not come back together.";
 }
 
 /// Every key of this file.

@@ -6,7 +6,7 @@ use super::super::key::Key;
 use super::super::key::Kind;
 use super::super::key::Kind::{Choice, Count, Flag, Later, Text, TextsOrTables};
 use super::super::key::Section::{Peer, Upstream};
-use super::WAIT;
+use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
     Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
@@ -41,10 +41,23 @@ keys! {
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
-    BACKUP = "backup" in [Peer]: Later, Other("`false`"), "backup", "A peer that is used only where the others fail.";
-    MAX_FAILS = "max_fails" in [Peer]: Later, Other("none"), "max_fails", "Passive health checks.";
-    FAIL_TIMEOUT = "fail_timeout" in [Peer]: Later, Other("none"), "fail_timeout", "Passive health checks.";
-    MAX_CONNS = "max_conns" in [Peer]: Later, Other("none"), "max_conns", "A limit of connections.";
+    BACKUP = "backup" in [Peer]: Flag, B(false), "server … backup",
+        "Serves only where no other peer can.";
+    DRAIN = "drain" in [Peer]: Flag, B(false), "server … drain",
+        "Serves only those that are stuck to it; its tunnels go on.";
+    MAX_FAILS = "max_fails" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(d::MAX_FAILS as u64),
+        "server … max_fails=",
+        "Failures that take it out of use for `fail_timeout`: no connection, no answer in time, or none that is \
+         valid. One request then tries it, and its answer brings it back. 0: failures never do; nor do they where an \
+         upstream has one peer.";
+    FAIL_TIMEOUT = "fail_timeout" in [Peer]: WAIT_OR_NOT, T(d::FAIL_TIMEOUT), "server … fail_timeout=",
+        "For how long `max_fails` failures take it out, and after how long without one an answer lets them be \
+         forgotten.";
+    MAX_CONNS = "max_conns" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "server … max_conns=",
+        "Requests and tunnels that it serves at once, over all workers. 0: no limit.";
+    SLOW_START = "slow_start" in [Peer]: WAIT_OR_NOT, T(d::SLOW_START), "server … slow_start=",
+        "How long its share of new requests and tunnels grows from nothing to what its weight promises, when it is \
+         added to peers that serve already or serves again. 0: at once.";
 }
 
 /// Every key of this file.

@@ -23,10 +23,7 @@ fn a_minimal_file_has_nginxs_defaults() {
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();
-    assert_eq!(
-        upstream.peers,
-        [Peer { name: "127.0.0.1:9000".into(), address: Address::Tcp(address), weight: 1, down: false }]
-    );
+    assert_eq!(upstream.peers, [Peer::new("127.0.0.1:9000", Address::Tcp(address))]);
     let route = &config.routes[0];
     assert_eq!((&*route.name, &*route.site, route.pattern.as_str(), route.upstream), ("/", "", "/", Some(0)));
     assert_eq!(route.timeouts, Timeouts { connect: MINUTE, read: MINUTE, send: MINUTE });

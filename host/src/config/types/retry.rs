@@ -1,4 +1,4 @@
-//! What another peer is tried after.
+//! What another peer is tried after, when a peer is left alone, and how much a group is given.
 
 use std::time::Duration;
 
@@ -96,4 +96,32 @@ impl Conditions {
     pub fn has(self, one: Condition) -> bool {
         self.0 & (1 << one as u8) != 0
     }
+}
+
+/// `breaker` of an upstream, for each of its peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// The part of what a peer was asked that opens it, in percent, 1 to 100.
+    pub failures: u32,
+    /// The least number of requests within the window.
+    pub requests: u32,
+    /// How long what a peer was asked counts.
+    pub window: Duration,
+    /// How long it stays open.
+    pub open: Duration,
+}
+
+/// `admission` of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// Handshakes at once; none for any number.
+    pub handshakes: Option<u32>,
+    /// Other requests at once; none for any number.
+    pub requests: Option<u32>,
+    /// How many of each may wait.
+    pub queue: u32,
+    /// How long one may wait.
+    pub wait: Duration,
+    /// The least that `Retry-After` says.
+    pub retry_after: Duration,
 }

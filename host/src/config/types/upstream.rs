@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Admission, Breaker};
+use crate::config::defaults;
+
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -21,6 +24,8 @@ pub struct Upstream {
     /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
     /// a sign of life, and how long that may take.
     pub ping: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -53,7 +58,7 @@ impl fmt::Display for Address {
 }
 
 /// How an upstream's peer is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Policy {
     /// In turn, by weight, smoothly, as nginx does without a directive.
     #[default]
@@ -71,4 +76,38 @@ pub struct Peer {
     pub weight: u32,
     /// Out of use. nginx: `down`.
     pub down: bool,
+    /// Only for those that are stuck to it. nginx: `drain`.
+    pub drain: bool,
+    /// Only where no other can serve. nginx: `backup`.
+    pub backup: bool,
+    /// Exchanges and tunnels at once; 0 for any number. nginx: `max_conns=`.
+    pub max_conns: u32,
+    /// Failures that take it out for `fail_timeout`; 0 for never. nginx: `max_fails=`.
+    pub max_fails: u32,
+    /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
+    pub fail_timeout: Duration,
+    /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
+    /// `slow_start=`.
+    pub slow_start: Duration,
+    /// That of its upstream; none where it has none.
+    pub breaker: Option<Breaker>,
+}
+
+impl Peer {
+    /// One of which nothing but its address is said.
+    pub fn new(name: &str, address: Address) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            weight: 1,
+            down: false,
+            drain: false,
+            backup: false,
+            max_conns: 0,
+            max_fails: defaults::MAX_FAILS,
+            fail_timeout: defaults::FAIL_TIMEOUT,
+            slow_start: Duration::ZERO,
+            breaker: None,
+        }
+    }
 }

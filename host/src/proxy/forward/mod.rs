@@ -20,7 +20,7 @@ use crate::config::Condition;
 use crate::error::{Error, Kind};
 use crate::message::ResponseHead;
 use crate::socket::Socket;
-use crate::upstream::{Ask, Lease, Peer};
+use crate::upstream::{Ask, Class, Lease, Peer, Place, Tick};
 
 use replay::Outgoing;
 use retry::Tries;
@@ -76,22 +76,23 @@ impl Answer {
 pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, Error> {
     let target = exchange.target.clone().ok_or(Kind::NoRoute)?;
     let outgoing = Outgoing::new(exchange, &target.route.next_upstream, body);
+    // Held until the head of the answer is there, over all tries.
+    let _place = admit(exchange, &target).await?;
     let mut tries = Tries::new(&target.route.next_upstream);
     let mut lease = pick(exchange, &target, &tries).ok_or_else(|| no_peer(&target))?;
     loop {
-        let peer = Arc::clone(lease.peer());
+        let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
         let answer = one(exchange, &target, &outgoing, lease).await;
         let (condition, reached) = match &answer {
             Ok(answer) => (Condition::of_status(answer.head().status.as_u16()), true),
             Err(failed) => (retry::condition(failed.error.kind), failed.reached),
         };
-        let next = match condition.filter(|condition| tries.may_go_on(*condition, reached, &outgoing)) {
-            Some(_) => {
-                tries.tried.push(Arc::clone(&peer));
-                pick(exchange, &target, &tries)
-            }
-            None => None,
-        };
+        let condition = condition.filter(|condition| tries.may_go_on(*condition, reached, &outgoing));
+        retry::judge(&peer, picked, &answer, condition);
+        let next = condition.and_then(|_| {
+            tries.tried.push(Arc::clone(&peer));
+            pick(exchange, &target, &tries)
+        });
         match (answer, next) {
             // nginx answers 502 where every other peer is out of use; this answer says more.
             (answer, None) => return answer.map_err(|failed| failed.error),
@@ -110,9 +111,17 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     }
 }
 
+/// A place among what the upstream is given at once, where that is limited.
+async fn admit(exchange: &Exchange, target: &Target) -> Result<Option<Place>, Error> {
+    let Some(admission) = &target.upstream.admission else { return Ok(None) };
+    let class = if exchange.upgrade == Upgrade::None { Class::Request } else { Class::Handshake };
+    admission.enter(class).await
+}
+
 /// The peer to ask now; none where none is left.
 fn pick(exchange: &Exchange, target: &Target, tries: &Tries<'_>) -> Option<Lease> {
-    target.upstream.pick(&Ask { client: Some(exchange.view.client.ip()), tried: &tries.tried })
+    let client = Some(exchange.view.client.ip());
+    target.upstream.pick(&Ask { client, tried: &tries.tried, now: Tick::now() })
 }
 
 /// One try, and its place in the record.

@@ -198,3 +198,91 @@ impl Source for Reading {
         self.length
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A stream of these pieces, of which nobody knows the length.
+    struct Pieces(VecDeque<&'static str>);
+
+    impl Source for Pieces {
+        fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
+            let piece = self.0.pop_front();
+            Poll::Ready(Ok(piece.map_or(Piece::End, |text| Piece::Data(Bytes::from_static(text.as_bytes())))))
+        }
+
+        fn length(&self) -> Length {
+            Length::Chunked
+        }
+    }
+
+    fn outgoing(body: Body, most: usize) -> Outgoing {
+        let meter = Arc::new(Meter::default());
+        let length = body.length();
+        let body = Some(Arc::new(Mutex::new(Kept::new(body, Arc::clone(&meter), most))));
+        Outgoing { method: Method::PUT, meter: Some(meter), target: String::new(), fields: Fields::new(), length, body }
+    }
+
+    fn stream(pieces: &[&'static str], most: usize) -> Outgoing {
+        outgoing(Body::Stream(Box::new(Pieces(pieces.iter().copied().collect()))), most)
+    }
+
+    /// So many pieces of a body as text; `.` is its end.
+    fn read(body: &mut Body, pieces: usize) -> String {
+        let piece = |_| match body.poll_piece(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(Piece::Data(data))) => String::from_utf8(data.to_vec()).unwrap(),
+            Poll::Ready(Ok(_)) => ".".to_owned(),
+            other => format!("{other:?}"),
+        };
+        (0..pieces).map(piece).collect()
+    }
+
+    #[test]
+    fn a_stream_begins_again_wherever_it_was() {
+        let whole = stream(&["ab", "cd", "ef"], 6);
+        for pieces in 0..=3 {
+            assert!(whole.can_begin());
+            read(&mut whole.body().unwrap(), pieces);
+        }
+        // What is kept comes in one piece, and then the end.
+        assert_eq!(read(&mut whole.body().unwrap(), 2), "abcdef.");
+        assert_eq!(read(&mut whole.body().unwrap(), 2), "abcdef.");
+        assert_eq!(whole.meter.unwrap().bytes(), 6, "each byte came from the client once");
+    }
+
+    #[test]
+    fn a_stream_that_is_too_long_is_not_kept() {
+        let long = stream(&["ab", "cd", "ef"], 5);
+        assert_eq!(read(&mut long.body().unwrap(), 2), "abcd");
+        let mut second = long.body().unwrap();
+        assert_eq!(read(&mut second, 3), "abcdef.");
+        assert!(!long.can_begin() && long.body().is_err());
+        assert_eq!(long.body.as_ref().unwrap().lock().taken.capacity(), 0, "its memory is given back");
+        let none = stream(&["ab"], 0);
+        assert!(none.can_begin(), "nothing was taken");
+        read(&mut none.body().unwrap(), 1);
+        assert!(!none.can_begin());
+    }
+
+    #[test]
+    fn what_is_there_at_once_begins_again_whatever_its_length() {
+        let full = outgoing(Body::Full(Bytes::from_static(b"abc")), 0);
+        for _ in 0..3 {
+            assert_eq!(read(&mut full.body().unwrap(), 2), "abc.");
+        }
+    }
+
+    #[test]
+    fn whoever_read_before_gets_nothing_more() {
+        let body = stream(&["ab", "cd"], 9);
+        let mut first = body.body().unwrap();
+        read(&mut first, 1);
+        let mut second = body.body().unwrap();
+        assert!(read(&mut first, 1).contains("another peer"));
+        assert_eq!(read(&mut second, 3), "abcd.");
+    }
+}

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::replay::Outgoing;
+use super::{Answer, Failed};
 use crate::config::{Condition, NextUpstream};
-use crate::error::{Kind, Retry, Side};
-use crate::upstream::Peer;
+use crate::error::{Error, Kind, Retry, Side};
+use crate::upstream::{Peer, Tick};
 
 /// The tries of one request.
 pub(super) struct Tries<'a> {
@@ -51,4 +52,29 @@ pub(super) fn condition(kind: Kind) -> Option<Condition> {
 /// Whether a peer may have acted on a request that ended with this error after it had been sent.
 pub(super) fn may_have_acted(kind: Kind) -> bool {
     kind.retry() == Retry::Never
+}
+
+/// Tell the peer's health and its breaker what became of a try; `on` is why the request goes on
+/// to another peer, where it does.
+///
+/// nginx: whatever `proxy_next_upstream` says, a peer has failed where it gave no or no right
+/// answer; a status is a failure where the request goes on because of it, but for 403 and 404.
+pub(super) fn judge(peer: &Peer, picked: Tick, answer: &Result<Answer, Failed>, on: Option<Condition>) {
+    match answer {
+        Ok(answer) => {
+            let status = answer.head().status;
+            peer.judge(!status.is_server_error(), picked);
+            if on.is_some_and(Condition::is_failure) {
+                peer.failed(&Error::new(Kind::BadResponse, format!("answered with {}", status.as_u16())));
+            } else {
+                peer.succeeded();
+            }
+        }
+        Err(Failed { error, .. }) if error.kind.side() == Side::Upstream => {
+            peer.judge(false, picked);
+            peer.failed(error);
+        }
+        // It was the client.
+        Err(_) => {}
+    }
 }

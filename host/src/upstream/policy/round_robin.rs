@@ -3,42 +3,36 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Ask, Policy};
+use super::{Candidates, Policy};
 use crate::upstream::Peer;
+
+/// Steps of nginx's algorithm that an order may cost: beyond that it is spread more simply.
+const MOST_STEPS: u64 = 1 << 20;
+/// The longest turn; larger weights are made smaller in proportion.
+const LONGEST_TURN: u64 = 1 << 16;
 
 /// The peers' order for one whole turn, worked out beforehand: a pick is one atomic add.
 ///
 /// The order is that of nginx's `ngx_http_upstream_get_peer`: at each step every peer gains
-/// its weight, the one with the most is taken and gives back the sum.
+/// its weight, the one with the most is taken and gives back the sum. Peers that cannot serve
+/// are passed over, so that the turns of the others stay as they are.
 #[derive(Debug)]
 pub(super) struct RoundRobin {
     turn: Box<[u32]>,
     position: AtomicUsize,
+    /// Turns to look at before all peers are.
+    tries: usize,
 }
 
 impl RoundRobin {
-    /// `weights[i]` is peer i's; 0 leaves it out.
-    pub(super) fn new(weights: &[u32]) -> Self {
-        let common = weights.iter().fold(0, |a, b| gcd(a, *b)).max(1);
-        let weights: Vec<i64> = weights.iter().map(|w| i64::from(w / common)).collect();
-        let sum: i64 = weights.iter().sum();
-        let mut current = vec![0_i64; weights.len()];
-        let mut turn = Vec::new();
-        for _ in 0..sum {
-            for (now, weight) in current.iter_mut().zip(&weights) {
-                *now += weight;
-            }
-            let best = heaviest(&current, &weights);
-            if let Some((now, index)) = best.and_then(|b| Some((current.get_mut(b)?, u32::try_from(b).ok()?))) {
-                *now -= sum;
-                turn.push(index);
-            }
-        }
-        Self { turn: turn.into(), position: AtomicUsize::new(0) }
+    pub(super) fn new(peers: &[Arc<Peer>]) -> Self {
+        let weights: Vec<u32> = peers.iter().map(|p| if p.down || p.drain { 0 } else { p.weight }).collect();
+        let turn = turn(&weights);
+        Self { tries: turn.len().min(peers.len() * 4), turn, position: AtomicUsize::new(0) }
     }
 
-    /// The index of the next peer; none where no peer is live.
-    fn next(&self) -> Option<usize> {
+    /// The index of the next peer; none where no peer is in use.
+    pub(super) fn next(&self) -> Option<usize> {
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let index = position.checked_rem(self.turn.len())?;
         self.turn.get(index).map(|i| *i as usize)
@@ -46,23 +40,68 @@ impl RoundRobin {
 }
 
 impl Policy for RoundRobin {
-    fn pick(&self, peers: &[Arc<Peer>], ask: &Ask<'_>) -> Option<usize> {
-        // A whole turn meets every live peer, so a turn without a find is the end.
-        (0..self.turn.len()).find_map(|_| {
+    fn pick(&self, candidates: &Candidates<'_>) -> Option<usize> {
+        for _ in 0..self.tries {
             let index = self.next()?;
-            peers.get(index).is_some_and(|peer| ask.may(peer)).then_some(index)
-        })
+            if candidates.may(index) && candidates.takes_turn(index) {
+                return Some(index);
+            }
+        }
+        candidates.by_lot()
     }
 }
 
-/// The first live peer with the most.
-fn heaviest(current: &[i64], weights: &[i64]) -> Option<usize> {
-    let live = current.iter().zip(weights).enumerate().filter(|(_, (_, weight))| **weight > 0);
-    live.fold(None, |best: Option<(usize, i64)>, (i, (now, _))| match best {
-        Some((_, most)) if most >= *now => best,
-        _ => Some((i, *now)),
-    })
-    .map(|(i, _)| i)
+/// Indexes in the order of one turn; those of weight 0 are left out.
+fn turn(weights: &[u32]) -> Box<[u32]> {
+    let common = weights.iter().fold(0, |a, b| gcd(a, *b)).max(1);
+    let mut weights: Vec<u64> = weights.iter().map(|w| u64::from(w / common)).collect();
+    let sum: u64 = weights.iter().sum();
+    if weights.iter().all(|weight| *weight <= 1) {
+        let used = (0_u32..).zip(&weights).filter(|(_, weight)| **weight > 0);
+        return used.map(|(index, _)| index).collect();
+    }
+    if sum.saturating_mul(weights.len() as u64) <= MOST_STEPS {
+        return smooth(&weights, sum);
+    }
+    let divisor = sum.div_ceil(LONGEST_TURN);
+    for weight in weights.iter_mut().filter(|weight| **weight > 0) {
+        *weight = (*weight / divisor).max(1);
+    }
+    spread(&weights)
+}
+
+/// nginx's order.
+fn smooth(weights: &[u64], sum: u64) -> Box<[u32]> {
+    let sum_back = i64::try_from(sum).unwrap_or(i64::MAX);
+    let mut peers: Vec<(i64, i64, u32)> =
+        weights.iter().zip(0..).map(|(w, index)| (0, i64::try_from(*w).unwrap_or(0), index)).collect();
+    peers.retain(|(_, weight, _)| *weight > 0);
+    let mut turn = Vec::with_capacity(usize::try_from(sum).unwrap_or(0));
+    for _ in 0..sum {
+        let mut best: Option<&mut (i64, i64, u32)> = None;
+        for peer in &mut peers {
+            peer.0 += peer.1;
+            // The first of those with the most.
+            if best.as_ref().is_none_or(|best| peer.0 > best.0) {
+                best = Some(peer);
+            }
+        }
+        if let Some((now, _, index)) = best {
+            *now -= sum_back;
+            turn.push(*index);
+        }
+    }
+    turn.into()
+}
+
+/// Each peer's turns at equal distances: the same shares, nearly as smooth, at less cost.
+fn spread(weights: &[u64]) -> Box<[u32]> {
+    let mut turns: Vec<(u64, u32)> = Vec::new();
+    for (weight, index) in weights.iter().zip(0_u32..) {
+        turns.extend((0..*weight).map(|turn| (((2 * turn + 1) << 32) / weight, index)));
+    }
+    turns.sort_unstable();
+    turns.into_iter().map(|(_, index)| index).collect()
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -73,24 +112,41 @@ fn gcd(a: u32, b: u32) -> u32 {
 mod tests {
     use super::*;
 
-    fn picks(weights: &[u32], n: usize) -> Vec<usize> {
-        let policy = RoundRobin::new(weights);
-        (0..n).filter_map(|_| policy.next()).collect()
+    fn turns(weights: &[u32]) -> Vec<u32> {
+        turn(weights).into()
     }
 
     #[test]
     fn nginx_order_for_5_1_1() {
-        assert_eq!(picks(&[5, 1, 1], 7), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(turns(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
     }
 
     #[test]
     fn equal_weights_take_turns() {
-        assert_eq!(picks(&[7, 7, 7], 6), [0, 1, 2, 0, 1, 2]);
+        assert_eq!(turns(&[7, 7, 7]), [0, 1, 2]);
     }
 
     #[test]
-    fn a_peer_that_is_down_is_left_out() {
-        assert_eq!(picks(&[1, 0, 1], 4), [0, 2, 0, 2]);
-        assert_eq!(picks(&[0, 0], 3), [] as [usize; 0]);
+    fn a_peer_without_weight_is_left_out() {
+        assert_eq!(turns(&[1, 0, 1]), [0, 2]);
+        assert_eq!(turns(&[2, 0, 1]), [0, 2, 0]);
+        assert_eq!(turns(&[0, 0]), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn large_weights_keep_their_shares_in_a_turn_of_bounded_length() {
+        let weights: Vec<u32> = (0..1000).map(|i| 1 + 65 * i).collect();
+        let turn = turns(&weights);
+        assert!(turn.len() as u64 <= LONGEST_TURN + 1000, "{}", turn.len());
+        let sum: u64 = weights.iter().map(|w| u64::from(*w)).sum();
+        for (index, weight) in weights.iter().enumerate().skip(100) {
+            let got = turn.iter().filter(|i| **i as usize == index).count() as f64 / turn.len() as f64;
+            let wanted = f64::from(*weight) / sum as f64;
+            assert!((got / wanted - 1.0).abs() < 0.2, "{index}: {got} for {wanted}");
+        }
+        // Not one peer's turns after another's: half of the turn has half of each.
+        let last = turn.iter().filter(|i| **i == 999).count();
+        let in_half = turn[..turn.len() / 2].iter().filter(|i| **i == 999).count();
+        assert!(in_half.abs_diff(last / 2) <= 1, "{in_half} of {last}");
     }
 }

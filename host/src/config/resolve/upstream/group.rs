@@ -1,5 +1,6 @@
 //! One `[upstreams.NAME]`.
 
+use super::guard;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
 use crate::config::key::Kind;
@@ -24,6 +25,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
         table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
     }
+    let breaker = guard::breaker(table);
+    peers.iter_mut().for_each(|peer| peer.breaker = breaker);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
         // The policy is checked already: there is one.
@@ -33,6 +36,7 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
         protocol: protocol(table),
         ping: table.duration(&k::PING).unwrap_or(defaults::PING),
+        admission: guard::admission(table),
         peers,
         ..empty(name)
     }
@@ -55,6 +59,7 @@ fn empty(name: &str) -> Upstream {
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
         protocol: Protocol::H1,
         ping: defaults::PING,
+        admission: None,
         peers: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
 mod group;
+mod guard;
 mod peer;
 
 use std::collections::HashMap;
@@ -73,6 +74,7 @@ impl Upstreams {
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
             protocol: Protocol::H1,
             ping: defaults::PING,
+            admission: None,
             peers: vec![peer],
         }))
     }

@@ -1,0 +1,138 @@
+//! What is known of a peer: kept over reloads and changes of its upstream's set.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::{Health, Tick, breaker};
+use crate::config::Address;
+
+/// A peer's whole share, see [`Vitals::share`].
+pub const WHOLE: u32 = 1 << 16;
+
+/// What is known of a peer: shared by all that speak with it, and kept over reloads and changes
+/// of the upstream's set for as long as anyone holds it.
+#[derive(Debug)]
+pub struct Vitals {
+    active: AtomicU32,
+    /// Whether no set has had it yet.
+    fresh: AtomicBool,
+    /// When its slow start began, as a [`Tick`]; 0 where it is over or there was none.
+    rising_since: AtomicU64,
+    /// What failures took from its share, of [`WHOLE`].
+    lost: AtomicU32,
+    /// What requests and checks have met.
+    pub health: Health,
+    /// Its breaker, where it has one.
+    pub(super) breaker: breaker::Kept,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self {
+            active: AtomicU32::new(0),
+            fresh: AtomicBool::new(true),
+            rising_since: AtomicU64::new(0),
+            lost: AtomicU32::new(0),
+            health: Health::default(),
+            breaker: breaker::Kept::default(),
+        }
+    }
+}
+
+impl Vitals {
+    /// Exchanges and tunnels that it serves now.
+    pub fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// One more; false where it has `most` already (0: any number).
+    pub(super) fn enter(&self, most: u32) -> bool {
+        if most == 0 {
+            self.active.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        // Two workers that both saw room for one must not both take it.
+        let taken = self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        taken.is_ok()
+    }
+
+    /// One less.
+    pub(super) fn leave(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Its share of what its weight promises, of [`WHOLE`]: less while it has its slow start, and
+    /// after failures. `slow_start` is the peer's own; zero for none.
+    pub(super) fn share(&self, slow_start: Duration, now: Tick) -> u32 {
+        let healthy = WHOLE - self.lost.load(Ordering::Relaxed).min(WHOLE - 1);
+        if slow_start.is_zero() {
+            return healthy;
+        }
+        let since = self.rising_since.load(Ordering::Relaxed);
+        if since == 0 {
+            return healthy;
+        }
+        let (past, whole) = (now.since(Tick::from_number(since)), slow_start);
+        if past >= whole {
+            self.rising_since.store(0, Ordering::Relaxed);
+            return healthy;
+        }
+        let part = u64::try_from(past.as_millis() * u128::from(WHOLE) / whole.as_millis().max(1)).unwrap_or(0);
+        // Never nothing: one that is asked for nothing could not show that it works.
+        u32::try_from(u64::from(healthy) * part / u64::from(WHOLE)).unwrap_or(healthy).max(WHOLE / 100)
+    }
+
+    /// It serves again after a time in which it did not: its slow start begins. nginx Plus:
+    /// `slow_start`.
+    pub fn returns(&self, now: Tick) {
+        self.rising_since.store(now.get(), Ordering::Relaxed);
+    }
+
+    /// A failure takes so much from its share, of [`WHOLE`]. nginx: the difference of weight and
+    /// effective weight. Policies by weight follow at once.
+    pub(super) fn lose(&self, part: u32) {
+        let more = |lost: u32| Some(lost.saturating_add(part).min(WHOLE));
+        let _always = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
+    /// A choice came by it: it gets one of its weight back. nginx: `effective_weight++`.
+    pub(super) fn regain(&self, weight: u32) {
+        let step = WHOLE.div_ceil(weight.max(1));
+        let less = |lost: u32| (lost > 0).then(|| lost.saturating_sub(step));
+        let _nothing_lost = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Whether no set had it before; a set has it from now on.
+    pub(super) fn join(&self) -> bool {
+        self.fresh.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether no set had it before.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed)
+    }
+}
+
+/// The vitals of every peer that is in use, by upstream and address.
+#[derive(Debug, Default)]
+pub struct Known {
+    vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
+}
+
+impl Known {
+    /// Those of one peer, as they are if anyone holds them, or new ones.
+    pub(super) fn of(&self, upstream: &Arc<str>, address: &Address) -> Arc<Vitals> {
+        let mut all = self.vitals.lock();
+        all.retain(|_, vitals| vitals.strong_count() > 0);
+        let kept = all.entry((Arc::clone(upstream), address.clone())).or_default();
+        kept.upgrade().unwrap_or_else(|| {
+            let vitals = Arc::default();
+            *kept = Arc::downgrade(&vitals);
+            vitals
+        })
+    }
+}
