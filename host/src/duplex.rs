@@ -5,20 +5,30 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// How long a stream whose end was sent waits for the other side's. nginx: `lingering_timeout`.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// A stream that carries bytes both ways. Dropping it before both directions have ended resets
-/// it (RST_STREAM with CANCEL).
+/// it (RST_STREAM with CANCEL), and what was not sent yet is lost.
 pub struct Duplex {
-    send: SendStream<Bytes>,
-    recv: RecvStream,
+    /// None once it was let go.
+    streams: Option<Streams>,
     /// What came and was not read out yet: less than a frame.
     left: Bytes,
     /// Whether END_STREAM was sent.
     finished: bool,
+}
+
+/// Both directions.
+struct Streams {
+    send: SendStream<Bytes>,
+    recv: RecvStream,
     /// What must live as long as the stream.
     _held: Box<dyn Send + Sync>,
 }
@@ -26,16 +36,38 @@ pub struct Duplex {
 impl Duplex {
     /// Both directions of a stream whose heads are through. `held` is dropped with it.
     pub fn new(send: SendStream<Bytes>, recv: RecvStream, held: Box<dyn Send + Sync>) -> Self {
-        Self { send, recv, left: Bytes::new(), finished: false, _held: held }
+        Self { streams: Some(Streams { send, recv, _held: held }), left: Bytes::new(), finished: false }
     }
 
     /// End the direction away from here: END_STREAM behind what was written. What the other side
     /// has to say can still be read.
     pub fn finish(&mut self) {
-        if !std::mem::replace(&mut self.finished, true) {
+        if let Some(streams) = &mut self.streams
+            && !std::mem::replace(&mut self.finished, true)
+        {
             // A stream that is over needs no end.
-            let _over = self.send.send_data(Bytes::new(), true);
+            let _over = streams.send.send_data(Bytes::new(), true);
         }
+    }
+
+    /// Before it is dropped: what was written is still sent, with END_STREAM behind it, whether
+    /// or not anyone waits for that. What the other side still says is not read any more.
+    pub fn let_go(&mut self) {
+        self.finish();
+        if let Some(streams) = self.streams.take() {
+            tokio::spawn(streams.linger());
+        }
+    }
+}
+
+impl Streams {
+    /// Wait until the other side has ended, too: dropping the stream before would reset it under
+    /// what is not sent yet.
+    async fn linger(mut self) {
+        // Its window is not opened again, so this is not much.
+        let ended = async { while let Some(Ok(_unread)) = self.recv.data().await {} };
+        // Who goes on for so long is told by the reset that nobody listens.
+        let _reset = tokio::time::timeout(LINGER, ended).await;
     }
 
     /// How many of `wanted` bytes the other side and the connection take now.
@@ -54,12 +86,12 @@ impl Duplex {
 
 impl AsyncRead for Duplex {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+        let Self { streams: Some(streams), left, .. } = &mut *self else { return Poll::Ready(Ok(())) };
         let empty = buf.filled().len();
         while buf.remaining() > 0 {
-            if this.left.is_empty() {
-                match this.recv.poll_data(cx) {
-                    Poll::Ready(Some(Ok(data))) => this.left = data,
+            if left.is_empty() {
+                match streams.recv.poll_data(cx) {
+                    Poll::Ready(Some(Ok(data))) => *left = data,
                     // Said again by the next call, where something was read before.
                     Poll::Ready(Some(Err(error))) if buf.filled().len() == empty => {
                         return Poll::Ready(Err(broken(error)));
@@ -68,14 +100,14 @@ impl AsyncRead for Duplex {
                     _ => break,
                 }
             }
-            let part = this.left.split_to(buf.remaining().min(this.left.len()));
+            let part = left.split_to(buf.remaining().min(left.len()));
             buf.put_slice(&part);
             // Only a stream that is over has no window, and it needs none.
-            let _over = this.recv.flow_control().release_capacity(part.len());
+            let _over = streams.recv.flow_control().release_capacity(part.len());
         }
-        if !this.left.has_remaining() {
+        if left.is_empty() {
             // Lets go of the memory behind it.
-            this.left = Bytes::new();
+            *left = Bytes::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -86,9 +118,10 @@ impl AsyncWrite for Duplex {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let room = ready!(self.poll_room(cx, buf.len()))?;
+        let Some(streams) = &mut self.streams else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        let room = ready!(streams.poll_room(cx, buf.len()))?;
         let part = buf.get(..room).unwrap_or(buf);
-        self.send.send_data(Bytes::copy_from_slice(part), false).map_err(broken)?;
+        streams.send.send_data(Bytes::copy_from_slice(part), false).map_err(broken)?;
         Poll::Ready(Ok(part.len()))
     }
 
@@ -105,7 +138,8 @@ impl AsyncWrite for Duplex {
 
 impl fmt::Debug for Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Duplex").field("stream", &self.recv.stream_id()).finish_non_exhaustive()
+        let stream = self.streams.as_ref().map(|streams| streams.recv.stream_id());
+        f.debug_struct("Duplex").field("stream", &stream).finish_non_exhaustive()
     }
 }
 

@@ -155,7 +155,7 @@ impl Socket {
             Self::Tls(tls) => {
                 let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
             }
-            Self::Http2(stream) => stream.finish(),
+            Self::Http2(stream) => stream.let_go(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 
 use parking_lot::Mutex;
 use tidegate_tests::http2::frames::{self, greet, wait_for};
-use tidegate_tests::http2::{Offer, send_all};
-use tidegate_tests::{Backend, Http2, Noise, Wire, eventually};
+use tidegate_tests::http2::{Offer, end, read_all, send_all};
+use tidegate_tests::{Backend, Http2, Noise, Wire, eventually, patience};
 use tokio::sync::Semaphore;
 
 use crate::http2::{before, started};
@@ -96,7 +96,7 @@ fn what_a_goaway_left_undone_is_sent_again() {
     let proxy = started(&peers(&[backend.address()]));
     let (mut one, mut two) = (proxy.connect(), proxy.connect());
     one.send(GET);
-    begun.recv().unwrap();
+    begun.recv_timeout(patience()).unwrap();
     two.send(POST);
     assert_eq!(two.read_response().1.text(), "new");
     assert_eq!(one.read_response().1.text(), "old");
@@ -150,10 +150,12 @@ fn a_tunnel_outlives_its_connections_goaway() {
             if !call.is_tunnel() {
                 return call.text("new").await;
             }
-            let (_recv, mut send) = call.open_tunnel(&[]);
+            let (mut recv, mut send) = call.open_tunnel(&[]);
             control.leave();
             let _go = told.acquire().await.unwrap();
             send_all(&mut send, b"still here").await;
+            assert!(read_all(&mut recv).await.is_empty());
+            end(&mut send);
         }
     });
     let proxy = before(&backend, "");
@@ -303,7 +305,7 @@ fn a_dead_peer_is_noticed() {
     let proxy = started(&format!("{}\nping = \"100ms\"", peers(&[backend.address()])));
     let mut client = proxy.connect();
     client.send(GET);
-    told.recv().expect("a PING");
+    told.recv_timeout(patience()).expect("a PING");
     assert_eq!(client.read_response().0.status(), 502);
     assert_eq!(proxy.ask(GET).1.text(), "alive");
     drop((client, proxy));

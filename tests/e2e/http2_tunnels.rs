@@ -9,11 +9,19 @@ use http::Response;
 use parking_lot::Mutex;
 use tidegate_tests::http2::{Call, Offer, copy, end, read, read_all, send_all};
 use tidegate_tests::ws::{self, Frame};
-use tidegate_tests::{Http2, Noise, Wire, eventually};
+use tidegate_tests::{Http2, Noise, Wire, eventually, patience};
 
 use crate::http2::before;
 
 const TUNNELS: Offer = Offer { tunnels: true, streams: None, window: None };
+
+/// Send bytes that look like a frame and read them back.
+#[track_caller]
+fn back_and_forth(client: &mut Wire, text: &str) {
+    let bytes = Frame::text(text).masked();
+    client.send(&bytes);
+    client.expect(&bytes);
+}
 
 #[test]
 fn a_handshake_becomes_extended_connect() {
@@ -47,9 +55,9 @@ fn a_handshake_becomes_extended_connect() {
     assert_eq!((head.get("upgrade"), head.get("connection")), (Some("websocket"), Some("upgrade")));
     assert_eq!((head.get("sec-websocket-protocol"), head.get("set-cookie")), (Some("chat"), Some("a=b")));
     assert!(head.get("content-length").is_none() && head.get("transfer-encoding").is_none());
-    client.echo(&Frame::text("hello"));
+    back_and_forth(&mut client, "hello");
 
-    let (uri, lines, values) = told.recv().unwrap();
+    let (uri, lines, values) = told.recv_timeout(patience()).unwrap();
     assert_eq!(uri, "http://ws.example.com/chat?room=1");
     assert_eq!(values, ["13", "chat, log", "https://a.example", "c=d"]);
     assert!(lines.contains(&"sec-websocket-extensions".to_owned()));
@@ -77,7 +85,7 @@ fn messages_of_all_sizes() {
         assert_eq!(client.read_exact(size), payload, "{size} bytes");
         sending.join().unwrap();
     }
-    client.echo(&Frame::text("still here"));
+    back_and_forth(&mut client, "still here");
     assert_eq!((backend.connections(), backend.http1()), (1, 0));
     drop(client);
     backend.join();
@@ -89,7 +97,7 @@ fn tunnels_and_requests_share_a_connection() {
     let proxy = before(&backend, "");
     let mut tunnels: Vec<Wire> = (0..10).map(|_| proxy.open("/ws")).collect();
     for (number, tunnel) in tunnels.iter_mut().enumerate() {
-        tunnel.echo(&Frame::text(&format!("tunnel {number}")));
+        back_and_forth(tunnel, &format!("tunnel {number}"));
         assert_eq!(proxy.get("/between").0.status(), 200);
     }
     assert_eq!(backend.connections(), 1);
@@ -107,12 +115,12 @@ fn a_peer_that_allows_one_stream_gets_a_connection_for_each_tunnel() {
     let proxy = before(&backend, "");
     let mut tunnels: Vec<Wire> = (0..4).map(|_| proxy.open("/ws")).collect();
     for tunnel in &mut tunnels {
-        tunnel.echo(&Frame::text("hello"));
+        back_and_forth(tunnel, "hello");
     }
     assert_eq!(backend.connections(), 4);
     tunnels.truncate(1);
     eventually("places to be free", || proxy.open_tunnels() == 1);
-    proxy.open("/ws").echo(&Frame::text("again"));
+    back_and_forth(&mut proxy.open("/ws"), "again");
     assert_eq!(backend.connections(), 4);
     drop(tunnels);
     backend.join();
@@ -171,7 +179,7 @@ fn the_client_ends() {
     let mut client = proxy.open("/ws");
     client.send("last words");
     client.finish();
-    assert_eq!(told.recv().unwrap(), b"last words");
+    assert_eq!(told.recv_timeout(patience()).unwrap(), b"last words");
     client.expect_close();
     backend.join();
 }
@@ -251,7 +259,7 @@ fn a_client_that_resets() {
     let mut client = proxy.open("/ws");
     client.expect("hello");
     client.reset();
-    assert_eq!(told.recv().unwrap(), Some(Reason::CANCEL));
+    assert_eq!(told.recv_timeout(patience()).unwrap(), Some(Reason::CANCEL));
     backend.join();
 }
 
@@ -310,9 +318,9 @@ fn a_slow_client_stalls_its_tunnel_only() {
     let proxy = before(&backend, "");
     let mut slow = Wire::connect_narrow(proxy.address());
     slow.upgrade("/slow");
-    let sent = at.recv().expect("the backend stalls");
+    let sent = at.recv_timeout(patience()).expect("the backend stalls");
     assert!(sent < 16 << 20, "{sent} bytes went into the proxy while nobody read");
-    proxy.open("/echo").echo(&Frame::text("quick"));
+    back_and_forth(&mut proxy.open("/echo"), "quick");
     assert_eq!(backend.connections(), 1);
     slow.expect_noise(&mut Noise::new(5), sent + (16 << 10) + AFTER);
     slow.expect_close();

@@ -9,7 +9,7 @@ use h2::RecvStream;
 use super::sender::Sender;
 use super::{Slot, failure, head};
 use crate::body::{Piece, Source};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Side};
 use crate::http1::{Length, may_trail};
 use crate::stream::Patience;
 use crate::upstream::Lease;
@@ -40,8 +40,12 @@ impl AnswerBody {
 
 impl Open {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
-        // The answer counts, whatever becomes of the rest of the request.
-        let _unsent = self.sender.send(cx);
+        // The answer counts, whatever the peer does with the rest of the request. A client whose
+        // body broke off will not read it, and the peer must not take the request for whole.
+        match self.sender.send(cx) {
+            Err(error) if error.kind.side() == Side::Downstream => return Poll::Ready(Err(error)),
+            _ => {}
+        }
         // Who asks for the next piece has passed on the last one. A stream that is over has no
         // window, and needs none.
         let _over = self.recv.flow_control().release_capacity(std::mem::take(&mut self.passed));

@@ -193,10 +193,12 @@ struct Watch {
     keepalive_timeout: Duration,
     /// From one look to the next.
     interval: Duration,
-    /// At the last look: what was read, and whether an answer was due.
-    last: (u64, bool),
-    /// Whether a PING is out.
-    pinged: bool,
+    /// Reads and writes at the last look.
+    last: (u64, u64),
+    /// Reads and writes when a PING was sent that is not answered yet.
+    pinged: Option<(u64, u64)>,
+    /// Reads and writes when all that had passed was known to have found the peer alive.
+    settled: (u64, u64),
 }
 
 enum Sight {
@@ -209,26 +211,33 @@ impl Watch {
     fn new(terms: &Terms, usage: Arc<Usage>, life: Arc<Life>, pings: Option<PingPong>) -> Self {
         let keepalive_timeout = terms.keepalive_timeout;
         let interval = terms.ping.min(keepalive_timeout).max(Duration::from_millis(1));
-        Self { usage, life, pings, keepalive_timeout, interval, last: (0, false), pinged: false }
+        Self { usage, life, pings, keepalive_timeout, interval, last: (0, 0), pinged: None, settled: (0, 0) }
     }
 
     /// A connection without streams is idle. One with streams is alive if anything came since
-    /// the last look; where something was sent in between and nothing came, it is asked by a
-    /// PING. A peer that merely has nothing to say is not asked again and again, which some
-    /// servers take for an attack.
+    /// the last look; else it is asked by a PING, if anything has passed since it was asked the
+    /// last time: a peer that has nothing to say is not asked again and again, which some servers
+    /// take for an attack.
     fn look(&mut self) -> Sight {
         if self.usage.streams.load(Ordering::Relaxed) == 0 {
-            self.pinged = false;
+            self.pinged = None;
             let idle = self.usage.quiet_since.lock().elapsed() >= self.keepalive_timeout;
             return if idle { Sight::Idle } else { Sight::Well };
         }
-        let now = (self.life.reads(), self.life.is_unanswered());
-        let last = std::mem::replace(&mut self.last, now);
-        let silent = now.0 == last.0;
-        if self.pinged && silent {
-            return Sight::Dead;
+        let now = self.life.passed();
+        let silent = std::mem::replace(&mut self.last, now).0 == now.0;
+        match self.pinged {
+            Some(_) if silent => return Sight::Dead,
+            Some((_, writes)) => {
+                self.pinged = None;
+                // But for the PING itself, nothing was sent since: nothing is left unanswered.
+                if now.1 <= writes + 1 {
+                    self.settled = now;
+                }
+            }
+            None if silent && now != self.settled => self.pinged = self.ping().then_some(now),
+            None => {}
         }
-        self.pinged = silent && now.1 && last.1 && self.ping();
         Sight::Well
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,19 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Life {
     /// Reads that brought something.
     reads: AtomicU64,
-    /// Whether something was written that nothing was read after.
-    unanswered: AtomicBool,
+    /// Writes that took something.
+    writes: AtomicU64,
 }
 
 impl Life {
-    /// Reads that brought something.
-    pub(super) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::Relaxed)
-    }
-
-    /// Whether something was written that nothing was read after.
-    pub(super) fn is_unanswered(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed)
+    /// Reads that brought something, and writes that took something.
+    pub(super) fn passed(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed))
     }
 }
 
@@ -42,7 +37,7 @@ impl<S> Watched<S> {
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(n)) if *n > 0) {
-            self.life.unanswered.store(true, Ordering::Relaxed);
+            self.life.writes.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -53,7 +48,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.life.reads.fetch_add(1, Ordering::Relaxed);
-            self.life.unanswered.store(false, Ordering::Relaxed);
         }
         polled
     }
