@@ -99,6 +99,11 @@ impl Upstream {
         self.set.load().peers.clone()
     }
 
+    /// How many of its peers are not down.
+    pub fn usable(&self) -> usize {
+        self.set.load().usable
+    }
+
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
