@@ -169,11 +169,8 @@ fn a_full_queue_refuses_and_who_leaves_makes_room() {
 #[test]
 fn a_wait_ends() {
     let ((hold, backend), port) = (holding(), HeldPort::new());
-    let proxy = tidegate(ONE)
-        .var("backend", backend.address())
-        .var("admin", port.address())
-        .var("wait", "100ms")
-        .start();
+    let proxy =
+        tidegate(ONE).var("backend", backend.address()).var("admin", port.address()).var("wait", "100ms").start();
     let first = waiting(&proxy);
     eventually("the first at the backend", || backend.connections() == 1);
     let (head, body) = waiting(&proxy).read_response();

@@ -43,7 +43,8 @@ struct Moody {
 
 impl Moody {
     fn new() -> Self {
-        let (bad, holding, asked) = (Arc::new(AtomicBool::new(true)), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (bad, holding, asked) =
+            (Arc::new(AtomicBool::new(true)), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let theirs = (Arc::clone(&bad), Arc::clone(&holding), Arc::clone(&asked));
         let backend = Backend::script(move |mut wire, _| {
             while let Some(head) = wire.try_read_head() {
@@ -137,11 +138,8 @@ fn opens_tries_one_and_closes() {
 #[test]
 fn a_client_that_leaves_while_it_tries() {
     let (moody, port) = (Moody::new(), HeldPort::new());
-    let proxy = tidegate(CONFIG)
-        .var("peer", moody.backend.address())
-        .var("admin", port.address())
-        .var("open", "1ms")
-        .start();
+    let proxy =
+        tidegate(CONFIG).var("peer", moody.backend.address()).var("admin", port.address()).var("open", "1ms").start();
     for _ in 0..4 {
         assert_eq!(proxy.get("/").0.status(), 500);
     }

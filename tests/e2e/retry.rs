@@ -65,7 +65,8 @@ fn every_way_to_fail_leads_to_one_that_works() {
 /// A 101 that does not answer the handshake is an invalid head.
 #[test]
 fn a_switch_that_does_not_fit_leads_on() {
-    let (bad, good) = (half("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), Backend::ws_echo());
+    let (bad, good) =
+        (half("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), Backend::ws_echo());
     let proxy = before(&[bad.address(), good.address()], "next_upstream = [\"invalid_header\"]");
     proxy.open("/ws").echo(&Frame::text("hello"));
     let proxy = before(&[bad.address(), good.address()], "");
