@@ -9,10 +9,12 @@
 )]
 
 mod access_log;
+mod admission;
 mod auth_basic;
 mod auth_request;
 mod backpressure;
 mod balance;
+mod breaker;
 mod broken_http;
 mod bulk;
 mod cli;
@@ -37,6 +39,7 @@ mod origin;
 mod plugins;
 mod reload;
 mod resets;
+mod retry;
 mod routing;
 mod status;
 mod timeouts;

@@ -22,6 +22,7 @@ both!(
     handshakes_go_on,
     an_error_page_has_the_last_answer,
     a_location_has_its_own,
+    statuses_count_as_failures,
 );
 
 /// A subject with these peers, in this order, and no memory of failures. `nginx` and `toml` say
@@ -335,4 +336,59 @@ fn a_location_has_its_own(subject: Subject) {
     assert_eq!(proxy.get("/a").0.status(), 200);
     assert_eq!(proxy.get("/b").0.status(), 200);
     assert_eq!(proxy.get("/b").0.status(), 200);
+}
+
+/// A status that a request goes on for takes its peer out (`max_fails` is 1), but for 403 and 404;
+/// one that it does not go on for says nothing, and neither does the answer of the last peer.
+fn statuses_count_as_failures(subject: Subject) {
+    for (status, word, asked) in
+        [(503, "http_503", 1), (429, "http_429", 1), (404, "http_404", 2), (503, "http_500", 2)]
+    {
+        let bad = Backend::http(move |_| Response::new(status));
+        let good = Backend::named("good");
+        let proxy = subject
+            .setup()
+            .nginx(
+                "upstream pair { server %bad%; server %good%; }
+                    server { listen %listen%; location / { proxy_pass http://pair; proxy_next_upstream %word%; } }",
+            )
+            .tidegate(
+                r#"
+                [upstreams.pair]
+                peers = ["%bad%", "%good%"]
+                [[sites]]
+                routes = [{ match = "/", upstream = "pair", next_upstream = ["%word%"] }]
+                "#,
+            )
+            .var("bad", bad.address())
+            .var("good", good.address())
+            .var("word", word)
+            .start();
+        for _ in 0..4 {
+            proxy.get("/");
+        }
+        assert_eq!(bad.heads().len(), asked, "{status} {word}");
+    }
+    let bad = [Backend::http(|_| Response::new(503)), Backend::http(|_| Response::new(503))];
+    let proxy = subject
+        .setup()
+        .nginx(
+            "upstream pair { server %a%; server %b%; }
+                server { listen %listen%; location / { proxy_pass http://pair; proxy_next_upstream http_503; } }",
+        )
+        .tidegate(
+            r#"
+            [upstreams.pair]
+            peers = ["%a%", "%b%"]
+            [[sites]]
+            routes = [{ match = "/", upstream = "pair", next_upstream = ["http_503"] }]
+            "#,
+        )
+        .var("a", bad[0].address())
+        .var("b", bad[1].address())
+        .start();
+    assert_eq!(proxy.get("/").0.status(), 503);
+    proxy.get("/");
+    assert_eq!((bad[0].heads().len(), bad[1].heads().len()), (1, 2), "the last one stays in use");
+    assert_eq!(proxy.get("/").0.status(), 502, "now both are out");
 }

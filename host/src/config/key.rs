@@ -15,6 +15,7 @@ pub(super) enum Section {
     LogFormat,
     Admin,
     Listener,
+    Resolver,
     Upstream,
     Peer,
     Plugin,
@@ -39,7 +40,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -47,6 +48,7 @@ impl Section {
         Self::LogFormat,
         Self::Admin,
         Self::Listener,
+        Self::Resolver,
         Self::Upstream,
         Self::Peer,
         Self::Breaker,
@@ -79,6 +81,7 @@ impl Section {
             Self::LogFormat => "[log_formats.NAME]",
             Self::Admin => "[admin]",
             Self::Listener => "[[listeners]]",
+            Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
             Self::Peer => "peers = [{ … }]",
             Self::Breaker => "breaker = { … }",
@@ -127,6 +130,11 @@ impl Section {
             }
             Self::Admin => "The operator's own HTTP address; without the table there is none.",
             Self::Listener => "An address that clients connect to; at least one. nginx: `listen`.",
+            Self::Resolver => {
+                "How the names of peers are looked up. `/etc/hosts` comes first and is read anew each minute. Every \
+                 address that a name has is a peer. What is known stays in use while the name servers fail or say \
+                 that there is no such name. nginx: `resolver`."
+            }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Breaker => {

@@ -37,7 +37,8 @@ pub use types::*;
 pub use variables::{VariableKind, variable_kind};
 
 /// Read and resolve a configuration file. Relative paths in it begin at its folder.
-/// Host names of peers are resolved now, which may wait for the name server.
+/// Names of peers are looked up later, by [`crate::server::Server::start`] or
+/// [`crate::server::check`].
 ///
 /// # Errors
 /// Everything that is wrong with the file, or that it cannot be read.

@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 mod content;
 mod limits;
+mod resolver;
 mod retry;
 mod upstream;
 
@@ -20,8 +21,9 @@ pub use content::{
     Tries, Try,
 };
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
-pub use upstream::{Address, Peer, Policy, Protocol, Upstream};
+pub use upstream::{Address, Peer, Policy, Protocol, Source, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -38,6 +40,8 @@ pub struct Config {
     pub access_logs: Arc<[AccessLog]>,
     /// `[admin]`; none where the table is absent.
     pub admin: Option<Admin>,
+    /// `[resolver]`
+    pub resolver: Arc<Resolver>,
     /// `[real_ip]`; none where the table is absent.
     pub real_ip: Option<RealIp>,
     /// `[limits.*]`, in order; routes refer to them by name.

@@ -35,8 +35,8 @@ impl Background {
 }
 
 /// What goes on for one upstream.
-fn tasks_of(_upstream: &Arc<Upstream>) -> Vec<Task> {
-    Vec::new()
+fn tasks_of(upstream: &Arc<Upstream>) -> Vec<Task> {
+    upstream.follow_names().into_iter().map(|task| Box::pin(task) as Task).collect()
 }
 
 /// Run a task until the sender of `stopped` is gone.

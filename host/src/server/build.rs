@@ -7,17 +7,17 @@ use super::{StartError, fetch};
 use crate::config::{self, Config, Instances, PluginSource, Problem};
 use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
-use crate::observe::{LogFiles, Logs, Subject, level};
+use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
 use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
-use crate::upstream::{Shared, Upstream};
+use crate::upstream::{self, Shared, Upstream};
 
 /// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
 /// what is counted by those that stay the same goes on.
 ///
 /// # Errors
-/// Every plugin that is refused, or the access log that cannot be opened.
+/// Every name without an answer and every plugin that is refused, or the access log that cannot be opened.
 pub(super) fn snapshot(
     config: &Config,
     runtime: &Arc<Runtime>,
@@ -28,8 +28,8 @@ pub(super) fn snapshot(
     if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
         level::activate();
     }
-    let upstreams = upstreams(config, shared);
-    let plugins = plugins(config, &upstreams, runtime).map_err(StartError::Plugins)?;
+    let shared = &Shared { resolver: Arc::clone(&config.resolver), ..shared.clone() };
+    let (upstreams, plugins) = ready(config, shared, runtime)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
@@ -129,17 +129,43 @@ fn nowhere() -> config::Upstream {
     }
 }
 
-/// Try a configuration without serving it: load every plugin and let it read its config.
+/// What upstreams share, with nothing known yet.
+pub(super) fn shared(config: &Config, tallies: Arc<Tallies>) -> Shared {
+    Shared {
+        tallies,
+        known: Arc::default(),
+        names: Arc::default(),
+        gates: Arc::default(),
+        resolver: Arc::clone(&config.resolver),
+    }
+}
+
+/// Try a configuration without serving it: look up every name, load every plugin and let it
+/// read its config.
 ///
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    plugins(config, &upstreams(config, &Shared::default()), &runtime(config, 1)?).map(drop).map_err(StartError::Plugins)
+    ready(config, &shared(config, Arc::default()), &runtime(config, 1)?).map(drop)
 }
 
-fn upstreams(config: &Config, shared: &Shared) -> Vec<Arc<Upstream>> {
-    config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect()
+/// The upstreams and plugins of a configuration; all that is wrong with them at once.
+fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Ready, StartError> {
+    // What is known of names is held by the upstreams, so they come first and follow after.
+    let upstreams: Vec<_> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect();
+    let mut problems = upstream::problems(&config.upstreams, shared);
+    upstreams.iter().for_each(|upstream| upstream.follow());
+    match plugins(config, &upstreams, runtime) {
+        Ok(plugins) if problems.is_empty() => return Ok((upstreams, plugins)),
+        Ok(_) => {}
+        Err(refused) => problems.extend(refused),
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Err(StartError::Refused(problems))
 }
+
+/// Upstreams and plugins, in the order of the configuration.
+type Ready = (Vec<Arc<Upstream>>, Vec<Arc<dyn Plugin>>);
 
 fn plugins(
     config: &Config,

@@ -36,9 +36,10 @@ pub enum StartError {
     /// The plugin runtime could not be set up.
     #[error("the plugin runtime cannot start: {0}")]
     Runtime(#[from] crate::plugin::PluginError),
-    /// Plugins were refused. One problem each, with its place in the configuration.
+    /// Names of peers cannot be resolved, or plugins were refused. One problem each, with its
+    /// place in the configuration.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Plugins(Vec<Problem>),
+    Refused(Vec<Problem>),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Bind {
@@ -59,7 +60,7 @@ pub enum StartError {
 pub struct Server {
     proxy: Arc<Proxy>,
     runtime: Arc<Runtime>,
-    /// What upstreams keep over reloads.
+    /// What upstreams keep over reloads, with how the first configuration looks up names.
     shared: Shared,
     workers: Vec<Worker>,
     state: Mutex<State>,
@@ -85,7 +86,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let runtime = build::runtime(config, config.server.workers)?;
         let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
-        let shared = Shared { tallies: Arc::clone(&metrics.tallies), known: Arc::default(), gates: Arc::default() };
+        let shared = build::shared(config, Arc::clone(&metrics.tallies));
         let snapshot = build::snapshot(config, &runtime, &log_files, &shared, None)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod breaker;
 mod connect;
+mod discover;
 mod health;
 pub mod http2;
 mod lease;
@@ -30,6 +31,7 @@ pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
 pub use breaker::{Breaker, Stance};
 pub use connect::connect;
+pub use discover::{Names, SourceStatus, problems};
 pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
@@ -40,6 +42,7 @@ pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
 
+use discover::Discovery;
 use set::Set;
 
 use crate::config;
@@ -64,6 +67,8 @@ pub struct Upstream {
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
+    /// Where its peers come from; none where every address is written.
+    discovery: Option<Discovery>,
 }
 
 /// What upstreams of one server share over reloads.
@@ -75,13 +80,24 @@ pub struct Shared {
     pub known: Arc<Known>,
     /// How much upstreams have been given.
     pub gates: Arc<Gates>,
+    /// What is known of names.
+    pub names: Arc<Names>,
+    /// How names are looked up; of the configuration in use.
+    pub resolver: Arc<config::Resolver>,
 }
 
 impl Upstream {
     /// Make a group ready. What `shared` knows of its peers goes on.
     pub fn new(config: &config::Upstream, shared: &Shared) -> Self {
-        let peers = config.peers.iter().map(|peer| Arc::new(Peer::new(peer, &config.name, shared)));
-        let peers: Vec<_> = peers.collect();
+        let discovery = Discovery::new(config, shared);
+        let fixed = |peer: &config::Peer| match &peer.source {
+            config::Source::Fixed(address) => Some(Arc::new(Peer::new(peer, address, &config.name, shared))),
+            config::Source::Name(_) => None,
+        };
+        let peers = match &discovery {
+            Some(discovery) => Self::discovered(discovery, &config.name),
+            None => config.peers.iter().filter_map(fixed).collect(),
+        };
         Set::welcome(&peers, Tick::now());
         Self {
             name: Arc::clone(&config.name),
@@ -92,6 +108,7 @@ impl Upstream {
             ping: config.ping,
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
+            discovery,
         }
     }
 
@@ -115,6 +132,11 @@ impl Upstream {
     /// Its peers now, with those that are down.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.set.load().peers.clone()
+    }
+
+    /// How many of its peers are not down.
+    pub fn usable(&self) -> usize {
+        self.set.load().usable
     }
 
     /// The next peer, leaving out those that were tried already; none where none is left. It

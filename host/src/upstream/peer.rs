@@ -11,7 +11,7 @@ use crate::observe::{Subject, Tally};
 /// One member of an upstream.
 #[derive(Debug)]
 pub struct Peer {
-    /// As the configuration writes it.
+    /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
     /// The name of its upstream.
     pub upstream: Arc<str>,
@@ -44,13 +44,13 @@ pub struct Peer {
 
 impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
-    pub fn new(config: &config::Peer, upstream: &Arc<str>, shared: &Shared) -> Self {
+    pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
-        let vitals = shared.known.of(upstream, &config.address);
+        let vitals = shared.known.of(upstream, address);
         Self {
             name: Arc::clone(&config.name),
+            address: address.clone(),
             upstream: Arc::clone(upstream),
-            address: config.address.clone(),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,

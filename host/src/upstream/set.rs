@@ -17,6 +17,8 @@ pub(super) struct Set {
     pub(super) generation: u64,
     /// All of them, with those that are down.
     pub(super) peers: Vec<Arc<Peer>>,
+    /// How many of them are not down. nginx: `tries`.
+    pub(super) usable: usize,
     primary: Tier,
     backup: Option<Tier>,
 }
@@ -35,7 +37,8 @@ impl Set {
         let (backup, primary): (Vec<_>, Vec<_>) = peers.iter().cloned().partition(|peer| peer.backup);
         let tier = |peers: Vec<Arc<Peer>>| Tier { policy: policy::new(policy, &peers), peers };
         let (primary, backup) = (tier(primary), (!backup.is_empty()).then(|| tier(backup)));
-        Self { generation, peers, primary, backup }
+        let usable = peers.iter().filter(|peer| !peer.down).count();
+        Self { generation, peers, usable, primary, backup }
     }
 
     /// Peers that no set had before begin slowly, where there are others that serve already.

@@ -12,8 +12,11 @@ use crate::error::{Error, Kind};
 
 /// A peer of a configuration: port `1 + number`.
 pub(super) fn peer(number: usize) -> config::Peer {
-    let address = SocketAddr::from(([10, 0, 0, 1], u16::try_from(number + 1).unwrap()));
-    config::Peer::new(&address.to_string(), Address::Tcp(address))
+    config::Peer::new(&address(number).to_string(), address(number))
+}
+
+fn address(number: usize) -> Address {
+    Address::Tcp(SocketAddr::from(([10, 0, 0, 1], u16::try_from(number + 1).unwrap())))
 }
 
 /// So many peers, each changed by `change`, which is told its number.
@@ -22,7 +25,7 @@ pub(super) fn peers(count: usize, change: impl Fn(usize, &mut config::Peer)) -> 
     let made = (0..count).map(|number| {
         let mut config = peer(number);
         change(number, &mut config);
-        Arc::new(Peer::new(&config, &"u".into(), &shared))
+        Arc::new(Peer::new(&config, &address(number), &"u".into(), &shared))
     });
     made.collect()
 }
@@ -142,7 +145,8 @@ fn one_that_joins_others_starts_slowly() {
         one.slow_start = Duration::from_secs(30);
     }
     let made = |count: usize| -> Vec<Arc<Peer>> {
-        config[..count].iter().map(|peer| Arc::new(Peer::new(peer, &"u".into(), &shared))).collect()
+        let numbered = config[..count].iter().enumerate();
+        numbered.map(|(number, peer)| Arc::new(Peer::new(peer, &address(number), &"u".into(), &shared))).collect()
     };
     let first = made(1);
     Set::welcome(&first, Tick::now());

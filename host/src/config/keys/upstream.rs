@@ -4,8 +4,8 @@ use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S};
 use super::super::key::Key;
 use super::super::key::Kind;
-use super::super::key::Kind::{Choice, Count, Flag, Later, Text, TextsOrTables};
-use super::super::key::Section::{Peer, Upstream};
+use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, Texts, TextsOrTables};
+use super::super::key::Section::{Peer, Resolver, Top, Upstream};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
@@ -14,6 +14,23 @@ const POLICIES: Kind =
 const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
 
 keys! {
+    RESOLVER = "resolver" in [Top]: Table(Resolver), Other("all defaults"), "", "How names of peers are looked up.";
+
+    RESOLVER_ADDRESSES = "addresses" in [Resolver]: Texts, Other("those of `/etc/resolv.conf`, with its options"),
+        "resolver",
+        "Name servers, `IP` or `IP:PORT`; names are then full ones, without the search list of `/etc/resolv.conf`.";
+    RESOLVER_VALID = "valid" in [Resolver]: WAIT, Other("what the answer says, within `min_ttl` and `max_ttl`"),
+        "resolver … valid=",
+        "How long every answer is used.";
+    RESOLVER_TIMEOUT = "timeout" in [Resolver]: WAIT, T(d::RESOLVER_TIMEOUT), "resolver_timeout",
+        "How long an answer may take, with all that is asked for it.";
+    RESOLVER_IPV6 = "ipv6" in [Resolver]: Flag, Other("where the machine has a route to it, or a name has nothing else"),
+        "resolver … ipv6=",
+        "Whether IPv6 addresses are used.";
+    MIN_TTL = "min_ttl" in [Resolver]: WAIT, T(d::MIN_TTL), "",
+        "The least time between two questions for a name. After a failure it doubles, to at most half a minute.";
+    MAX_TTL = "max_ttl" in [Resolver]: WAIT, T(d::MAX_TTL), "", "The longest that an answer is used.";
+
     POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
         "How a peer is chosen for a request.";
     KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
@@ -36,8 +53,15 @@ keys! {
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
-        "`HOST:PORT`; a name is resolved when the file is read, and its first address is used, an IPv4 one before \
-         others.";
+        "`HOST:PORT`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
+    RESOLVE = "resolve" in [Peer]: Choice { now: &["ttl", "lazy", "once"], later: &[] }, S(d::RESOLVE),
+        "server … resolve",
+        "When a name is looked up: `ttl` at the start, which fails without an answer, and again when an answer's time \
+         is over; `lazy` likewise, but nothing waits for the first answer; `once` only when the configuration is \
+         taken into use.";
+    SERVICE = "service" in [Peer]: Text, Other("none"), "server … service=",
+        "Looks for SRV records: `\"http\"` for `_http._tcp.HOST`, or a name with a dot such as `\"_ws._tcp\"` as it is, \
+         put before `HOST`. They say the port, the weight where the peer has none, and which ones are backups.";
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";

@@ -9,6 +9,7 @@ mod limits;
 mod logs;
 mod maps;
 mod plugin;
+mod resolver;
 mod retry;
 mod route;
 mod router;
@@ -87,6 +88,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         debug_clients: server::debug_clients(root),
         access_logs: build.access_logs,
         admin: server::admin(root),
+        resolver: Arc::new(resolver::resolver(root)),
         real_ip: access::real_ip(root),
         zones: build.zones,
         listeners,

@@ -88,7 +88,7 @@ fn routes_inherit_from_their_site() {
     let upstreams: Vec<&str> =
         config.routes.iter().filter_map(|r| Some(&*config.upstreams[r.upstream?].name)).collect();
     assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
-    assert_eq!(config.upstreams.len(), 3);
+    assert_eq!(config.upstreams.len(), 4);
 }
 
 #[test]
@@ -134,10 +134,21 @@ fn limits_are_read_and_inherited_key_by_key() {
 }
 
 #[test]
-fn peer_names_are_resolved_ipv4_first() {
+fn names_of_peers_are_questions() {
     let config = valid("every_key.toml");
-    let peer = &config.upstreams[2].peers[0];
-    assert_eq!((&*peer.name, &peer.address), ("localhost:9000", &Address::Tcp("127.0.0.1:9000".parse().unwrap())));
+    let peer = &config.upstreams[3].peers[0];
+    let Source::Name(lookup) = &peer.source else { panic!("{:?}", peer.source) };
+    assert_eq!((&*peer.name, &lookup.question), ("localhost:9000", &Question::Host("localhost".into())));
+    assert_eq!((lookup.port, lookup.resolve), (Some(9000), Resolve::Ttl));
+    let peer = &config.upstreams[1].peers[1];
+    let Source::Name(lookup) = &peer.source else { panic!("{:?}", peer.source) };
+    assert_eq!(lookup.question, Question::Service("_ws._tcp.example.com".into()));
+    assert_eq!((lookup.port, lookup.resolve, peer.weight), (None, Resolve::Lazy, 2));
+    let resolver = &config.resolver;
+    assert_eq!(resolver.addresses, ["10.0.0.2:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+    assert_eq!((resolver.valid, resolver.ipv6), (Some(Duration::from_secs(30)), Some(false)));
+    assert_eq!(resolver.timeout, Duration::from_secs(5));
+    assert_eq!((resolver.min_ttl, resolver.max_ttl), (Duration::from_millis(500), Duration::from_secs(600)));
 }
 
 #[test]

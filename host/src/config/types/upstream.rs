@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Admission, Breaker};
+use super::{Admission, Breaker, Lookup};
 use crate::config::defaults;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
@@ -57,6 +57,21 @@ impl fmt::Display for Address {
     }
 }
 
+/// Where a peer's address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It is written.
+    Fixed(Address),
+    /// A name, which may stand for many peers.
+    Name(Arc<Lookup>),
+}
+
+impl From<Address> for Source {
+    fn from(address: Address) -> Self {
+        Self::Fixed(address)
+    }
+}
+
 /// How an upstream's peer is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -68,10 +83,10 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`. Names are resolved when the configuration is read.
+    /// As written: `host:port`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
-    pub address: Address,
+    pub source: Source,
     /// 1 or more. nginx: `weight=`.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -95,10 +110,10 @@ pub struct Peer {
 
 impl Peer {
     /// One of which nothing but its address is said.
-    pub fn new(name: &str, address: Address) -> Self {
+    pub fn new(name: &str, source: impl Into<Source>) -> Self {
         Self {
             name: name.into(),
-            address,
+            source: source.into(),
             weight: 1,
             down: false,
             drain: false,

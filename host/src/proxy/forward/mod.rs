@@ -78,7 +78,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let outgoing = Outgoing::new(exchange, &target.route.next_upstream, body);
     // Held until the head of the answer is there, over all tries.
     let _place = admit(exchange, &target).await?;
-    let mut tries = Tries::new(&target.route.next_upstream);
+    let mut tries = Tries::new(&target);
     let mut lease = pick(exchange, &target, &tries).ok_or_else(|| no_peer(&target))?;
     loop {
         let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());

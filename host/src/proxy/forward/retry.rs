@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::super::exchange::Target;
 use super::replay::Outgoing;
 use super::{Answer, Failed};
 use crate::config::{Condition, NextUpstream};
 use crate::error::{Error, Kind, Retry, Side};
-use crate::upstream::{Peer, Tick};
+use crate::upstream::{Peer, Tick, Upstream};
 
 /// The tries of one request.
 pub(super) struct Tries<'a> {
     rule: &'a NextUpstream,
+    upstream: &'a Upstream,
     /// When the first began, where that counts.
     since: Option<Instant>,
     /// The peers that have failed.
@@ -23,19 +25,23 @@ pub(super) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// The first begins.
-    pub(super) fn new(rule: &'a NextUpstream) -> Self {
-        Self { rule, since: rule.timeout.map(|_| Instant::now()), tried: Vec::new() }
+    pub(super) fn new(target: &'a Target) -> Self {
+        let rule = &target.route.next_upstream;
+        Self { rule, upstream: &target.upstream, since: rule.timeout.map(|_| Instant::now()), tried: Vec::new() }
     }
 
     /// Whether a peer may be asked after this became of the last try. `reached` is whether that
     /// peer may have seen a part of the request.
     pub(super) fn may_go_on(&self, after: Condition, reached: bool, outgoing: &Outgoing) -> bool {
-        let Self { rule, since, tried } = self;
+        let Self { rule, upstream, since, tried } = self;
         // RFC 9110 §9.2.2: only what does nothing by being repeated may be sent twice.
         let is_safe = !reached || outgoing.method.is_idempotent() || rule.when.has(Condition::NonIdempotent);
         let in_time = rule.timeout.zip(*since).is_none_or(|(timeout, since)| since.elapsed() < timeout);
-        let are_left = rule.tries.is_none_or(|most| tried.len() + 1 < most as usize);
-        rule.when.has(after) && is_safe && in_time && are_left && outgoing.can_begin()
+        let are_left = || {
+            let most = rule.tries.map_or(usize::MAX, |most| most as usize).min(upstream.usable());
+            tried.len() + 1 < most
+        };
+        rule.when.has(after) && is_safe && in_time && are_left() && outgoing.can_begin()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod group;
 mod guard;
+mod name;
 mod peer;
 
 use std::collections::HashMap;

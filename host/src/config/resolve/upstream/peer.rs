@@ -1,11 +1,12 @@
 //! One peer: an address alone, or a table.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 
+use super::name;
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Item, Reader, Text};
-use crate::config::types::{Address, Peer};
+use crate::config::types::{Address, Peer, Question, Resolve};
 
 /// `peers = ["127.0.0.1:9000"]`
 pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
@@ -16,6 +17,15 @@ pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>) -> Option<Peer> {
 /// `peers = [{ address = "127.0.0.1:9000" }]`
 pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
     let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
+    let resolve = match table.text(&k::RESOLVE) {
+        Some("lazy") => Resolve::Lazy,
+        Some("once") => Resolve::Once,
+        _ => Resolve::Ttl,
+    };
+    let made = match table.placed(&k::SERVICE).filter(|s| !s.text.is_empty()) {
+        Some(service) => of_service(table, &address, &service, resolve)?,
+        None => at(table, address.text, &address, resolve)?,
+    };
     let count = |key| table.count(key).and_then(|n| u32::try_from(n).ok());
     Some(Peer {
         weight: count(&k::WEIGHT).unwrap_or(1),
@@ -26,24 +36,25 @@ pub(super) fn full_peer(table: &Reader<'_>) -> Option<Peer> {
         max_fails: count(&k::MAX_FAILS).unwrap_or(defaults::MAX_FAILS),
         fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
         slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
-        ..peer(table, address.text, &address)?
+        ..made
     })
 }
 
-/// A peer from `HOST:PORT`. A name is resolved by the system, once.
+/// A peer from `HOST:PORT`.
 pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<Peer> {
-    let made = |address| Peer::new(text, Address::Tcp(address));
+    at(reader, text, place, Resolve::default())
+}
+
+fn at(reader: &Reader<'_>, text: &str, place: &Text<'_>, resolve: Resolve) -> Option<Peer> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         if address.port() == 0 {
             reader.cx.problem(place.at, &place.path, format!("\"{text}\": a peer's port is not 0"));
             return None;
         }
-        return Some(made(address));
+        return Some(Peer::new(text, Address::Tcp(address)));
     }
     let port = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    let Some((host, port)) =
-        port.filter(|(host, port)| !host.is_empty() && !host.contains([':', '/', ' ']) && *port > 0)
-    else {
+    let Some((host, port)) = port.filter(|(host, port)| name::is_host(host) && *port > 0) else {
         let hint = match text.split_once("://") {
             Some((_, rest)) => format!("write \"{}\"", rest.trim_end_matches('/')),
             None => "such as \"127.0.0.1:9000\", \"[::1]:9000\" or \"backend:9000\"".to_owned(),
@@ -51,18 +62,23 @@ pub(super) fn peer(reader: &Reader<'_>, text: &str, place: &Text<'_>) -> Option<
         reader.cx.hinted(place.at, &place.path, format!("\"{text}\" is not an address HOST:PORT"), hint);
         return None;
     };
-    let found: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
-        Ok(found) => found.collect(),
-        Err(e) => {
-            reader.cx.problem(place.at, &place.path, format!("cannot resolve \"{host}\": {e}"));
-            return None;
-        }
-    };
-    // Backends named `localhost` mostly listen on IPv4 alone, and nobody tries the next
-    // address yet.
-    let address = found.iter().find(|a| a.is_ipv4()).or(found.first()).copied();
-    if address.is_none() {
-        reader.cx.problem(place.at, &place.path, format!("cannot resolve \"{host}\": it has no address"));
+    let question = Question::Host(name::key(host));
+    Some(Peer::new(text, name::source(reader, place, question, Some(port), resolve)))
+}
+
+/// nginx: `server HOST service=… resolve`.
+fn of_service(reader: &Reader<'_>, address: &Text<'_>, service: &Text<'_>, resolve: Resolve) -> Option<Peer> {
+    let host = address.text;
+    if !name::is_host(host) {
+        let message = format!("\"{host}\" is not the name of a host");
+        reader.cx.hinted(address.at, &address.path, message, "with `service` it has no port: the answer says it");
+        return None;
     }
-    address.map(made)
+    let Some(full) = name::of_service(service.text, host) else {
+        let message = format!("\"{}\" is not the name of a service", service.text);
+        reader.cx.hinted(service.at, &service.path, message, "such as \"http\" or \"_ws._tcp\"");
+        return None;
+    };
+    let question = Question::Service(name::key(&full));
+    Some(Peer::new(&full, name::source(reader, address, question, None, resolve)))
 }
