@@ -12,7 +12,7 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket"];
+const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "duplex"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -42,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "http1", "message", "socket", "stream"]),
+    ("upstream", &["body", "duplex", "http1", "message", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),
@@ -51,7 +51,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("stock", &[]),
     ("stream", &[]),
-    ("socket", &[]),
+    // A stream of HTTP/2 is a side of a tunnel as a socket is.
+    ("socket", &["duplex"]),
+    ("duplex", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
