@@ -141,6 +141,14 @@ impl Socket {
         }
     }
 
+    /// What was chosen to be spoken in the TLS handshake (RFC 7301).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+            Self::Plain(_) | Self::Http2(_) => None,
+        }
+    }
+
     /// Whether a write may leave bytes in this process, so that it takes a flush to send them.
     pub fn holds_back(&self) -> bool {
         matches!(self, Self::Tls(_))

@@ -49,6 +49,12 @@ pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
 pub const PROTOCOL: &str = "h1";
 /// `upstreams.ping`: with as long again for the answer, a dead peer is noticed in half a minute.
 pub const PING: Duration = seconds(10);
+/// `upstreams.keepalive_requests`: nginx's.
+pub const UPSTREAM_KEEPALIVE_REQUESTS: u64 = 1000;
+/// `upstreams.keepalive_time`: nginx's.
+pub const UPSTREAM_KEEPALIVE_TIME: Duration = seconds(3600);
+/// `tls.versions` of an upstream.
+pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
 /// `resolver.timeout`: nginx's `resolver_timeout`.
 pub const RESOLVER_TIMEOUT: Duration = seconds(30);
 /// `resolver.min_ttl`.

@@ -17,6 +17,7 @@ pub(super) enum Section {
     Listener,
     Resolver,
     Upstream,
+    UpstreamTls,
     Peer,
     Plugin,
     Map,
@@ -40,7 +41,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -50,6 +51,7 @@ impl Section {
         Self::Listener,
         Self::Resolver,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
         Self::Breaker,
         Self::Admission,
@@ -83,6 +85,7 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
             Self::Breaker => "breaker = { … }",
             Self::Admission => "admission = { … }",
@@ -136,6 +139,10 @@ impl Section {
                  that there is no such name. nginx: `resolver`."
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Breaker => {
                 "Each peer's own; it opens where `failures` of what the peer was asked within `window` failed, keeps \
@@ -231,6 +238,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -262,6 +271,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }

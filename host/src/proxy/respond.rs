@@ -38,6 +38,8 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         | Kind::Closed
         | Kind::Refused
         | Kind::NotHttp2
+        | Kind::Tls
+        | Kind::TlsBroken
         | Kind::BadResponse
         | Kind::BadSwitch
         | Kind::UnaskedSwitch => StatusCode::BAD_GATEWAY,

@@ -125,6 +125,8 @@ fn nowhere() -> config::Upstream {
         protocol: config::Protocol::H1,
         ping: std::time::Duration::ZERO,
         admission: None,
+        keepalive_requests: 0,
+        keepalive_time: std::time::Duration::ZERO,
         peers: Vec::new(),
     }
 }

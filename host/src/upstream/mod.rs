@@ -3,6 +3,7 @@
 mod admission;
 mod answer;
 mod asked;
+mod authority;
 mod breaker;
 mod connect;
 mod discover;
@@ -17,6 +18,7 @@ mod pool;
 mod set;
 mod tick;
 mod vitals;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use arc_swap::ArcSwap;
 pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
+pub use authority::authority;
 pub use breaker::{Breaker, Stance};
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
@@ -41,6 +44,7 @@ pub use policy::Ask;
 pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
+pub use way::Way;
 
 use discover::Discovery;
 use set::Set;
@@ -64,6 +68,10 @@ pub struct Upstream {
     pub ping: Duration,
     /// How much it is given at once; none for any number.
     pub admission: Option<Admission>,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
@@ -106,19 +114,21 @@ impl Upstream {
             keepalive_timeout: config.keepalive_timeout,
             protocol: config.protocol,
             ping: config.ping,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
             discovery,
         }
     }
 
-    /// Whether its peers may speak HTTP/2.
-    pub fn may_speak_http2(&self) -> bool {
+    /// Whether this peer of it may speak HTTP/2.
+    pub fn may_speak_http2(&self, peer: &Peer) -> bool {
         match self.protocol {
             config::Protocol::H1 => false,
             config::Protocol::H2 => true,
             // Without TLS there is nothing to choose by.
-            config::Protocol::Auto => false,
+            config::Protocol::Auto => peer.way.dial.tls.is_some(),
         }
     }
 

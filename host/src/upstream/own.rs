@@ -84,7 +84,7 @@ impl Upstream {
 
     async fn ask_peer(&self, mut lease: Lease, request: &OwnRequest) -> Result<OwnAnswer, Error> {
         let mut again = 0;
-        while self.may_speak_http2() {
+        while self.may_speak_http2(lease.peer()) {
             let slot = match http2::acquire(lease.peer(), self, request.patience).await? {
                 Found::Http2(slot) => slot,
                 Found::Http1(Some(stream)) => return self.ask_afresh(lease, stream, request).await,

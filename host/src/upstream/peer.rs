@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Breaker, Shared, Tick, Tolerance, Vitals};
+use super::{Breaker, Shared, Tick, Tolerance, Vitals, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -17,6 +17,8 @@ pub struct Peer {
     pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
+    /// Where it is and how it is connected to.
+    pub(super) way: Arc<Way>,
     /// Its share, 1 or more.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -51,6 +53,7 @@ impl Peer {
             name: Arc::clone(&config.name),
             address: address.clone(),
             upstream: Arc::clone(upstream),
+            way: shared.known.ways.of(address, &config.dial),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,

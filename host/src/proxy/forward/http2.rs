@@ -29,7 +29,7 @@ pub(super) enum Outcome {
 
 /// Whether the peer may be asked over HTTP/2.
 pub(super) fn is_worth_trying(attempt: &Attempt<'_>) -> bool {
-    attempt.target.upstream.may_speak_http2()
+    attempt.target.upstream.may_speak_http2(attempt.peer)
         && match attempt.asked {
             Upgrade::None => true,
             // No connection is opened to learn once more that it is of no use.

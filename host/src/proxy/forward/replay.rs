@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::super::exchange::Exchange;
 use super::super::headers;
 use crate::body::{Body, Meter, Piece, Source};
-use crate::config::{Condition, NextUpstream};
+use crate::config::{Condition, NextUpstream, Protocol};
 use crate::error::{Error, Kind};
 use crate::http1::{self, Length};
 use crate::message::Fields;
@@ -54,7 +54,7 @@ impl Outgoing {
         }
         // A peer of HTTP/2 may say that it has not processed a request, which then may be repeated
         // whatever it is (RFC 9113 §8.7).
-        let can_be_told = exchange.target.as_ref().is_some_and(|target| target.upstream.may_speak_http2());
+        let can_be_told = exchange.target.as_ref().is_some_and(|target| target.upstream.protocol != Protocol::H1);
         let may_repeat = can_be_told || method.is_idempotent() || rule.when.has(Condition::NonIdempotent);
         let most = if may_repeat { rule.body } else { 0 };
         let body = meter.as_ref().map(|meter| Arc::new(Mutex::new(Kept::new(body, Arc::clone(meter), most))));

@@ -2,8 +2,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,12 +19,21 @@ use super::watched::{Life, Watched};
 use super::{CONNECTION_WINDOW, LARGEST_HEAD, MOST_STREAMS, SEND_BUFFER, STREAM_WINDOW};
 use crate::error::{Error, Kind};
 use crate::socket::Socket;
+use crate::upstream::Way;
 
 /// What holds for a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
+    /// The peer's name, for logs.
+    pub(super) peer: Arc<str>,
+    /// Which peers it serves; gone once there is none of them any more.
+    pub(super) way: Weak<Way>,
     /// Where the pool has it.
     pub(super) key: Key,
+    /// Streams that begin on it. nginx: `keepalive_requests` (upstream).
+    pub(super) keepalive_requests: u64,
+    /// For how long they begin. nginx: `keepalive_time` (upstream).
+    pub(super) keepalive_time: Duration,
     /// Idle connections that are kept beside it.
     pub(super) keepalive: usize,
     /// How long it may be idle.
@@ -41,14 +50,15 @@ pub(super) struct Connection {
     pub(super) number: usize,
     pub(super) terms: Terms,
     usage: Arc<Usage>,
+    since: Instant,
 }
 
 /// How much a connection is used.
 struct Usage {
     /// Streams now.
     streams: AtomicUsize,
-    /// Whether there was any stream yet.
-    served: AtomicBool,
+    /// Streams that have begun.
+    served: AtomicU64,
     /// Whether the pool counts it as full.
     full: AtomicBool,
     /// Since when there is no stream, if there is none.
@@ -64,10 +74,10 @@ pub(super) async fn start(socket: Socket, number: usize, terms: Terms) -> Result
     let life = Arc::new(Life::default());
     let watched = Watched::new(socket, Arc::clone(&life));
     let (requests, mut connection) =
-        builder().handshake(watched).await.map_err(|error| not_http2(&terms.key, &error.to_string()))?;
+        builder().handshake(watched).await.map_err(|error| not_http2(&terms.peer, &error.to_string()))?;
     poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&terms.key, &error.to_string()))),
-        Poll::Ready(Ok(())) => Poll::Ready(Err(not_http2(&terms.key, "it closed the connection"))),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&terms.peer, &error.to_string()))),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(not_http2(&terms.peer, "it closed the connection"))),
         // Until its SETTINGS have come no stream is allowed: what a peer offers is known then.
         Poll::Pending if requests.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
         Poll::Pending => Poll::Pending,
@@ -75,13 +85,13 @@ pub(super) async fn start(socket: Socket, number: usize, terms: Terms) -> Result
     .await?;
     let usage = Arc::new(Usage {
         streams: AtomicUsize::new(0),
-        served: AtomicBool::new(false),
+        served: AtomicU64::new(0),
         full: AtomicBool::new(false),
         quiet_since: Mutex::new(Instant::now()),
     });
     let watch = Watch::new(&terms, Arc::clone(&usage), life, connection.ping_pong());
     tokio::spawn(drive(connection, watch, number, terms.clone()));
-    Ok(Arc::new(Connection { requests, scheme, number, terms, usage }))
+    Ok(Arc::new(Connection { requests, scheme, number, terms, usage, since: Instant::now() }))
 }
 
 fn builder() -> Builder {
@@ -100,8 +110,8 @@ fn builder() -> Builder {
     builder
 }
 
-fn not_http2(key: &Key, why: &str) -> Error {
-    Error::new(Kind::NotHttp2, format!("{key}: {why}"))
+fn not_http2(peer: &str, why: &str) -> Error {
+    Error::new(Kind::NotHttp2, format!("{peer}: {why}"))
 }
 
 impl Connection {
@@ -119,10 +129,13 @@ impl Connection {
         self.requests.is_extended_connect_protocol_enabled()
     }
 
-    /// Whether no more streams can begin: it broke, or the peer is leaving (GOAWAY).
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether more streams may begin: not where it broke, the peer is leaving (GOAWAY), or it has
+    /// served for long enough.
+    pub(super) fn may_begin(&self) -> bool {
         let polled = self.requests().poll_ready(&mut Context::from_waker(Waker::noop()));
-        matches!(polled, Poll::Ready(Err(_)))
+        !matches!(polled, Poll::Ready(Err(_)))
+            && self.usage.served.load(Ordering::Relaxed) < self.terms.keepalive_requests
+            && self.since.elapsed() <= self.terms.keepalive_time
     }
 
     /// Streams that it has room for at most.
@@ -137,7 +150,7 @@ impl Connection {
     /// Count one stream more; whether there were any before.
     pub(super) fn begin_stream(&self) -> bool {
         self.usage.streams.fetch_add(1, Ordering::Relaxed);
-        self.usage.served.swap(true, Ordering::Relaxed)
+        self.usage.served.fetch_add(1, Ordering::Relaxed) > 0
     }
 
     /// Count one stream less; whether that is of interest to the pool: it was full, or is idle.
@@ -174,15 +187,15 @@ async fn drive(
             match watch.look() {
                 Sight::Well => {}
                 // With the pool's handle goes the last one, and the connection says goodbye.
-                Sight::Idle => drop(pool::remove(&terms.key, number)),
+                Sight::Idle => drop(pool::remove(terms.key, number)),
                 Sight::Dead => return Poll::Ready("no sign of life".to_owned()),
             }
             timer.as_mut().reset(Instant::now() + watch.interval);
         }
     })
     .await;
-    tracing::debug!(peer = %terms.key, end, "an HTTP/2 connection ended");
-    drop(pool::remove(&terms.key, number));
+    tracing::debug!(peer = %terms.peer, end, "an HTTP/2 connection ended");
+    drop(pool::remove(terms.key, number));
 }
 
 /// What is looked at from time to time.
@@ -191,6 +204,7 @@ struct Watch {
     life: Arc<Life>,
     pings: Option<PingPong>,
     keepalive_timeout: Duration,
+    way: Weak<Way>,
     /// From one look to the next.
     interval: Duration,
     /// Reads and writes at the last look.
@@ -211,7 +225,8 @@ impl Watch {
     fn new(terms: &Terms, usage: Arc<Usage>, life: Arc<Life>, pings: Option<PingPong>) -> Self {
         let keepalive_timeout = terms.keepalive_timeout;
         let interval = terms.ping.min(keepalive_timeout).max(Duration::from_millis(1));
-        Self { usage, life, pings, keepalive_timeout, interval, last: (0, 0), pinged: None, settled: (0, 0) }
+        let way = Weak::clone(&terms.way);
+        Self { usage, life, pings, keepalive_timeout, way, interval, last: (0, 0), pinged: None, settled: (0, 0) }
     }
 
     /// A connection without streams is idle. One with streams is alive if anything came since
@@ -222,7 +237,8 @@ impl Watch {
         if self.usage.streams.load(Ordering::Relaxed) == 0 {
             self.pinged = None;
             let idle = self.usage.quiet_since.lock().elapsed() >= self.keepalive_timeout;
-            return if idle { Sight::Idle } else { Sight::Well };
+            // A peer that left is not asked any more.
+            return if idle || self.way.strong_count() == 0 { Sight::Idle } else { Sight::Well };
         }
         let now = self.life.passed();
         let silent = std::mem::replace(&mut self.last, now).0 == now.0;

@@ -12,13 +12,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{self, Connection, Terms};
 use super::{MOST_STREAMS, Slot};
-use crate::config::Address;
+use crate::config::Protocol;
 use crate::error::{Error, Kind};
 use crate::socket::Socket;
-use crate::upstream::{Peer, Upstream, connect};
+use crate::tls::Alpn;
+use crate::upstream::connect::connect_for;
+use crate::upstream::{Peer, Upstream};
 
-/// What tells connections apart.
-pub(super) type Key = Address;
+/// What tells connections apart: the number of the way to the peer.
+pub(super) type Key = u64;
 
 /// For how long it is remembered that a peer does not offer what was looked for, when there is
 /// no connection that would tell.
@@ -94,7 +96,7 @@ pub async fn acquire(peer: &Arc<Peer>, upstream: &Upstream, timeout: Duration) -
     let deadline = Instant::now() + timeout;
     let mut tries = 0;
     loop {
-        let mut state = match look(&peer.address) {
+        let mut state = match look(peer.way.id) {
             Look::Slot(slot) => return Ok(Found::Http2(slot)),
             Look::Http1 => return Ok(Found::Http1(None)),
             Look::Wait(state) => state,
@@ -104,13 +106,17 @@ pub async fn acquire(peer: &Arc<Peer>, upstream: &Upstream, timeout: Duration) -
             Look::Open(number, tell, state) => {
                 tries += 1;
                 let terms = Terms {
-                    key: peer.address.clone(),
+                    peer: Arc::clone(&peer.name),
+                    way: Arc::downgrade(&peer.way),
+                    key: peer.way.id,
+                    keepalive_requests: upstream.keepalive_requests,
+                    keepalive_time: upstream.keepalive_time,
                     keepalive: upstream.keepalive,
                     keepalive_timeout: upstream.keepalive_timeout,
                     ping: upstream.ping,
                 };
                 // In a task of its own, since the client that it is for may leave while others wait.
-                tokio::spawn(open(Arc::clone(peer), number, terms, deadline, tell));
+                tokio::spawn(open((Arc::clone(peer), upstream.protocol), number, terms, deadline, tell));
                 state
             }
         };
@@ -130,8 +136,8 @@ pub async fn acquire(peer: &Arc<Peer>, upstream: &Upstream, timeout: Duration) -
 /// Whether the peer offers tunnels (RFC 8441 §3); none where that is not known.
 pub fn offers_tunnels(peer: &Peer) -> Option<bool> {
     POOL.with_borrow(|pool| {
-        let shelf = pool.get(&peer.address)?;
-        let open = shelf.roomy.iter().chain(shelf.full.values()).find(|connection| !connection.is_closed());
+        let shelf = pool.get(&peer.way.id)?;
+        let open = shelf.roomy.iter().chain(shelf.full.values()).find(|connection| connection.may_begin());
         let known = |until: Option<Instant>| until.is_some_and(|until| until > Instant::now());
         match open {
             Some(connection) => Some(connection.takes_tunnels()),
@@ -140,24 +146,25 @@ pub fn offers_tunnels(peer: &Peer) -> Option<bool> {
     })
 }
 
-fn look(key: &Key) -> Look {
+fn look(key: Key) -> Look {
     let mut gone = Vec::new();
     let look = POOL.with_borrow_mut(|pool| {
-        if !pool.contains_key(key) {
+        if !pool.contains_key(&key) {
             // Peers come and go with discovery.
             pool.retain(|_, shelf| !shelf.is_empty());
-            pool.insert(key.clone(), Shelf::default());
         }
-        pool.get_mut(key).map(|shelf| shelf.look(&mut gone))
+        pool.entry(key).or_default().look(&mut gone)
     });
-    look.unwrap_or(Look::Http1)
+    // Outside of the pool, which is borrowed above.
+    drop(gone);
+    look
 }
 
 impl Shelf {
     /// What is there now. Connections that have ended are put into `gone`.
     fn look(&mut self, gone: &mut Vec<Arc<Connection>>) -> Look {
         while let Some(oldest) = self.roomy.first() {
-            if !oldest.is_closed() {
+            if oldest.may_begin() {
                 if oldest.streams() < oldest.capacity() {
                     return Look::Slot(Slot::take(oldest));
                 }
@@ -196,28 +203,57 @@ impl Shelf {
 }
 
 /// Open a connection and tell those that wait.
-async fn open(peer: Arc<Peer>, number: usize, terms: Terms, deadline: Instant, tell: watch::Sender<State>) {
-    let key = terms.key.clone();
-    let state = match timeout_at(deadline, begin(&peer, number, terms, deadline)).await {
-        Ok(Ok(connection)) => {
-            with_shelf(&key, |shelf| shelf.opened(number, &connection));
+async fn open(
+    (peer, protocol): (Arc<Peer>, Protocol),
+    number: usize,
+    terms: Terms,
+    deadline: Instant,
+    tell: watch::Sender<State>,
+) {
+    let key = terms.key;
+    let state = match timeout_at(deadline, begin(&peer, protocol, number, terms, deadline)).await {
+        Ok(Ok(Begun::Http2(connection))) => {
+            with_shelf(key, |shelf| shelf.opened(number, &connection));
             State::Open
+        }
+        Ok(Ok(Begun::Http1(socket))) => {
+            with_shelf(key, |shelf| shelf.http1 = Some(Instant::now() + MEMORY));
+            State::Http1(Arc::new(Mutex::new(Some(socket))))
         }
         Ok(Err(error)) => State::Failed(error.kind, error.detail.into()),
         Err(_elapsed) => State::Failed(Kind::ConnectTimeout, Arc::clone(&peer.name)),
     };
-    with_shelf(&key, |shelf| shelf.opening.retain(|opening| opening.number != number));
+    with_shelf(key, |shelf| shelf.opening.retain(|opening| opening.number != number));
     tell.send_replace(state);
 }
 
-async fn begin(peer: &Peer, number: usize, terms: Terms, deadline: Instant) -> Result<Arc<Connection>, Error> {
-    let socket = connect(peer, deadline.saturating_duration_since(Instant::now())).await?;
-    connection::start(socket, number, terms).await
+enum Begun {
+    Http2(Arc<Connection>),
+    Http1(Socket),
+}
+
+async fn begin(
+    peer: &Peer,
+    protocol: Protocol,
+    number: usize,
+    terms: Terms,
+    deadline: Instant,
+) -> Result<Begun, Error> {
+    let alpn = if protocol == Protocol::Auto { Alpn::Either } else { Alpn::Http2 };
+    let socket = connect_for(peer, alpn, deadline.saturating_duration_since(Instant::now())).await?;
+    // Without TLS the operator knows (RFC 9113 §3.3).
+    if matches!(socket, Socket::Tls(_)) && socket.alpn() != Some(b"h2") {
+        return match protocol {
+            Protocol::Auto => Ok(Begun::Http1(socket)),
+            _ => Err(Error::new(Kind::NotHttp2, format!("{}: not chosen by ALPN", peer.name))),
+        };
+    }
+    connection::start(socket, number, terms).await.map(Begun::Http2)
 }
 
 /// A connection has one stream less, and had no room before or is idle now.
 pub(super) fn eased(connection: &Arc<Connection>) {
-    let gone = with_shelf(&connection.terms.key, |shelf| {
+    let gone = with_shelf(connection.terms.key, |shelf| {
         if connection.set_full(false) {
             shelf.full.remove(&connection.number).into_iter().for_each(|c| shelf.roomy.push(c));
         }
@@ -233,7 +269,7 @@ pub(super) fn eased(connection: &Arc<Connection>) {
 }
 
 /// Take a connection out of the pool: no more streams begin on it.
-pub(super) fn remove(key: &Key, number: usize) -> Option<Arc<Connection>> {
+pub(super) fn remove(key: Key, number: usize) -> Option<Arc<Connection>> {
     with_shelf(key, |shelf| {
         let at = shelf.roomy.iter().position(|other| other.number == number);
         at.map(|at| shelf.roomy.remove(at)).or_else(|| shelf.full.remove(&number))
@@ -241,7 +277,7 @@ pub(super) fn remove(key: &Key, number: usize) -> Option<Arc<Connection>> {
     .flatten()
 }
 
-fn with_shelf<T>(key: &Key, act: impl FnOnce(&mut Shelf) -> T) -> Option<T> {
+fn with_shelf<T>(key: Key, act: impl FnOnce(&mut Shelf) -> T) -> Option<T> {
     // At the end of a worker there is no pool any more.
-    POOL.try_with(|pool| pool.borrow_mut().get_mut(key).map(act)).ok().flatten()
+    POOL.try_with(|pool| pool.borrow_mut().get_mut(&key).map(act)).ok().flatten()
 }

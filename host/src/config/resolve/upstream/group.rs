@@ -1,5 +1,6 @@
 //! One `[upstreams.NAME]`.
 
+use super::dial::Dialing;
 use super::guard;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
@@ -11,12 +12,13 @@ use crate::config::types::{Policy, Protocol, Upstream};
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
+    let dialing = Dialing::read(table);
     let mut peers = Vec::new();
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry)),
-            None => peers.extend(short_peer(table, item)),
+            Some(entry) => peers.extend(full_peer(&entry, &dialing)),
+            None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
     let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
@@ -37,6 +39,10 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         protocol: protocol(table),
         ping: table.duration(&k::PING).unwrap_or(defaults::PING),
         admission: guard::admission(table),
+        keepalive_requests: table
+            .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
+            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
+        keepalive_time: table.duration(&k::UPSTREAM_KEEPALIVE_TIME).unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIME),
         peers,
         ..empty(name)
     }
@@ -60,6 +66,8 @@ fn empty(name: &str) -> Upstream {
         protocol: Protocol::H1,
         ping: defaults::PING,
         admission: None,
+        keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
+        keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
     }
 }
