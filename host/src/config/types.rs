@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 mod content;
 mod dial;
+mod health;
 mod limits;
 mod resolver;
 mod retry;
@@ -22,6 +23,7 @@ pub use content::{
     Tries, Try,
 };
 pub use dial::{Dial, PeerTls};
+pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
@@ -35,7 +36,7 @@ pub use authority::authority;
 pub use breaker::{Breaker, Stance};
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
-pub use health::{Failure, Health, State, Tolerance};
+pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
@@ -74,6 +75,10 @@ pub struct Upstream {
     pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
+    /// Told when they change.
+    changed: Notify,
+    /// Whether they are checked.
+    checked: bool,
     policy: config::Policy,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
@@ -116,6 +121,8 @@ impl Upstream {
             ping: config.ping,
             keepalive_requests: config.keepalive_requests,
             keepalive_time: config.keepalive_time,
+            changed: Notify::new(),
+            checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
             discovery,
@@ -137,6 +144,7 @@ impl Upstream {
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
         self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.changed.notify_waiters();
     }
 
     /// Its peers now, with those that are down.

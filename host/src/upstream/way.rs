@@ -20,6 +20,18 @@ pub struct Way {
     pub(super) dial: Arc<Dial>,
 }
 
+impl Way {
+    fn new(address: Address, dial: Arc<Dial>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), address, dial }
+    }
+
+    /// One by the same settings to another address, which nobody shares.
+    pub(super) fn apart(&self, address: Address) -> Self {
+        Self::new(address, Arc::clone(&self.dial))
+    }
+}
+
 /// Every way that is in use.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
@@ -29,13 +41,11 @@ pub(super) struct Ways {
 impl Ways {
     /// The one to this address by these settings, made where there is none.
     pub(super) fn of(&self, address: &Address, dial: &Arc<Dial>) -> Arc<Way> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut all = self.ways.lock();
         all.retain(|_, way| way.strong_count() > 0);
         let kept = all.entry((address.clone(), Arc::clone(dial))).or_default();
         kept.upgrade().unwrap_or_else(|| {
-            let id = NEXT.fetch_add(1, Ordering::Relaxed);
-            let way = Arc::new(Way { id, address: address.clone(), dial: Arc::clone(dial) });
+            let way = Arc::new(Way::new(address.clone(), Arc::clone(dial)));
             *kept = Arc::downgrade(&way);
             way
         })

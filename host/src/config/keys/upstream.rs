@@ -5,7 +5,7 @@ use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Re
 use super::super::key::Key;
 use super::super::key::Kind;
 use super::super::key::Kind::{Choice, Count, Flag, Later, Table, TableOrFlag, Text, Texts, TextsOrTables};
-use super::super::key::Section::{Peer, Resolver, Top, Upstream, UpstreamTls};
+use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
@@ -59,7 +59,8 @@ keys! {
         "The IP address to connect from.";
     TCP_KEEPALIVE = "tcp_keepalive" in [Upstream]: Flag, B(false), "proxy_socket_keepalive",
         "Whether the system probes connections that are silent, as it is set up to.";
-    HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
+    HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
+        "Checks of every peer that is not `down`, whether or not requests come.";
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     TLS_VERIFY = "verify" in [UpstreamTls]: Flag, B(true), "proxy_ssl_verify",

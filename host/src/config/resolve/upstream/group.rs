@@ -1,13 +1,16 @@
 //! One `[upstreams.NAME]`.
 
+use std::sync::Arc;
+
 use super::dial::Dialing;
 use super::guard;
+use super::health::health;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Policy, Protocol, Upstream};
+use crate::config::types::{Peer, Policy, Protocol, Upstream};
 
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
@@ -21,6 +24,9 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
             None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
+    // Read before peers are given it, so that its problems are told once.
+    let health = health(table, name).map(Arc::new);
+    peers.iter_mut().for_each(|peer: &mut Peer| peer.health.clone_from(&health));
     let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
     // A peer that has been reported might have been live.
     if let Some(list) = list.filter(|_| peers.len() == items.len() && peers.iter().all(|p| p.down)) {

@@ -3,6 +3,7 @@
 mod dial;
 mod group;
 mod guard;
+mod health;
 mod name;
 mod peer;
 
