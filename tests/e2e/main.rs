@@ -39,6 +39,7 @@ mod logs;
 mod metrics;
 mod origin;
 mod plugins;
+mod proxy_protocol;
 mod reload;
 mod resets;
 mod retry;

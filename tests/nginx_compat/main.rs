@@ -34,6 +34,7 @@ mod proxy_cookie;
 mod proxy_fin;
 mod proxy_next_upstream;
 mod proxy_pass_uri;
+mod proxy_protocol;
 mod proxy_redirect;
 mod proxy_refused;
 mod proxy_set_header;

@@ -31,6 +31,7 @@ pub(super) enum Section {
     AuthBasic,
     AuthRequest,
     RealIp,
+    ProxyProtocol,
     Zone,
     Limits,
     RateRule,
@@ -42,7 +43,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 30] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -68,6 +69,7 @@ impl Section {
         Self::AuthBasic,
         Self::AuthRequest,
         Self::RealIp,
+        Self::ProxyProtocol,
         Self::Zone,
         Self::Limits,
         Self::RateRule,
@@ -103,6 +105,7 @@ impl Section {
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
+            Self::ProxyProtocol => "proxy_protocol = { … }",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
             Self::RateRule => "rate = [{ … }]",
@@ -191,6 +194,12 @@ impl Section {
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."
+            }
+            Self::ProxyProtocol => {
+                "What stands before the first byte of each connection: versions 1 and 2 are read, within \
+                 `server.header_timeout`. Limits, access lists, logs, headers and plugins see the address that it names \
+                 in place of the sender's, and `real_ip` starts from it. nginx: `listen … proxy_protocol` with \
+                 `real_ip_header proxy_protocol`."
             }
             Self::Zone => {
                 "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \
