@@ -18,6 +18,7 @@ pub(super) enum Section {
     Resolver,
     Upstream,
     Peer,
+    Health,
     Plugin,
     Map,
     Site,
@@ -40,7 +41,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -53,6 +54,7 @@ impl Section {
         Self::Peer,
         Self::Breaker,
         Self::Admission,
+        Self::Health,
         Self::Plugin,
         Self::Map,
         Self::Site,
@@ -86,6 +88,7 @@ impl Section {
             Self::Peer => "peers = [{ … }]",
             Self::Breaker => "breaker = { … }",
             Self::Admission => "admission = { … }",
+            Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Site => "[[sites]]",
@@ -147,6 +150,12 @@ impl Section {
                 "How much an upstream is given at once, over all workers and from before a peer is picked to the head of \
                  the answer, so that clients that all come back at the same time cannot flatten it. Who finds no place \
                  waits in order; who finds no room to wait or waits too long gets a 503 with `Retry-After`."
+            }
+            Self::Health => {
+                "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
+                 no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
+                 known of a peer goes on over reloads. Over TLS and Unix sockets peers are checked as they are used. \
+                 nginx Plus: `health_check`."
             }
             Self::Plugin => {
                 "A Wasm component. One with a stock plugin's name, such as `router` or `auth-basic`, takes the place \

@@ -17,7 +17,7 @@ use crate::config;
 const PARTS: u64 = 10;
 
 /// A peer's breaker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Breaker {
     settings: config::Breaker,
     state: Arc<Switch>,

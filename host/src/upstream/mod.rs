@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
@@ -31,7 +32,7 @@ pub use asked::{Asked, GivenUp};
 pub use breaker::{Breaker, Stance};
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
-pub use health::{Failure, Health, State, Tolerance};
+pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
@@ -60,6 +61,10 @@ pub struct Upstream {
     pub admission: Option<Admission>,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
+    /// Told when they change.
+    changed: Notify,
+    /// Whether they are checked.
+    checked: bool,
     policy: config::Policy,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
@@ -98,6 +103,8 @@ impl Upstream {
             admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            changed: Notify::new(),
+            checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
             discovery,
@@ -109,6 +116,7 @@ impl Upstream {
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
         self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.changed.notify_waiters();
     }
 
     /// Its peers now, with those that are down.

@@ -2,6 +2,7 @@
 
 mod group;
 mod guard;
+mod health;
 mod name;
 mod peer;
 
