@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::spawn;
+use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_tests::subject::HeldPort;
-use tidegate_tests::{Backend, eventually, tidegate, ws};
+use tidegate_tests::{Backend, Wire, eventually, tidegate, wait_for, ws};
 
 /// What the operator's address answers.
 pub(crate) fn admin(port: &HeldPort, path: &str) -> String {
@@ -100,17 +102,12 @@ fn opens_tries_one_and_closes() {
     moody.bad.store(false, Ordering::SeqCst);
     moody.holding.store(true, Ordering::SeqCst);
     let address = proxy.address();
-    let trying = std::thread::spawn(move || {
-        let mut tries = 0;
-        loop {
-            let mut wire = tidegate_tests::Wire::connect(address);
+    let trying = spawn(move || {
+        wait_for("a request that is let pass", || {
+            let mut wire = Wire::connect(address);
             wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-            tries += 1;
-            match wire.read_response().0.status() {
-                502 if tries < 10_000 => {}
-                status => return status,
-            }
-        }
+            Some(wire.read_response().0.status()).filter(|status| *status != 502)
+        })
     });
     eventually("the request that tries", || moody.asked() == 6);
     assert_eq!(stance().as_deref(), Some("half-open"));
@@ -148,9 +145,17 @@ fn a_client_that_leaves_while_it_tries() {
     moody.bad.store(false, Ordering::SeqCst);
     let peer = moody.backend.address().to_string();
     let stance = || status(&port)["upstreams"]["group"]["peers"][&peer]["breaker"].as_str().map(str::to_owned);
-    let mut leaving = proxy.connect();
-    leaving.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    eventually("the request that tries", || moody.asked() == asked + 1);
+    let leaving = wait_for("a request that is let pass", || {
+        let mut wire = proxy.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        // Either the backend has it, or it is answered by the proxy.
+        wire.stream().set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        let answered = std::iter::repeat_with(|| wire.try_read()).find_map(|read| match read {
+            Ok(_refused) => Some(true),
+            Err(_nothing) => (moody.asked() == asked + 1).then_some(false),
+        });
+        (answered == Some(false)).then_some(wire)
+    });
     assert_eq!(stance().as_deref(), Some("half-open"));
     drop(leaving);
     eventually("an end of the trial", || stance().as_deref() == Some("open"));
