@@ -3,6 +3,7 @@
 mod admission;
 mod answer;
 mod asked;
+mod authority;
 mod breaker;
 mod connect;
 mod discover;
@@ -16,6 +17,7 @@ mod pool;
 mod set;
 mod tick;
 mod vitals;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use tokio::sync::Notify;
 pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
+pub use authority::authority;
 pub use breaker::{Breaker, Stance};
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
@@ -41,6 +44,7 @@ pub use policy::Ask;
 pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
+pub use way::Way;
 
 use discover::Discovery;
 use set::Set;
@@ -59,6 +63,10 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// How much it is given at once; none for any number.
     pub admission: Option<Admission>,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     /// Told when they change.
@@ -103,6 +111,8 @@ impl Upstream {
             admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),

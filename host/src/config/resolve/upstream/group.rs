@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dial::Dialing;
 use super::guard;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
@@ -14,12 +15,13 @@ use crate::config::types::{Peer, Policy, Upstream};
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
+    let dialing = Dialing::read(table);
     let mut peers = Vec::new();
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry)),
-            None => peers.extend(short_peer(table, item)),
+            Some(entry) => peers.extend(full_peer(&entry, &dialing)),
+            None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
     // Read before peers are given it, so that its problems are told once.
@@ -41,6 +43,10 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
         admission: guard::admission(table),
+        keepalive_requests: table
+            .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
+            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
+        keepalive_time: table.duration(&k::UPSTREAM_KEEPALIVE_TIME).unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIME),
         peers,
         ..empty(name)
     }
@@ -53,6 +59,8 @@ fn empty(name: &str) -> Upstream {
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
         admission: None,
+        keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
+        keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
     }
 }
