@@ -45,6 +45,7 @@ mod resets;
 mod retry;
 mod routing;
 mod status;
+mod sticky;
 mod timeouts;
 mod upgrade;
 mod upstream_tls;

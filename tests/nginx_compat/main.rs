@@ -13,6 +13,7 @@ mod access;
 mod add_header;
 mod auth_basic;
 mod auth_request;
+mod balancing;
 mod client_max_body_size;
 mod error_page;
 mod examples;

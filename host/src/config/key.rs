@@ -19,6 +19,8 @@ pub(super) enum Section {
     Upstream,
     UpstreamTls,
     Peer,
+    Hash,
+    Sticky,
     Health,
     Plugin,
     Map,
@@ -43,7 +45,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -57,6 +59,8 @@ impl Section {
         Self::Peer,
         Self::Breaker,
         Self::Admission,
+        Self::Hash,
+        Self::Sticky,
         Self::Health,
         Self::Plugin,
         Self::Map,
@@ -93,6 +97,8 @@ impl Section {
             Self::Peer => "peers = [{ … }]",
             Self::Breaker => "breaker = { … }",
             Self::Admission => "admission = { … }",
+            Self::Hash => "hash = { … }",
+            Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -161,6 +167,12 @@ impl Section {
                  the answer, so that clients that all come back at the same time cannot flatten it. Who finds no place \
                  waits in order; who finds no room to wait or waits too long gets a 503 with `Retry-After`."
             }
+            Self::Sticky => {
+                "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
+                 the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \
+                 (`create` and `lookup`). nginx: `sticky`."
+            }
+            Self::Hash => "What the policy `hash` goes by. nginx: `hash`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
                  no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Peer, Tick};
 
 /// A peer that was picked: it counts as busy until this is dropped, at the end of the exchange
@@ -10,12 +12,15 @@ use super::{Peer, Tick};
 pub struct Lease {
     peer: Arc<Peer>,
     picked: Option<Tick>,
+    /// When it was picked; none where nobody measures.
+    since: Option<Instant>,
 }
 
 impl Lease {
     /// The peer is busy from now on; none where it has no room.
-    pub(super) fn new(peer: &Arc<Peer>) -> Option<Self> {
-        peer.vitals.enter(peer.max_conns).then(|| Self { peer: Arc::clone(peer), picked: None })
+    pub(super) fn new(peer: &Arc<Peer>, measures: bool) -> Option<Self> {
+        let busy = peer.vitals.enter(peer.max_conns);
+        busy.then(|| Self { peer: Arc::clone(peer), picked: None, since: measures.then(Instant::now) })
     }
 
     /// It begins; false where the peer may be tried by one request at a time, and another was
@@ -34,6 +39,20 @@ impl Lease {
     /// The peer.
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// The head of its answer is there.
+    pub fn answered(&self) {
+        if let Some(since) = self.since {
+            self.peer.vitals.answered(since.elapsed(), Tick::now());
+        }
+    }
+
+    /// The last byte of its answer is there, or it has become a tunnel.
+    pub fn finished(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.peer.vitals.finished(since.elapsed(), Tick::now());
+        }
     }
 }
 

@@ -61,7 +61,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "duplex", "http1", "message", "socket", "stream"]),
+    // Keys of hashes and of sticky sessions are texts with variables.
+    ("upstream", &["body", "duplex", "hook", "http1", "message", "socket", "stream", "tls"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),

@@ -79,7 +79,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     // Held until the head of the answer is there, over all tries.
     let _place = admit(exchange, &target).await?;
     let mut tries = Tries::new(&target);
-    let mut lease = pick(exchange, &target, &tries).ok_or_else(|| no_peer(&target))?;
+    let mut lease = pick(exchange, &target, &tries.tried).ok_or_else(|| no_peer(&target))?;
     loop {
         let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
         let answer = one(exchange, &target, &outgoing, lease).await;
@@ -91,11 +91,15 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         retry::judge(&peer, picked, &answer, condition);
         let next = condition.and_then(|_| {
             tries.tried.push(Arc::clone(&peer));
-            pick(exchange, &target, &tries)
+            pick(exchange, &target, &tries.tried)
         });
         match (answer, next) {
-            // nginx answers 502 where every other peer is out of use; this answer says more.
-            (answer, None) => return answer.map_err(|failed| failed.error),
+            // Where every other peer is out of use nginx answers 502; this says more.
+            (Ok(answer), None) => {
+                exchange.sticky = target.upstream.answered(&peer, &*exchange.view, &answer.head().fields);
+                return Ok(answer);
+            }
+            (Err(failed), None) => return Err(failed.error),
             (Ok(answer), Some(next)) => {
                 let status = answer.head().status.as_u16();
                 tracing::debug!(peer = %peer.name, status, "trying the next peer");
@@ -116,12 +120,6 @@ async fn admit(exchange: &Exchange, target: &Target) -> Result<Option<Place>, Er
     let Some(admission) = &target.upstream.admission else { return Ok(None) };
     let class = if exchange.upgrade == Upgrade::None { Class::Request } else { Class::Handshake };
     admission.enter(class).await
-}
-
-/// The peer to ask now; none where none is left.
-fn pick(exchange: &Exchange, target: &Target, tries: &Tries<'_>) -> Option<Lease> {
-    let client = Some(exchange.view.client.ip());
-    target.upstream.pick(&Ask { client, tried: &tries.tried, now: Tick::now() })
 }
 
 /// One try, and its place in the record.
@@ -155,6 +153,12 @@ struct Failed {
     error: Error,
     /// Whether the peer may have seen a part of the request.
     reached: bool,
+}
+
+/// The peer for the next try; none where none is left.
+fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    let view = &*exchange.view;
+    target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
 }
 
 /// nginx: "no live upstreams".

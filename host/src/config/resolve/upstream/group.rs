@@ -6,6 +6,7 @@ use super::dial::Dialing;
 use super::guard;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
+use super::{policy, sticky};
 use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
@@ -20,7 +21,10 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry, &dialing)),
+            Some(entry) => {
+                policy::check_peer(table, &entry);
+                peers.extend(full_peer(&entry, &dialing));
+            }
             None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
@@ -37,7 +41,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     peers.iter_mut().for_each(|peer| peer.breaker = breaker);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
-        // The policy is checked already: there is one.
+        policy: policy::policy(table),
+        sticky: sticky::sticky(table),
         keepalive: keepalive.unwrap_or_default(),
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
@@ -67,6 +72,7 @@ fn empty(name: &str) -> Upstream {
     Upstream {
         name: name.into(),
         policy: Policy::RoundRobin,
+        sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
         protocol: Protocol::H1,
