@@ -139,14 +139,16 @@ impl Upstream {
         }
     }
 
-    /// Whether this peer of it may speak HTTP/2.
+    /// Whether this peer of it may speak HTTP/2. Not where each connection is one client's, by the
+    /// PROXY protocol: those of HTTP/2 are shared.
     pub fn may_speak_http2(&self, peer: &Peer) -> bool {
-        match self.protocol {
-            config::Protocol::H1 => false,
-            config::Protocol::H2 => true,
-            // Without TLS there is nothing to choose by.
-            config::Protocol::Auto => peer.way.dial.tls.is_some(),
-        }
+        peer.way.dial.proxy_protocol.is_none()
+            && match self.protocol {
+                config::Protocol::H1 => false,
+                config::Protocol::H2 => true,
+                // Without TLS there is nothing to choose by.
+                config::Protocol::Auto => peer.way.dial.tls.is_some(),
+            }
     }
 
     /// Put other peers in the place of those that it has. Those that stay keep what is known of

@@ -113,7 +113,7 @@ impl Upstream {
                 answer => return answer.map_err(|(error, _)| error),
             }
         }
-        let stream = connect(lease.peer(), request.patience).await?;
+        let stream = connect(lease.peer(), None, request.patience).await?;
         self.ask_afresh(lease, stream, request).await
     }
 

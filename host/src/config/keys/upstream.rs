@@ -2,9 +2,9 @@
 
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
-use super::super::key::{Key, Kind};
 use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, Texts, TextsOrTables};
 use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
+use super::super::key::{Key, Kind};
 use super::{WAIT, WAIT_OR_NOT};
 
 const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
@@ -70,6 +70,11 @@ keys! {
     TLS_VERSIONS = "versions" in [UpstreamTls]: Texts, L(d::TLS_VERSIONS), "proxy_ssl_protocols",
         "The versions of TLS that may be spoken.";
 
+    UPSTREAM_PROXY_PROTOCOL = "proxy_protocol" in [Upstream]: Choice { now: &["v1", "v2"], later: &[] }, Other("none"),
+        "proxy_protocol",
+        "Begins each connection to a peer with a PROXY protocol header of this version, before TLS, that says who the \
+         client is; such connections serve one client each and are not kept. The proxy's own requests speak for \
+         themselves (`UNKNOWN`, `LOCAL`).";
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
         "`HOST:PORT` or `unix:PATH`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
     RESOLVE = "resolve" in [Peer]: Choice { now: &["ttl", "lazy", "once"], later: &[] }, S(d::RESOLVE),

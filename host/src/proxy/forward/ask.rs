@@ -36,7 +36,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answe
             answer => return answer.map_err(Failed::from),
         }
     }
-    match upstream::connect(attempt.peer, timeouts.connect).await {
+    match upstream::connect(attempt.peer, Some(attempt.ends), timeouts.connect).await {
         Ok(stream) => fresh(attempt, lease, stream).await,
         Err(error) => Err(Failed { error, reached: false }),
     }

@@ -240,7 +240,7 @@ async fn begin(
     deadline: Instant,
 ) -> Result<Begun, Error> {
     let alpn = if protocol == Protocol::Auto { Alpn::Either } else { Alpn::Http2 };
-    let socket = connect_for(peer, alpn, deadline.saturating_duration_since(Instant::now())).await?;
+    let socket = connect_for(peer, alpn, None, deadline.saturating_duration_since(Instant::now())).await?;
     // Without TLS the operator knows (RFC 9113 §3.3).
     if matches!(socket, Socket::Tls(_)) && socket.alpn() != Some(b"h2") {
         return match protocol {
