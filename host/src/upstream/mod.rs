@@ -7,6 +7,7 @@ mod discover;
 mod health;
 mod lease;
 mod link;
+mod members;
 mod own;
 mod peer;
 mod policy;
@@ -21,7 +22,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
@@ -30,6 +31,7 @@ pub use discover::{Names, SourceStatus, problems};
 pub use health::{Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
+pub use members::Members;
 pub use own::{OwnAnswer, OwnRequest};
 pub use peer::Peer;
 pub use policy::Ask;
@@ -38,6 +40,7 @@ pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
 
 use discover::Discovery;
+use members::Group;
 use set::Set;
 
 use crate::config;
@@ -55,6 +58,9 @@ pub struct Upstream {
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     policy: config::Policy,
+    group: Arc<Group>,
+    /// The same peers for hook `balancer`, made when it is first asked.
+    members: ArcSwapOption<Members>,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
 }
@@ -91,6 +97,8 @@ impl Upstream {
             keepalive_timeout: config.keepalive_timeout,
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
+            group: Arc::new(Group::new(&config.name, shared)),
+            members: ArcSwapOption::empty(),
             discovery,
         }
     }
@@ -105,6 +113,18 @@ impl Upstream {
     /// Its peers now, with those that are down.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.set.load().peers.clone()
+    }
+
+    /// Its peers now, as hook `balancer` sees them.
+    pub fn members(&self) -> Arc<Members> {
+        let set = self.set.load();
+        let made = self.members.load();
+        if let Some(made) = made.as_ref().filter(|made| made.is_of(&set)) {
+            return Arc::clone(made);
+        }
+        let made = Arc::new(Members::new(&self.group, &set));
+        self.members.store(Some(Arc::clone(&made)));
+        made
     }
 
     /// The next peer, leaving out those that were tried already; none where none is left. It

@@ -30,6 +30,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
     /// Whether its set has no other.
@@ -54,6 +56,7 @@ impl Peer {
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            tags: config.tags.clone(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
             alone: AtomicBool::new(false),
             tally: shared.tallies.of(subject),

@@ -18,6 +18,8 @@ pub const WHOLE: u32 = 1 << 16;
 #[derive(Debug)]
 pub struct Vitals {
     active: AtomicU32,
+    /// Those of the whole upstream, counted together.
+    total: Arc<AtomicU32>,
     /// Whether no set has had it yet.
     fresh: AtomicBool,
     /// When its slow start began, as a [`Tick`]; 0 where it is over or there was none.
@@ -32,6 +34,7 @@ impl Default for Vitals {
     fn default() -> Self {
         Self {
             active: AtomicU32::new(0),
+            total: Arc::default(),
             fresh: AtomicBool::new(true),
             rising_since: AtomicU64::new(0),
             lost: AtomicU32::new(0),
@@ -50,16 +53,21 @@ impl Vitals {
     pub(super) fn enter(&self, most: u32) -> bool {
         if most == 0 {
             self.active.fetch_add(1, Ordering::Relaxed);
+            self.total.fetch_add(1, Ordering::Relaxed);
             return true;
         }
         // Two workers that both saw room for one must not both take it.
         let taken = self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        if taken.is_ok() {
+            self.total.fetch_add(1, Ordering::Relaxed);
+        }
         taken.is_ok()
     }
 
     /// One less.
     pub(super) fn leave(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
+        self.total.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Its share of what its weight promises, of [`WHOLE`]: less while it has its slow start, and
@@ -118,6 +126,7 @@ impl Vitals {
 #[derive(Debug, Default)]
 pub struct Known {
     vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
+    totals: Mutex<HashMap<Arc<str>, Weak<AtomicU32>>>,
 }
 
 impl Known {
@@ -127,9 +136,21 @@ impl Known {
         all.retain(|_, vitals| vitals.strong_count() > 0);
         let kept = all.entry((Arc::clone(upstream), address.clone())).or_default();
         kept.upgrade().unwrap_or_else(|| {
-            let vitals = Arc::default();
+            let vitals = Arc::new(Vitals { total: self.total(upstream), ..Vitals::default() });
             *kept = Arc::downgrade(&vitals);
             vitals
+        })
+    }
+
+    /// Exchanges and tunnels of a whole upstream, with those of peers that have left it.
+    pub(super) fn total(&self, upstream: &Arc<str>) -> Arc<AtomicU32> {
+        let mut all = self.totals.lock();
+        all.retain(|_, total| total.strong_count() > 0);
+        let kept = all.entry(Arc::clone(upstream)).or_default();
+        kept.upgrade().unwrap_or_else(|| {
+            let total = Arc::default();
+            *kept = Arc::downgrade(&total);
+            total
         })
     }
 }

@@ -42,7 +42,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "http1", "message", "socket", "stream"]),
+    // Its peers are what hook `balancer` chooses from.
+    ("upstream", &["body", "hook", "http1", "message", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),

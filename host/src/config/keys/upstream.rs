@@ -4,7 +4,7 @@ use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S};
 use super::super::key::Key;
 use super::super::key::Kind;
-use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, Texts, TextsOrTables};
+use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, TextMap, Texts, TextsOrTables};
 use super::super::key::Section::{Peer, Resolver, Top, Upstream};
 use super::{WAIT, WAIT_OR_NOT};
 
@@ -41,6 +41,9 @@ keys! {
         "The backends; a string is a peer's address alone.";
     UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
     HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
+    BALANCER = "balancer" in [Upstream]: Text, Other("none"), "",
+        "The plugin of `[plugins]` that is asked for a peer (hook `balancer`), for each request and each further try. \
+         Where it leaves the choice, or fails, whatever its `on_failure` says, `policy` chooses.";
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
@@ -55,6 +58,8 @@ keys! {
          put before `HOST`. They say the port, the weight where the peer has none, and which ones are backups.";
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
+    TAGS = "tags" in [Peer]: TextMap, Other("`{}`"), "",
+        "What plugins that balance are told of it, such as `{ zone = \"eu\" }`.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
     BACKUP = "backup" in [Peer]: Flag, B(false), "server … backup",
         "Serves only where no other peer can.";

@@ -19,6 +19,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Index into `Config::plugins` of the one that is asked for a peer first.
+    pub balancer: Option<usize>,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -85,6 +87,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
 }
 
 impl Peer {
@@ -101,6 +105,7 @@ impl Peer {
             max_fails: defaults::MAX_FAILS,
             fail_timeout: defaults::FAIL_TIMEOUT,
             slow_start: Duration::ZERO,
+            tags: Vec::new(),
         }
     }
 }

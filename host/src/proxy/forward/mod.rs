@@ -3,6 +3,7 @@
 //! Where a connection cannot be made, the next peer is tried: nothing has reached the first.
 
 mod ask;
+mod balance;
 
 use std::sync::{Arc, OnceLock};
 
@@ -88,7 +89,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
         let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
-        let Some(lease) = target.upstream.pick(&ask) else {
+        let Some(lease) = balance::pick(exchange, &target.upstream, &ask).await else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
         let peer = Arc::clone(lease.peer());
@@ -163,8 +164,11 @@ fn no_peer(target: &Target) -> Error {
 
 /// The request as the peer will see it.
 fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
-    let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty());
+    let read_later = exchange.target.as_ref().is_some_and(|target| {
+        let chains = &target.route.chains;
+        let balanced = exchange.snapshot.balancer(&target.upstream).is_some();
+        balanced || !chains.response_headers.is_empty() || !chains.access_log.is_empty()
+    });
     let upgrade = exchange.upgrade.clone();
     let target = std::mem::take(&mut exchange.target_path);
     let length = body.length();

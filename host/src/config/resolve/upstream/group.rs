@@ -42,6 +42,7 @@ fn empty(name: &str) -> Upstream {
         policy: Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        balancer: None,
         peers: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ mod peer;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::plugin::Plugins;
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
@@ -32,6 +33,21 @@ impl Upstreams {
             all.push(group::upstream(named.name, &named.value));
         }
         all
+    }
+
+    /// The plugins that choose peers: once plugins are read.
+    pub(super) fn take_balancers(&mut self, root: &Reader<'_>, plugins: &mut Plugins) {
+        for named in root.named(&k::UPSTREAMS) {
+            let Some(text) = named.value.placed(&k::BALANCER).filter(|text| !text.text.is_empty()) else { continue };
+            match plugins.custom(root.cx, text.text) {
+                Ok(index) => {
+                    if let Some(upstream) = self.named(named.name).and_then(|at| self.list.get_mut(at)) {
+                        upstream.balancer = index;
+                    }
+                }
+                Err((message, hint)) => root.cx.hinted(text.at, &text.path, message, hint),
+            }
+        }
     }
 
     fn push(&mut self, upstream: Upstream) -> usize {
@@ -72,6 +88,7 @@ impl Upstreams {
             policy: Policy::default(),
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            balancer: None,
             peers: vec![peer],
         }))
     }
