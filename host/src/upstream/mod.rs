@@ -23,12 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
-pub use health::{Failure, Health, State, Tolerance};
+pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use members::Members;
@@ -57,6 +58,10 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
+    /// Told when they change.
+    changed: Notify,
+    /// Whether they are checked.
+    checked: bool,
     policy: config::Policy,
     group: Arc<Group>,
     /// The same peers for hook `balancer`, made when it is first asked.
@@ -95,6 +100,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            changed: Notify::new(),
+            checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
             group: Arc::new(Group::new(&config.name, shared)),
@@ -108,6 +115,7 @@ impl Upstream {
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
         self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.changed.notify_waiters();
     }
 
     /// Its peers now, with those that are down.

@@ -5,7 +5,7 @@ use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Re
 use super::super::key::Key;
 use super::super::key::Kind;
 use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, TextMap, Texts, TextsOrTables};
-use super::super::key::Section::{Peer, Resolver, Top, Upstream};
+use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
@@ -40,7 +40,8 @@ keys! {
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
     UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
-    HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
+    HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
+        "Checks of every peer that is not `down`, whether or not requests come.";
     BALANCER = "balancer" in [Upstream]: Text, Other("none"), "",
         "The plugin of `[plugins]` that is asked for a peer (hook `balancer`), for each request and each further try. \
          Where it leaves the choice, or fails, whatever its `on_failure` says, `policy` chooses.";
