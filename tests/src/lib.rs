@@ -14,7 +14,9 @@
 )]
 
 pub mod backend;
+pub mod certificates;
 pub mod eventually;
+pub mod front;
 pub mod guests;
 pub mod head;
 pub mod http;

@@ -17,6 +17,7 @@ pub(super) enum Section {
     Listener,
     Resolver,
     Upstream,
+    UpstreamTls,
     Peer,
     Health,
     Plugin,
@@ -30,6 +31,7 @@ pub(super) enum Section {
     AuthBasic,
     AuthRequest,
     RealIp,
+    ProxyProtocol,
     Zone,
     Limits,
     RateRule,
@@ -39,7 +41,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -49,6 +51,7 @@ impl Section {
         Self::Listener,
         Self::Resolver,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
         Self::Health,
         Self::Plugin,
@@ -62,6 +65,7 @@ impl Section {
         Self::AuthBasic,
         Self::AuthRequest,
         Self::RealIp,
+        Self::ProxyProtocol,
         Self::Zone,
         Self::Limits,
         Self::RateRule,
@@ -81,6 +85,7 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
@@ -94,6 +99,7 @@ impl Section {
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
+            Self::ProxyProtocol => "proxy_protocol = { … }",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
             Self::RateRule => "rate = [{ … }]",
@@ -133,6 +139,10 @@ impl Section {
                  that there is no such name. nginx: `resolver`."
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
@@ -167,6 +177,12 @@ impl Section {
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."
+            }
+            Self::ProxyProtocol => {
+                "What stands before the first byte of each connection: versions 1 and 2 are read, within \
+                 `server.header_timeout`. Limits, access lists, logs, headers and plugins see the address that it names \
+                 in place of the sender's, and `real_ip` starts from it. nginx: `listen … proxy_protocol` with \
+                 `real_ip_header proxy_protocol`."
             }
             Self::Zone => {
                 "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \
@@ -223,6 +239,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -254,6 +272,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }

@@ -10,8 +10,8 @@ use super::key::Kind::{
     TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, RateRule, RealIp, Respond, Rewrite,
-    Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, ProxyProtocol, RateRule, RealIp,
+    Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -155,7 +155,11 @@ keys! {
         "TLS towards clients.";
     LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
         "HTTP/2 and HTTP/3 towards clients.";
-    PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Later, Other("off"), "proxy_protocol", "The PROXY protocol.";
+    PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Kind::TableOrFlag(ProxyProtocol), Other("`false`"),
+        "listen … proxy_protocol",
+        "Expects a PROXY protocol header; `true` believes everybody who can connect.";
+    PROXY_FROM = "from" in [ProxyProtocol]: Texts, Other("everybody"), "set_real_ip_from",
+        "Addresses and ranges that are believed; connections of others are closed.";
 
     COMPONENT = "component" in [Plugin]: Text, Other("required; where NAME is a stock plugin's, that one"), "",
         "The component's file, or `\"stock:NAME\"` for one of the stock plugins.";

@@ -2,7 +2,7 @@
 //! wrong: names refer to things that exist, durations and sizes are numbers, defaults
 //! are filled in. Made by `resolve` only.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
 mod content;
+mod dial;
 mod health;
 mod limits;
 mod resolver;
@@ -20,6 +21,7 @@ pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
 };
+pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
@@ -146,6 +148,23 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Length of the accept queue. nginx: `listen … backlog=`.
     pub backlog: u32,
+    /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+}
+
+/// The PROXY protocol towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Who is believed; none for everybody. nginx: `set_real_ip_from`.
+    pub from: Option<Vec<Cidr>>,
+}
+
+impl ProxyProtocol {
+    /// Whether a sender is believed.
+    pub fn believes(&self, sender: IpAddr) -> bool {
+        let sender = sender.to_canonical();
+        self.from.as_ref().is_none_or(|from| from.iter().any(|range| range.contains(sender)))
+    }
 }
 
 /// One plugin with one configuration.

@@ -123,6 +123,8 @@ fn nowhere() -> config::Upstream {
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
         balancer: None,
+        keepalive_requests: 0,
+        keepalive_time: std::time::Duration::ZERO,
         peers: Vec::new(),
     }
 }

@@ -128,6 +128,8 @@ mod tests {
             policy: Policy::RoundRobin,
             keepalive: 0,
             keepalive_timeout: Duration::ZERO,
+            keepalive_requests: 0,
+            keepalive_time: Duration::ZERO,
             balancer: None,
             peers: peers.collect(),
         };

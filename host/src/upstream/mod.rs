@@ -2,6 +2,7 @@
 
 mod answer;
 mod asked;
+mod authority;
 mod connect;
 mod discover;
 mod health;
@@ -15,6 +16,7 @@ mod pool;
 mod set;
 mod tick;
 mod vitals;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
+pub use authority::authority;
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
@@ -39,6 +42,7 @@ pub use policy::Ask;
 pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
+pub use way::Way;
 
 use discover::Discovery;
 use members::Group;
@@ -56,6 +60,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     /// Told when they change.
@@ -100,6 +108,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dial::Dial;
 use super::{Health, Lookup};
 use crate::config::defaults;
 
@@ -21,6 +23,10 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Index into `Config::plugins` of the one that is asked for a peer first.
     pub balancer: Option<usize>,
+    /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
+    pub keepalive_time: Duration,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -30,12 +36,15 @@ pub struct Upstream {
 pub enum Address {
     /// An address and a port.
     Tcp(SocketAddr),
+    /// The path of a Unix stream socket.
+    Unix(Arc<Path>),
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -66,7 +75,7 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`; of a service, its full name.
+    /// As written: `host:port` or `unix:PATH`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
     pub source: Source,
@@ -91,6 +100,8 @@ pub struct Peer {
     pub slow_start: Duration,
     /// What balancers are told of it, in the order of the names.
     pub tags: Vec<(String, String)>,
+    /// How connections to it are made.
+    pub dial: Arc<Dial>,
 }
 
 impl Peer {
@@ -109,6 +120,7 @@ impl Peer {
             health: None,
             slow_start: Duration::ZERO,
             tags: Vec::new(),
+            dial: Arc::default(),
         }
     }
 }
