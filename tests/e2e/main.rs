@@ -39,6 +39,7 @@ mod reload;
 mod resets;
 mod routing;
 mod status;
+mod sticky;
 mod timeouts;
 mod upgrade;
 mod upstream_tls;

@@ -14,6 +14,7 @@ mod add_header;
 mod affinity;
 mod auth_basic;
 mod auth_request;
+mod balancing;
 mod client_max_body_size;
 mod error_page;
 mod examples;

@@ -19,6 +19,8 @@ pub(super) enum Section {
     Upstream,
     UpstreamTls,
     Peer,
+    Hash,
+    Sticky,
     Health,
     Plugin,
     Map,
@@ -41,7 +43,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -53,6 +55,8 @@ impl Section {
         Self::Upstream,
         Self::UpstreamTls,
         Self::Peer,
+        Self::Hash,
+        Self::Sticky,
         Self::Health,
         Self::Plugin,
         Self::Map,
@@ -87,6 +91,8 @@ impl Section {
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
+            Self::Hash => "hash = { … }",
+            Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -144,6 +150,12 @@ impl Section {
                  defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
             }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Sticky => {
+                "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
+                 the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \
+                 (`create` and `lookup`). nginx: `sticky`."
+            }
+            Self::Hash => "What the policy `hash` goes by. nginx: `hash`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
                  no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \

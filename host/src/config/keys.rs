@@ -29,18 +29,21 @@ macro_rules! keys {
 }
 
 mod auth;
+mod balance;
 mod content;
 mod health;
 mod upstream;
 
 pub(super) use auth::*;
+pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).chain(health_keys()).copied().collect()
+    let parts = [content_keys(), auth_keys(), balance_keys(), upstream_keys(), health_keys()];
+    PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };

@@ -25,7 +25,7 @@ pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
-pub use upstream::{Address, Peer, Policy, Source, Upstream};
+pub use upstream::{Address, Peer, Policy, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};

@@ -98,6 +98,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         sent: None,
         spared: false,
         page: None,
+        sticky: None,
         record: Some(record),
     }
 }

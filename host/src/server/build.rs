@@ -120,6 +120,7 @@ fn nowhere() -> config::Upstream {
     config::Upstream {
         name: "".into(),
         policy: config::Policy::RoundRobin,
+        sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
         balancer: None,

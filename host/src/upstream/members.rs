@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::board::Board;
 use super::policy::{Ask, Candidates};
 use super::set::Set;
 use super::{Lease, Peer, Shared};
@@ -13,8 +14,8 @@ use crate::hook::{Choice, PeerFacts, Peers};
 pub(super) struct Group {
     number: u32,
     name: Arc<str>,
-    /// Exchanges and tunnels of all peers.
-    total: Arc<AtomicU32>,
+    /// Where what all its peers serve is counted.
+    board: Arc<Board>,
 }
 
 impl Group {
@@ -22,7 +23,7 @@ impl Group {
     pub(super) fn new(name: &Arc<str>, shared: &Shared) -> Self {
         static GROUPS: AtomicU32 = AtomicU32::new(0);
         let number = GROUPS.fetch_add(1, Ordering::Relaxed);
-        Self { number, name: Arc::clone(name), total: shared.known.total(name) }
+        Self { number, name: Arc::clone(name), board: shared.known.board(name) }
     }
 }
 
@@ -43,15 +44,15 @@ impl Members {
         Arc::ptr_eq(&self.set, set)
     }
 
-    /// A choice among them.
-    pub fn choice(self: &Arc<Self>, ask: &Ask<'_>) -> Choice {
-        let tried = ask.tried.iter().filter_map(|tried| self.id_of(tried)).collect();
+    /// A choice among them, for a request that was tried with these.
+    pub fn choice(self: &Arc<Self>, tried: &[Arc<Peer>]) -> Choice {
+        let tried = tried.iter().filter_map(|tried| self.id_of(tried)).collect();
         Choice { peers: Arc::<Self>::clone(self), tried }
     }
 
     /// The peer of this id, busy from now on; none where it cannot be picked any more.
     pub fn lease(&self, id: u32, ask: &Ask<'_>) -> Option<Lease> {
-        self.may(id, ask).and_then(Lease::new)
+        self.set.lease(usize::try_from(id).ok()?, ask)
     }
 
     fn peer(&self, id: u32) -> Option<&Arc<Peer>> {
@@ -104,7 +105,7 @@ impl Peers for Members {
     }
 
     fn total(&self) -> u32 {
-        self.group.total.load(Ordering::Relaxed)
+        self.group.board.total()
     }
 }
 
@@ -126,6 +127,7 @@ mod tests {
         let config = config::Upstream {
             name: "u".into(),
             policy: Policy::RoundRobin,
+            sticky: None,
             keepalive: 0,
             keepalive_timeout: Duration::ZERO,
             keepalive_requests: 0,
@@ -176,7 +178,7 @@ mod tests {
         // One that was tried is not picked again, and is told of by its id.
         let tried = [Arc::clone(members.peer(4).unwrap())];
         let ask = Ask { tried: &tried, ..Ask::default() };
-        let choice = members.choice(&ask);
+        let choice = members.choice(&tried);
         assert_eq!((choice.tried.as_slice(), choice.active(4), choice.active(0)), (&[4][..], None, Some(0)));
         assert!(members.lease(4, &ask).is_none());
     }
@@ -210,7 +212,6 @@ mod tests {
         assert_ne!(before.generation(), after.generation());
         assert_eq!((after.facts()[0].name.clone(), after.facts().len()), ("10.0.0.1:2".into(), 1));
         // Tried by its old id, it has another one now.
-        let ask = Ask { tried: &[Arc::clone(&before.set.peers[1])], ..Ask::default() };
-        assert_eq!(after.choice(&ask).tried, [0]);
+        assert_eq!(after.choice(&[Arc::clone(&before.set.peers[1])]).tried, [0]);
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod asked;
 mod authority;
+mod board;
 mod connect;
 mod discover;
 mod health;
@@ -10,10 +11,13 @@ mod lease;
 mod link;
 mod members;
 mod own;
+mod pace;
 mod peer;
 mod policy;
 mod pool;
+mod sessions;
 mod set;
+mod sticky;
 mod tick;
 mod vitals;
 mod way;
@@ -47,8 +51,11 @@ pub use way::Way;
 use discover::Discovery;
 use members::Group;
 use set::Set;
+use sticky::Sticky;
 
 use crate::config;
+use crate::hook::Values;
+use crate::message::Fields;
 use crate::observe::Tallies;
 
 /// A group of peers that serve the same thing. nginx: `upstream`.
@@ -74,6 +81,7 @@ pub struct Upstream {
     group: Arc<Group>,
     /// The same peers for hook `balancer`, made when it is first asked.
     members: ArcSwapOption<Members>,
+    sticky: Option<Sticky>,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
 }
@@ -104,6 +112,7 @@ impl Upstream {
             None => config.peers.iter().filter_map(fixed).collect(),
         };
         Set::welcome(&peers, Tick::now());
+        let sticky = config.sticky.as_ref().map(|how| Sticky::new(how, &config.name, &shared.known));
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
@@ -112,10 +121,11 @@ impl Upstream {
             keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
-            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy, sticky.as_ref())),
             policy: config.policy.clone(),
             group: Arc::new(Group::new(&config.name, shared)),
             members: ArcSwapOption::empty(),
+            sticky,
             discovery,
         }
     }
@@ -124,7 +134,7 @@ impl Upstream {
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: Vec<Arc<Peer>>) {
         Set::welcome(&peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy, self.sticky.as_ref()));
         self.changed.notify_waiters();
     }
 
@@ -148,6 +158,18 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask)
+        let set = self.set.load();
+        self.sticky.as_ref().and_then(|sticky| sticky.pick(&set, ask)).or_else(|| set.pick(ask))
+    }
+
+    /// Whether a choice goes by the request's variables, its headers among them.
+    pub fn reads_request(&self) -> bool {
+        self.sticky.is_some() || matches!(self.policy, config::Policy::Hash { .. })
+    }
+
+    /// A peer has answered with this head: its session is noted where sessions are learnt. Gives
+    /// the value of the Set-Cookie line that the client must get, if any. nginx: `sticky`.
+    pub fn answered(&self, peer: &Peer, values: &dyn Values, answer: &Fields) -> Option<Vec<u8>> {
+        self.sticky.as_ref()?.answered(peer, values, answer)
     }
 }

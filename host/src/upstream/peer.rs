@@ -1,8 +1,8 @@
 //! One member of an upstream.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Shared, Tick, Tolerance, Vitals, Way};
@@ -35,6 +35,10 @@ pub struct Peer {
     pub slow_start: Duration,
     /// What balancers are told of it, in the order of the names.
     pub tags: Vec<(String, String)>,
+    /// What requests call it that are to go to it. nginx: `route=`.
+    pub route: Option<Arc<str>>,
+    /// What stands for it in sticky cookies, once it was needed.
+    pub(super) token: OnceLock<Arc<str>>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
     /// How it is checked; none where it is not.
@@ -63,6 +67,8 @@ impl Peer {
             max_conns: config.max_conns,
             slow_start: config.slow_start,
             tags: config.tags.clone(),
+            route: config.route.clone(),
+            token: OnceLock::new(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
             health: config.health.clone(),
             alone: Arc::default(),

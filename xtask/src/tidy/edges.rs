@@ -62,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
     // Its peers are what hook `balancer` chooses from.
+    // Keys of hashes and of sticky sessions are texts with variables.
     ("upstream", &["body", "hook", "http1", "message", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),

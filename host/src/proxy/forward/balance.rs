@@ -1,23 +1,17 @@
-//! Phase 6: a peer for the next try. Hook `balancer`, else the upstream's policy.
+//! Phase 6: the peer that hook `balancer` names.
+
+use std::sync::Arc;
 
 use super::super::exchange::Exchange;
-use crate::upstream::{Ask, Lease, Upstream};
+use crate::upstream::{Ask, Lease, Peer, Upstream};
 
-/// A peer: the one that the upstream's balancer names, where it has one, or else the one that
-/// its policy chooses; none where no peer is left.
-pub(super) async fn pick(exchange: &Exchange, upstream: &Upstream, ask: &Ask<'_>) -> Option<Lease> {
-    match named(exchange, upstream, ask).await {
-        // It may have been taken by another request just now.
-        Some(lease) => Some(lease),
-        None => upstream.pick(ask),
-    }
-}
-
-/// The peer that the upstream's balancer names. A failure has been logged and counted; a request
-/// is never lost for it, since there is a policy to go on by.
-async fn named(exchange: &Exchange, upstream: &Upstream, ask: &Ask<'_>) -> Option<Lease> {
+/// The peer for the next try that the upstream's balancer names; none where it has no balancer,
+/// where that leaves the choice to the policy, or where another request has just taken the last
+/// place at the peer. A failure has been logged and counted, and is none either: a request is
+/// never lost for it, since there is a policy to go on by.
+pub(super) async fn named(exchange: &Exchange, upstream: &Upstream, tried: &[Arc<Peer>]) -> Option<Lease> {
     let balancer = exchange.snapshot.balancer(upstream)?;
     let members = upstream.members();
-    let id = balancer.pick(&exchange.view, members.choice(ask)).answer().await.ok().flatten()?;
-    members.lease(id, ask)
+    let id = balancer.pick(&exchange.view, members.choice(tried)).answer().await.ok().flatten()?;
+    members.lease(id, &Ask { tried, ..Ask::default() })
 }

@@ -88,8 +88,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
-        let Some(lease) = balance::pick(exchange, &target.upstream, &ask).await else {
+        let Some(lease) = pick(exchange, &target, &tried).await else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
         let peer = Arc::clone(lease.peer());
@@ -110,6 +109,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         }
         match answer {
             Ok(answer) => {
+                exchange.sticky = target.upstream.answered(&peer, &*exchange.view, &answer.head().fields);
                 peer.succeeded();
                 return Ok(answer);
             }
@@ -157,6 +157,16 @@ impl From<Error> for Failed {
     }
 }
 
+/// The peer for the next try: by the upstream's balancer, or else by its policy; none where none
+/// is left.
+async fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    if let Some(lease) = balance::named(exchange, &target.upstream, tried).await {
+        return Some(lease);
+    }
+    let view = &*exchange.view;
+    target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
+}
+
 /// nginx: "no live upstreams".
 fn no_peer(target: &Target) -> Error {
     Error::new(Kind::NoPeer, format!("no live peer in `{}`", target.upstream.name))
@@ -167,7 +177,10 @@ fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
     let read_later = exchange.target.as_ref().is_some_and(|target| {
         let chains = &target.route.chains;
         let balanced = exchange.snapshot.balancer(&target.upstream).is_some();
-        balanced || !chains.response_headers.is_empty() || !chains.access_log.is_empty()
+        balanced
+            || target.upstream.reads_request()
+            || !chains.response_headers.is_empty()
+            || !chains.access_log.is_empty()
     });
     let upgrade = exchange.upgrade.clone();
     let target = std::mem::take(&mut exchange.target_path);

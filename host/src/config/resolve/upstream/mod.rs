@@ -5,6 +5,8 @@ mod group;
 mod health;
 mod name;
 mod peer;
+mod policy;
+mod sticky;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -16,6 +18,7 @@ use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
 use crate::config::types::{Policy, Upstream};
+use crate::config::variables::Variables;
 use dial::Dialing;
 
 /// What the name of an upstream begins with where a route's own address has TLS.
@@ -52,12 +55,23 @@ impl Upstreams {
             let Some(text) = named.value.placed(&k::BALANCER).filter(|text| !text.text.is_empty()) else { continue };
             match plugins.custom(root.cx, text.text) {
                 Ok(index) => {
-                    if let Some(upstream) = self.named(named.name).and_then(|at| self.list.get_mut(at)) {
-                        upstream.balancer = index;
+                    let Some(upstream) = self.named(named.name).and_then(|at| self.list.get_mut(at)) else { continue };
+                    upstream.balancer = index;
+                    if upstream.sticky.is_some() {
+                        let message = "`sticky` and `balancer` would both choose the peer";
+                        root.cx.hinted(text.at, &text.path, message, "leave one of them out");
                     }
                 }
                 Err((message, hint)) => root.cx.hinted(text.at, &text.path, message, hint),
             }
+        }
+    }
+
+    /// Report what is wrong with the variables of `[upstreams.*]`.
+    pub(super) fn check(root: &Reader<'_>, variables: &Variables) {
+        for named in root.named(&k::UPSTREAMS) {
+            policy::check(&named.value, variables);
+            sticky::check(&named.value, variables);
         }
     }
 
@@ -104,6 +118,7 @@ impl Upstreams {
         Some(self.push(Upstream {
             name: address.as_str().into(),
             policy: Policy::default(),
+            sticky: None,
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
             balancer: None,

@@ -42,6 +42,7 @@ pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
         fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
         slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
         tags,
+        route: table.text(&k::PEER_ROUTE).filter(|route| !route.is_empty()).map(Into::into),
         ..made
     })
 }
