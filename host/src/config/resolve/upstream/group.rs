@@ -78,6 +78,7 @@ fn empty(name: &str) -> Upstream {
         protocol: Protocol::H1,
         ping: defaults::PING,
         admission: None,
+        balancer: None,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
         keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
