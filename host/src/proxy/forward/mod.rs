@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::config::Condition;
 use crate::error::{Error, Kind};
 use crate::message::ResponseHead;
+use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
 use crate::upstream::{Ask, Class, Lease, Peer, Place, Tick};
 
@@ -128,7 +129,8 @@ async fn one(exchange: &mut Exchange, target: &Target, outgoing: &Outgoing, leas
         record.asks(&peer.name, &peer.tally);
     }
     let connected = OnceLock::new();
-    let attempt = Attempt { target, peer: &peer, outgoing, asked: &exchange.upgrade, connected: &connected };
+    let ends = Ends { source: exchange.view.client, destination: exchange.view.local };
+    let attempt = Attempt { target, peer: &peer, outgoing, asked: &exchange.upgrade, connected: &connected, ends };
     let answer = ask::ask(&attempt, lease).await;
     if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
         record.connected(*at);
@@ -145,6 +147,8 @@ struct Attempt<'a> {
     asked: &'a Upgrade,
     /// When there was a connection.
     connected: &'a OnceLock<Instant>,
+    /// Who asks, and where it has connected to.
+    ends: Ends,
 }
 
 /// A try that failed.
