@@ -14,6 +14,7 @@ mod auth_basic;
 mod auth_request;
 mod backpressure;
 mod balance;
+mod balancer;
 mod breaker;
 mod broken_http;
 mod bulk;

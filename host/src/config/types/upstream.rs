@@ -26,6 +26,8 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// How much it is given at once; none for any number.
     pub admission: Option<Admission>,
+    /// Index into `Config::plugins` of the one that is asked for a peer first.
+    pub balancer: Option<usize>,
     /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
     pub keepalive_requests: u64,
     /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
@@ -174,6 +176,8 @@ pub struct Peer {
     pub slow_start: Duration,
     /// That of its upstream; none where it has none.
     pub breaker: Option<Breaker>,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
     pub route: Option<Arc<str>>,
     /// How connections to it are made.
@@ -196,6 +200,7 @@ impl Peer {
             health: None,
             slow_start: Duration::ZERO,
             breaker: None,
+            tags: Vec::new(),
             route: None,
             dial: Arc::default(),
         }

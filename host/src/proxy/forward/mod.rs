@@ -3,6 +3,7 @@
 //! Where one fails, `retry` says whether another is; `replay` has the body for it.
 
 mod ask;
+mod balance;
 mod replay;
 mod retry;
 
@@ -79,7 +80,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     // Held until the head of the answer is there, over all tries.
     let _place = admit(exchange, &target).await?;
     let mut tries = Tries::new(&target);
-    let mut lease = pick(exchange, &target, &tries.tried).ok_or_else(|| no_peer(&target))?;
+    let mut lease = pick(exchange, &target, &tries.tried).await.ok_or_else(|| no_peer(&target))?;
     loop {
         let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
         let answer = one(exchange, &target, &outgoing, lease).await;
@@ -89,10 +90,13 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         };
         let condition = condition.filter(|condition| tries.may_go_on(*condition, reached, &outgoing));
         retry::judge(&peer, picked, &answer, condition);
-        let next = condition.and_then(|_| {
-            tries.tried.push(Arc::clone(&peer));
-            pick(exchange, &target, &tries.tried)
-        });
+        let next = match condition {
+            Some(_) => {
+                tries.tried.push(Arc::clone(&peer));
+                pick(exchange, &target, &tries.tried).await
+            }
+            None => None,
+        };
         match (answer, next) {
             // Where every other peer is out of use nginx answers 502; this says more.
             (Ok(answer), None) => {
@@ -158,8 +162,12 @@ struct Failed {
     reached: bool,
 }
 
-/// The peer for the next try; none where none is left.
-fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+/// The peer for the next try: by the upstream's balancer, or else by its policy; none where none
+/// is left.
+async fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    if let Some(lease) = balance::named(exchange, &target.upstream, tried).await {
+        return Some(lease);
+    }
     let view = &*exchange.view;
     target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
 }

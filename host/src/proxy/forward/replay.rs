@@ -40,7 +40,9 @@ impl Outgoing {
     pub(super) fn new(exchange: &mut Exchange, rule: &NextUpstream, body: Body) -> Self {
         let chains = exchange.target.as_ref().map(|target| &target.route.chains);
         let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
-            || exchange.target.as_ref().is_some_and(|target| target.upstream.reads_request());
+            || exchange.target.as_ref().is_some_and(|target| {
+                target.upstream.reads_request() || exchange.snapshot.balancer(&target.upstream).is_some()
+            });
         let target = std::mem::take(&mut exchange.target_path);
         let upgrade = exchange.upgrade.clone();
         let view = exchange.view_mut();
