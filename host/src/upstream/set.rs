@@ -83,8 +83,8 @@ impl Set {
     pub(super) fn lease(&self, index: usize, ask: &Ask<'_>) -> Option<Lease> {
         let candidates = Candidates { peers: &self.peers, ask };
         let peer = self.peers.get(index).filter(|_| candidates.may(index))?;
-        let lease = Lease::new(peer, self.primary.measures)?;
-        lease.peer().take(ask.now).then_some(lease)
+        let mut lease = Lease::new(peer, self.primary.measures)?;
+        lease.begin(ask.now).then_some(lease)
     }
 
     /// The next peer by the policy: one of the backups where no other may be chosen.
