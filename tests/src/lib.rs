@@ -14,6 +14,7 @@
 )]
 
 pub mod backend;
+pub mod dns;
 pub mod eventually;
 pub mod guests;
 pub mod head;
@@ -26,6 +27,7 @@ pub mod wire;
 pub mod ws;
 
 pub use backend::Backend;
+pub use dns::{Asked, Dns};
 pub use eventually::{eventually, patience, wait_for};
 pub use head::Head;
 pub use http::{Request, Response};

@@ -1,6 +1,7 @@
 //! What operators ask the process: `/metrics` for Prometheus, `/status` in JSON, and nginx's
 //! `/stub_status`.
 
+mod names;
 mod status;
 
 use std::convert::Infallible;
@@ -93,6 +94,7 @@ impl Admin {
     fn metrics(&self) -> (&'static str, String) {
         let mut text = String::new();
         self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
+        names::render(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
         ("text/plain; version=0.0.4", text)
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::names;
 use crate::observe::{Metrics, Subject, Totals};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
@@ -27,7 +28,8 @@ pub(super) fn stub(proxy: &Proxy) -> String {
 pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
     let metrics = &proxy.metrics;
     let now = metrics.connections();
-    let (sites, upstreams) = tallies(metrics);
+    let (sites, mut upstreams) = tallies(metrics);
+    names::status(proxy, &mut upstreams);
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
