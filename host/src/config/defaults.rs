@@ -155,11 +155,15 @@ pub const MOST_WEIGHT: u64 = 65_535;
 /// The least memory of a zone: nginx's.
 pub const LEAST_ZONE: u64 = 32 << 10;
 /// The most memory of a zone.
-pub const MOST_ZONE: u64 = 1 << 40;
+pub const MOST_ZONE: u64 = 64 << 30;
 /// The largest limit of a body.
 pub const MOST_BODY: u64 = i64::MAX as u64;
-/// The largest number of requests or connections in a limit.
+/// The largest number of a worker's connections.
 pub const MOST_LIMIT: u64 = 1_000_000_000;
+/// The largest number that is counted by key of what is open at once: 21 bits hold it.
+pub const MOST_OPEN: u64 = 2_000_000;
+/// The largest burst, requests: in thousandths 30 bits hold it.
+pub const MOST_BURST: u64 = 1_000_000;
 /// The least status of `respond`.
 pub const LEAST_STATUS: u64 = 200;
 /// The greatest status of `respond`.

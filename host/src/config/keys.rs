@@ -43,8 +43,8 @@ pub(super) static ALL: LazyLock<Vec<&Key>> =
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };
 const REFUSAL: Kind = Count { least: 400, most: 599 };
-const REFUSALS: Kind = Count { least: 0, most: d::MOST_LIMIT };
-const CAP: Kind = Count { least: 1, most: d::MOST_LIMIT };
+const REFUSALS: Kind = Count { least: 0, most: d::MOST_BURST };
+const CAP: Kind = Count { least: 1, most: d::MOST_OPEN };
 const LEVELS: Kind = Choice { now: &["error", "warn", "info"], later: &[] };
 
 keys! {
@@ -86,7 +86,7 @@ keys! {
     MAX_CONNECTIONS = "max_connections" in [Server]: Count { least: 0, most: d::MOST_LIMIT }, N(0),
         "worker_connections",
         "Client connections, tunnels among them, that one worker keeps open; one more is closed at once. 0: no limit.";
-    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_LIMIT }, N(0),
+    MAX_CLIENT_CONNECTIONS = "max_client_connections" in [Server]: Count { least: 0, most: d::MOST_OPEN }, N(0),
         "",
         "Connections that one client address keeps open, over all workers; one more is closed at once. 0: no limit.";
     SERVER_HEADER = "server_header" in [Server]: Text, S(d::SERVER_HEADER), "server_tokens",
@@ -322,8 +322,9 @@ keys! {
     ZONE_RATE = "rate" in [Zone]: Text, Other("none"), "",
         "Requests a second or a minute for `rate` of a route: `\"10/s\"`, `\"30/m\"`.";
     ZONE_SIZE = "size" in [Zone]: Size { least: d::LEAST_ZONE, most: d::MOST_ZONE }, Z(d::ZONE_SIZE), "",
-        "The most memory, at 128 bytes and the key's length for each; of a rate the keys used least lately are \
-         forgotten for new ones, and where what is open fills it, requests with new keys are refused.";
+        "The most memory for rates, and as much for what is open: 17 bytes for a key of any length, and best four times \
+         that. Of rates those that matter least are forgotten for new keys; where what is open leaves no room for a new \
+         key, its requests are refused.";
 
     MAX_BODY = "max_body" in [Limits]: Size { least: 0, most: d::MOST_BODY }, Z(d::MAX_BODY), "client_max_body_size",
         "The largest body of a request; a larger one is answered with 413. 0: no limit.";

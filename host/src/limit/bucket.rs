@@ -8,9 +8,9 @@ pub(super) const ONE: u64 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bucket {
     /// Thousandths of requests beyond the rate.
-    excess: u64,
+    pub(super) excess: u64,
     /// When it was last drained, in ms since [`super::now`]'s start.
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl Bucket {
@@ -22,7 +22,7 @@ impl Bucket {
 
     /// The excess that one more request would make, at a rate in thousandths a second.
     pub(super) fn excess(&self, rate: u64, now: u64) -> u64 {
-        // A worker that read its clock before another one took the lock sees time go back.
+        // A worker that read its clock before another one changed the bucket sees time go back.
         let drained = rate.saturating_mul(now.saturating_sub(self.last)) / 1000;
         (self.excess + ONE).saturating_sub(drained)
     }
@@ -32,12 +32,6 @@ impl Bucket {
         self.excess = excess;
         // Within one millisecond nothing drains, and a time that goes back is not kept.
         self.last = self.last.max(now);
-    }
-
-    /// Whether nothing is left in it and nobody has asked for `ms`: then it may be forgotten.
-    pub(super) fn is_stale(&self, rate: u64, now: u64, ms: u64) -> bool {
-        let idle = now.saturating_sub(self.last);
-        idle >= ms && self.excess <= rate.saturating_mul(idle) / 1000
     }
 }
 
@@ -104,14 +98,5 @@ mod tests {
         assert_eq!(wait(2500, 2000, 1000), 500);
         assert_eq!(wait(2000, 2000, 1000), 0);
         assert_eq!(wait(5000, u64::MAX, 1000), 0);
-    }
-
-    #[test]
-    fn a_drained_bucket_is_stale_after_a_while() {
-        let mut bucket = Bucket::new(0);
-        bucket.take(100_000, 0);
-        assert!(!bucket.is_stale(1000, 60_000, 60_000), "40 requests are left in it");
-        assert!(bucket.is_stale(1000, 100_000, 60_000));
-        assert!(!Bucket::new(0).is_stale(1000, 59_999, 60_000));
     }
 }

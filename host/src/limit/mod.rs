@@ -1,14 +1,15 @@
 //! How much is too much: rates of requests, and how many are open at once, by key.
 //!
 //! A zone is a key and what is counted by it; routes have rules that name zones. What is
-//! counted is shared by all workers and outlives a reload. nginx: `limit_req`, `limit_conn`.
+//! counted is shared by all workers, in tables of atomics without a lock, and outlives a reload.
+//! nginx: `limit_req`, `limit_conn`.
 
 mod bucket;
 mod clients;
-mod lru;
 mod open;
 mod rate;
 mod rules;
+mod table;
 mod zone;
 
 use std::sync::LazyLock;

@@ -1,17 +1,12 @@
 //! What is open at the same time in one zone: counts by key, in bounded memory.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
+use super::table::{Stage, Table, Word};
 
-use super::lru::ENTRY;
-
-/// More shards than cores, so that two workers seldom want the same.
-const SHARDS: usize = 64;
+/// The most that can be counted of one class with one key, which the bounds of the
+/// configuration keep below.
+const MOST: u64 = (1 << 21) - 1;
 
 /// What is counted: a request, or one that asks to leave HTTP and may become a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,159 +28,135 @@ pub struct Caps {
     pub tunnels: Option<u32>,
 }
 
-/// How many are open with one key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    requests: u32,
-    tunnels: u32,
-}
+/// Both counts of a key in one word, so that a compare-exchange sees both: 21 bits of tunnels,
+/// 21 of requests, 20 of how often the slot was taken, 2 of the [`Stage`].
+///
+/// The number tells apart the slot of one key from that of the next with the same counts. For
+/// a thread to be deceived it must sleep between reading a word and changing it while its slot
+/// is taken 2²⁰ times, or a multiple of that.
+struct Counts;
 
-impl Counts {
-    fn of(&mut self, class: Class) -> &mut u32 {
-        match class {
-            Class::Request => &mut self.requests,
-            Class::Tunnel => &mut self.tunnels,
+const STAGE: u64 = 3;
+const TAKEN: u64 = 1;
+const BORN: u64 = 2;
+const LIVE: u64 = 3;
+const TIMES: u64 = 1 << 2;
+const TIMES_MASK: u64 = ((1 << 20) - 1) << 2;
+
+impl Word for Counts {
+    fn stage(word: u64) -> Stage {
+        match word & STAGE {
+            TAKEN => Stage::Taken,
+            BORN => Stage::Born,
+            LIVE => Stage::Live,
+            _ => Stage::Free,
         }
     }
 
-    fn allow(self, class: Class, caps: &Caps) -> bool {
-        let (own, cap) = match class {
-            Class::Request => (self.requests, caps.requests),
-            Class::Tunnel => (self.tunnels, caps.tunnels),
-        };
-        let total = self.requests.saturating_add(self.tunnels);
-        caps.total.is_none_or(|most| total < most) && cap.is_none_or(|most| own < most)
+    fn taken(word: u64) -> u64 {
+        (word & TIMES_MASK).wrapping_add(TIMES) & TIMES_MASK | TAKEN
+    }
+
+    fn born(taken: u64, _: u64) -> u64 {
+        taken & TIMES_MASK | BORN
+    }
+
+    fn free(born: u64) -> u64 {
+        born & TIMES_MASK
     }
 }
 
-type Shard = HashMap<Arc<[u8]>, Counts>;
+impl Class {
+    /// One of it in a word.
+    fn one(self) -> u64 {
+        match self {
+            Self::Request => 1 << 22,
+            Self::Tunnel => 1 << 43,
+        }
+    }
 
-/// Counts by key, in shards that are locked for a look each.
-pub(super) struct Opened {
-    shards: Box<[CachePadded<Mutex<Shard>>]>,
-    hasher: RandomState,
-    /// The bytes in use, and the most that may be: what is open cannot be forgotten.
-    used: AtomicUsize,
-    most: usize,
+    /// How many of it there are in a word.
+    fn count(self, word: u64) -> u64 {
+        (word / self.one()) & MOST
+    }
 }
 
+impl Caps {
+    /// Whether there may be one more beside what a word counts.
+    fn allow(&self, class: Class, word: u64) -> bool {
+        let (requests, tunnels) = (Class::Request.count(word), Class::Tunnel.count(word));
+        let (own, cap) = match class {
+            Class::Request => (requests, self.requests),
+            Class::Tunnel => (tunnels, self.tunnels),
+        };
+        let below = |count: u64, cap: Option<u32>| cap.is_none_or(|most| count < u64::from(most));
+        own < MOST && below(own, cap) && below(requests + tunnels, self.total)
+    }
+}
+
+/// A key is forgotten for another one where nothing is open with it, and never else.
+fn worth(word: u64) -> Option<i64> {
+    (Class::Request.count(word) == 0 && Class::Tunnel.count(word) == 0).then_some(0)
+}
+
+/// Counts by key.
+#[derive(Debug)]
+pub(super) struct Opened(Table);
+
 /// A place among what is open; free again when dropped.
+#[derive(Debug)]
 pub struct Slot {
-    zone: Arc<Opened>,
-    key: Arc<[u8]>,
+    opened: Arc<Opened>,
+    set: usize,
+    slot: usize,
     class: Class,
 }
 
 impl Opened {
-    /// Nothing open, and never more than `size` bytes of keys.
+    /// Nothing open, in at most `size` bytes.
     pub(super) fn new(size: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| CachePadded::default()).collect();
-        Self { shards, hasher: RandomState::new(), used: AtomicUsize::new(0), most: size }
+        Self(Table::new(size))
     }
 
-    /// Take a place; none where the caps, or the zone's size, leave none.
+    /// Take a place; none where the caps leave none, or where so many other keys have something
+    /// open that this one cannot be counted.
     pub(super) fn enter(self: &Arc<Self>, key: &[u8], class: Class, caps: &Caps) -> Option<Slot> {
-        let mut shard = self.shard(key)?.lock();
-        let entry = match shard.get_key_value(key) {
-            Some((key, counts)) if counts.allow(class, caps) => Arc::clone(key),
-            Some(_) => return None,
-            None if Counts::default().allow(class, caps) && self.reserve(key) => key.into(),
-            None => return None,
-        };
-        let count = shard.entry(Arc::clone(&entry)).or_default().of(class);
-        *count = count.saturating_add(1);
-        Some(Slot { zone: Arc::clone(self), key: entry, class })
-    }
-
-    /// Room for one more key.
-    fn reserve(&self, key: &[u8]) -> bool {
-        let more = |used: usize| used.checked_add(key.len() + ENTRY).filter(|used| *used <= self.most);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
-    fn leave(&self, key: &Arc<[u8]>, class: Class) {
-        let Some(mut shard) = self.shard(key).map(|shard| shard.lock()) else { return };
-        let Some(counts) = shard.get_mut(key) else { return };
-        let count = counts.of(class);
-        *count = count.saturating_sub(1);
-        if *counts == Counts::default() {
-            shard.remove(key);
-            self.used.fetch_sub(key.len() + ENTRY, Ordering::Relaxed);
+        let tag = self.0.tag(key);
+        let (set, number) = self.0.set_of(tag)?;
+        // What may never be open needs no place to be counted.
+        if !caps.allow(class, 0) {
+            return None;
+        }
+        loop {
+            let (slot, word) = set.find_or_insert::<Counts>(tag, worth)?;
+            if !caps.allow(class, word) {
+                return None;
+            }
+            if slot.change(word, (word | LIVE) + class.one()) {
+                return Some(Slot { opened: Arc::clone(self), set: number, slot: slot.number, class });
+            }
         }
     }
 
-    fn shard(&self, key: &[u8]) -> Option<&Mutex<Shard>> {
-        let hash = usize::try_from(self.hasher.hash_one(key) & u64::from(u32::MAX)).unwrap_or(0);
-        self.shards.get(hash % SHARDS).map(|shard| &**shard)
+    fn leave(&self, set: usize, slot: usize, class: Class) {
+        // What counts something is never taken, so it is the slot still that was entered.
+        if let Some(slot) = self.0.set(set).and_then(|set| set.slot(slot)) {
+            slot.subtract(class.one());
+        }
+    }
+
+    /// How many keys have something open.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> usize {
+        self.0.live::<Counts>().into_iter().filter(|word| worth(*word).is_none()).count()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.zone.leave(&self.key, self.class);
+        self.opened.leave(self.set, self.slot, self.class);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn caps(total: Option<u32>, requests: Option<u32>, tunnels: Option<u32>) -> Caps {
-        Caps { total, requests, tunnels }
-    }
-
-    #[test]
-    fn a_place_is_free_again_when_dropped() {
-        let zone = Arc::new(Opened::new(32 << 10));
-        let two = caps(Some(2), None, None);
-        let first = zone.enter(b"a", Class::Request, &two).unwrap();
-        let _second = zone.enter(b"a", Class::Tunnel, &two).unwrap();
-        assert!(zone.enter(b"a", Class::Tunnel, &two).is_none());
-        assert!(zone.enter(b"b", Class::Tunnel, &two).is_some());
-        drop(first);
-        assert!(zone.enter(b"a", Class::Tunnel, &two).is_some());
-    }
-
-    #[test]
-    fn requests_and_tunnels_have_caps_of_their_own() {
-        let zone = Arc::new(Opened::new(32 << 10));
-        let caps = caps(Some(3), Some(2), Some(1));
-        let _tunnel = zone.enter(b"a", Class::Tunnel, &caps).unwrap();
-        assert!(zone.enter(b"a", Class::Tunnel, &caps).is_none());
-        let _one = zone.enter(b"a", Class::Request, &caps).unwrap();
-        let _two = zone.enter(b"a", Class::Request, &caps).unwrap();
-        assert!(zone.enter(b"a", Class::Request, &caps).is_none());
-        assert!(zone.enter(b"b", Class::Tunnel, &Caps { total: Some(0), ..caps }).is_none());
-    }
-
-    #[test]
-    fn a_full_zone_refuses_new_keys_and_is_empty_in_the_end() {
-        let zone = Arc::new(Opened::new(10 * (ENTRY + 1)));
-        let no_cap = Caps::default();
-        let slots: Vec<_> = (0..20).map(|key| zone.enter(&[key], Class::Request, &no_cap)).collect();
-        assert_eq!(slots.iter().flatten().count(), 10);
-        assert!(zone.enter(&[0], Class::Request, &no_cap).is_some(), "a key that is there needs no room");
-        drop(slots);
-        assert_eq!(zone.used.load(Ordering::Relaxed), 0);
-        assert!(zone.shards.iter().all(|shard| shard.lock().is_empty()));
-    }
-
-    #[test]
-    fn workers_never_pass_a_cap_together() {
-        let zone = Arc::new(Opened::new(32 << 10));
-        let five = caps(Some(5), None, None);
-        let work = || {
-            for _ in 0..2000 {
-                let held: Vec<_> = (0..3).filter_map(|_| zone.enter(b"a", Class::Tunnel, &five)).collect();
-                let open = zone.shard(b"a").unwrap().lock().get(&b"a"[..]).map_or(0, |counts| counts.tunnels);
-                assert!(open <= 5 && open as usize >= held.len(), "{open}");
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(work);
-            }
-        });
-        assert_eq!(zone.used.load(Ordering::Relaxed), 0);
-    }
-}
+mod tests;

@@ -1,156 +1,131 @@
 //! The rates of one zone: a bucket for each key, in bounded memory.
 
-use std::hash::{BuildHasher, RandomState};
+use super::bucket::{Bucket, ONE};
+use super::table::{Stage, Table, Word};
 
-use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
+/// A bucket in one word: 34 bits of when it was last drained, in ms, and 30 of its excess, in
+/// thousandths of requests. Small numbers in the place of the excess are the other [`Stage`]s.
+///
+/// The time begins anew after 198 days: a key that was silent for just so long may find its
+/// bucket as it left it. Between a look into a bucket and the change of it, its slot may have
+/// got another key with the same bucket: the change is taken back then, and made again.
+struct Packed;
 
-use super::bucket::Bucket;
-use super::lru::Lru;
+const EXCESS_BITS: u32 = 30;
+const EXCESS: u64 = (1 << EXCESS_BITS) - 1;
+const TIMES: u64 = u64::MAX >> EXCESS_BITS;
+const FREE: u64 = 0;
+const TAKEN: u64 = 1;
+const BORN: u64 = 2;
+/// An excess of nothing.
+const NONE: u64 = 3;
+/// How far back the clock of one worker may be behind another's, ms: as in nginx.
+const BEHIND: u64 = 60_000;
 
-/// The least that one shard may hold, bytes: keys go to shards at random, and a small one
-/// would forget long before the zone is full.
-const LEAST_SHARD: usize = 128 << 10;
-/// More shards than cores, so that two workers seldom want the same.
-const MOST_SHARDS: usize = 64;
-/// How long a drained bucket is kept, ms. nginx: 60 s.
-const STALE: u64 = 60_000;
+impl Word for Packed {
+    fn stage(word: u64) -> Stage {
+        match word & EXCESS {
+            FREE => Stage::Free,
+            TAKEN => Stage::Taken,
+            BORN => Stage::Born,
+            _ => Stage::Live,
+        }
+    }
 
-/// Buckets by key, in shards that are locked for a look each.
-pub(super) struct Rates {
-    shards: Box<[CachePadded<Mutex<Lru<Bucket>>>]>,
-    hasher: RandomState,
+    fn taken(_: u64) -> u64 {
+        TAKEN
+    }
+
+    fn born(_: u64, changes: u64) -> u64 {
+        // No two births in one slot look alike.
+        changes << EXCESS_BITS | BORN
+    }
+
+    fn free(_: u64) -> u64 {
+        FREE
+    }
 }
 
-/// A request that must not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
-    /// It would make this excess, in thousandths.
-    Burst(u64),
-    /// The key has no room in the zone.
-    Room,
+impl Packed {
+    fn pack(bucket: &Bucket) -> u64 {
+        bucket.last << EXCESS_BITS | (bucket.excess + NONE).min(EXCESS)
+    }
+
+    /// The bucket of a word; none where nothing is counted yet.
+    fn unpack(word: u64, now: u64) -> Option<Bucket> {
+        let excess = (word & EXCESS).checked_sub(NONE)?;
+        let ago = now.wrapping_sub(word >> EXCESS_BITS) & TIMES;
+        // Another worker's clock may be ahead of this one's.
+        let last = if ago > TIMES - BEHIND { now + (TIMES + 1 - ago) } else { now.saturating_sub(ago) };
+        Some(Bucket { excess, last })
+    }
 }
+
+/// Buckets by key.
+#[derive(Debug)]
+pub(super) struct Rates(Table);
 
 impl Rates {
     /// No buckets, and never more than `size` bytes of them.
     pub(super) fn new(size: usize) -> Self {
-        let count = (size / LEAST_SHARD).clamp(1, MOST_SHARDS);
-        let shards = (0..count).map(|_| CachePadded::new(Mutex::new(Lru::new(size / count)))).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self(Table::new(size))
     }
 
     /// The excess that a request of this key makes. With `take` it is put into the bucket; the
     /// first zones of several only look, so that what a later one refuses costs nothing.
     ///
     /// # Errors
-    /// Where the excess is beyond `burst`; the bucket is as before then.
-    pub(super) fn look(&self, key: &[u8], rate: u64, burst: u64, now: u64, take: bool) -> Result<u64, Over> {
-        let looked = self.with(key, |shard| {
-            if let Some(bucket) = shard.get(key) {
-                let excess = bucket.excess(rate, now);
-                if excess > burst {
-                    return Err(Over::Burst(excess));
-                }
-                if take {
+    /// The excess, where it is beyond `burst`; the bucket is as before then.
+    pub(super) fn look(&self, key: &[u8], rate: u64, burst: u64, now: u64, take: bool) -> Result<u64, u64> {
+        let tag = self.0.tag(key);
+        let Some((set, _)) = self.0.set_of(tag) else { return Ok(0) };
+        loop {
+            let found = if take {
+                set.find_or_insert::<Packed>(tag, |word| Some(worth(word, rate, now)))
+            } else {
+                set.find::<Packed>(tag)
+            };
+            // The first request of a key is never beyond the rate; nor is one whose set other
+            // threads are about to fill at this moment.
+            let Some((slot, word)) = found else { return Ok(0) };
+            let (excess, next) = match Packed::unpack(word, now) {
+                None => (0, Bucket::new(now)),
+                Some(mut bucket) => {
+                    let excess = bucket.excess(rate, now);
+                    if excess > burst {
+                        return Err(excess);
+                    }
                     bucket.take(excess, now);
+                    (excess, bucket)
                 }
+            };
+            if !take {
                 return Ok(excess);
             }
-            if !shard.fits(key) {
-                return Err(Over::Room);
+            let next = Packed::pack(&next);
+            if slot.change(word, next) {
+                if slot.has(tag) {
+                    return Ok(excess);
+                }
+                slot.change(next, word);
             }
-            if take {
-                insert(shard, key, rate, now);
-            }
-            Ok(0)
-        });
-        // There is a shard for every key.
-        looked.unwrap_or(Ok(0))
+        }
     }
 
     /// Put a request into the bucket that [`Self::look`] has looked at; the excess that it makes.
     pub(super) fn take(&self, key: &[u8], rate: u64, now: u64) -> u64 {
-        let taken = self.with(key, |shard| match shard.get(key) {
-            Some(bucket) => {
-                let excess = bucket.excess(rate, now);
-                bucket.take(excess, now);
-                excess
-            }
-            None => {
-                insert(shard, key, rate, now);
-                0
-            }
-        });
-        taken.unwrap_or(0)
-    }
-
-    fn with<T>(&self, key: &[u8], then: impl FnOnce(&mut Lru<Bucket>) -> T) -> Option<T> {
-        let hash = usize::try_from(self.hasher.hash_one(key) & u64::from(u32::MAX)).unwrap_or(0);
-        let shard = self.shards.get(hash % self.shards.len().max(1))?;
-        Some(then(&mut shard.lock()))
+        self.look(key, rate, u64::MAX, now, true).unwrap_or(0)
     }
 }
 
-/// Put in the bucket of a new key. As nginx does, up to two that are stale are forgotten
-/// first, so that what was once needed is given back without a timer.
-fn insert(shard: &mut Lru<Bucket>, key: &[u8], rate: u64, now: u64) {
-    for _ in 0..2 {
-        if !shard.oldest().is_some_and(|bucket| bucket.is_stale(rate, now, STALE)) {
-            break;
-        }
-        shard.forget_oldest();
-    }
-    shard.insert(key, Bucket::new(now));
+/// How much later than now, in ms, it makes no difference any more whether a bucket is
+/// forgotten: the less, the sooner it is. Where all have the same rate and few an excess, this
+/// is nginx's order, by the last use.
+fn worth(word: u64, rate: u64, now: u64) -> i64 {
+    let Some(bucket) = Packed::unpack(word, now) else { return i64::MAX };
+    let drains = (bucket.excess + ONE).saturating_mul(1000).checked_div(rate).unwrap_or(u64::MAX);
+    i64::try_from(bucket.last.saturating_add(drains)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RATE: u64 = 1000;
-
-    #[test]
-    fn keys_have_buckets_of_their_own() {
-        let rates = Rates::new(1 << 20);
-        assert_eq!(rates.look(b"a", RATE, 0, 0, true), Ok(0));
-        assert_eq!(rates.look(b"b", RATE, 0, 0, true), Ok(0));
-        assert_eq!(rates.look(b"a", RATE, 0, 10, true), Err(Over::Burst(990)));
-        assert_eq!(rates.look(b"a", RATE, 990, 10, true), Ok(990));
-    }
-
-    #[test]
-    fn a_look_takes_nothing() {
-        let rates = Rates::new(1 << 20);
-        for _ in 0..3 {
-            assert_eq!(rates.look(b"a", RATE, 0, 0, false), Ok(0));
-        }
-        assert_eq!(rates.take(b"a", RATE, 0), 0);
-        assert_eq!(rates.look(b"a", RATE, 5000, 0, false), Ok(1000));
-        assert_eq!(rates.take(b"a", RATE, 0), 1000);
-    }
-
-    #[test]
-    fn a_flood_of_keys_forgets_the_oldest_and_stays_within_the_size() {
-        let rates = Rates::new(32 << 10);
-        assert_eq!(rates.look(b"first", RATE, 0, 0, true), Ok(0));
-        for number in 0..10_000_u32 {
-            assert_eq!(rates.look(&number.to_be_bytes(), RATE, 0, 0, true), Ok(0));
-        }
-        assert_eq!(rates.look(b"first", RATE, 0, 0, true), Ok(0), "forgotten");
-        assert_eq!(rates.look(&9999_u32.to_be_bytes(), RATE, 0, 0, true), Err(Over::Burst(1000)), "kept");
-        assert_eq!(rates.look(&[0; 40_000], RATE, 0, 0, true), Err(Over::Room));
-    }
-
-    #[test]
-    fn stale_buckets_are_given_back() {
-        let rates = Rates::new(32 << 10);
-        for number in 0..50_u32 {
-            rates.look(&number.to_be_bytes(), RATE, 0, 0, true).unwrap();
-        }
-        for number in 50..75_u32 {
-            rates.look(&number.to_be_bytes(), RATE, 0, 60_000, true).unwrap();
-        }
-        let held = rates.shards.iter().map(|shard| shard.lock().len()).sum::<usize>();
-        assert_eq!(held, 25);
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::open::{Caps, Class, Slot};
-use super::rate::Over;
+use super::open::{Caps, Class, Opened, Slot};
+use super::rate::Rates;
 use super::{Zone, Zones, bucket};
 use crate::config::{self, Level};
 use crate::hook::View;
@@ -27,6 +27,7 @@ pub struct Limits {
 /// A rate that holds for a route.
 pub struct RateRule {
     zone: Arc<Zone>,
+    rates: Arc<Rates>,
     /// Thousandths of requests that may come beyond the rate. nginx: `burst=`.
     burst: u64,
     /// Thousandths of them that do not wait. nginx: `delay=`, `nodelay`.
@@ -36,6 +37,7 @@ pub struct RateRule {
 /// A number that holds for a route.
 pub struct OpenRule {
     zone: Arc<Zone>,
+    opened: Arc<Opened>,
     caps: Caps,
 }
 
@@ -70,15 +72,18 @@ impl Limits {
     pub fn new(config: &config::Limits, zones: &Zones) -> Self {
         // Every name was found when the configuration was read.
         let rate = |rule: &config::RateLimit| {
+            let zone = zones.get(&rule.zone)?;
             Some(RateRule {
-                zone: Arc::clone(zones.get(&rule.zone)?),
+                zone: Arc::clone(zone),
+                rates: zone.rates(),
                 burst: u64::from(rule.burst) * bucket::ONE,
                 delay: rule.delay.map_or(u64::MAX, |delay| u64::from(delay) * bucket::ONE),
             })
         };
         let open = |rule: &config::OpenLimit| {
             let caps = Caps { total: rule.total, requests: rule.requests, tunnels: rule.tunnels };
-            Some(OpenRule { zone: Arc::clone(zones.get(&rule.zone)?), caps })
+            let zone = zones.get(&rule.zone)?;
+            Some(OpenRule { zone: Arc::clone(zone), opened: zone.opened(), caps })
         };
         Self {
             max_body: config.max_body,
@@ -98,7 +103,7 @@ impl Limits {
             match rule.look(view, now, false) {
                 None => {}
                 Some(Ok(_)) => counted = true,
-                Some(Err(over)) => return over.refused(&rule.zone),
+                Some(Err(excess)) => return Rated::Refused(excess, &rule.zone),
             }
         }
         let mut worst = (0, 0, last);
@@ -106,7 +111,7 @@ impl Limits {
             None if !counted => return Rated::NotCounted,
             None => {}
             Some(Ok(excess)) => worst = (last.wait(excess), excess, last),
-            Some(Err(over)) => return over.refused(&last.zone),
+            Some(Err(excess)) => return Rated::Refused(excess, &last.zone),
         }
         for rule in others.iter().rev() {
             let Some(excess) = rule.take(view, now) else { continue };
@@ -127,8 +132,8 @@ impl Limits {
     /// The first zone that has none left. Places taken before are free again.
     pub fn enter(&self, view: &View, class: Class) -> Result<Vec<Slot>, Full<'_>> {
         let mut slots = Vec::new();
-        for OpenRule { zone, caps } in &self.open {
-            match zone.with_key(view, |key| zone.counted.opened.enter(key, class, caps)) {
+        for OpenRule { zone, opened, caps } in &self.open {
+            match zone.with_key(view, |key| opened.enter(key, class, caps)) {
                 None => {}
                 Some(Some(slot)) => slots.push(slot),
                 Some(None) => return Err(Full(zone)),
@@ -139,26 +144,16 @@ impl Limits {
 }
 
 impl RateRule {
-    fn look(&self, view: &View, now: u64, take: bool) -> Option<Result<u64, Over>> {
-        let rates = &self.zone.counted.rates;
-        self.zone.with_key(view, |key| rates.look(key, self.zone.rate, self.burst, now, take))
+    fn look(&self, view: &View, now: u64, take: bool) -> Option<Result<u64, u64>> {
+        self.zone.with_key(view, |key| self.rates.look(key, self.zone.rate, self.burst, now, take))
     }
 
     fn take(&self, view: &View, now: u64) -> Option<u64> {
-        self.zone.with_key(view, |key| self.zone.counted.rates.take(key, self.zone.rate, now))
+        self.zone.with_key(view, |key| self.rates.take(key, self.zone.rate, now))
     }
 
     fn wait(&self, excess: u64) -> u64 {
         bucket::wait(excess, self.delay, self.zone.rate)
-    }
-}
-
-impl Over {
-    fn refused(self, zone: &Zone) -> Rated<'_> {
-        match self {
-            Self::Burst(excess) => Rated::Refused(excess, zone),
-            Self::Room => Rated::Refused(0, zone),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::open::Opened;
 use super::rate::Rates;
@@ -15,16 +15,17 @@ pub struct Zone {
     pub name: Arc<str>,
     /// Thousandths of requests a second; 0 where it limits no rate.
     pub(super) rate: u64,
-    pub(super) counted: Arc<Counted>,
+    counted: Arc<Counted>,
     key: Template,
 }
 
 /// What outlives a reload.
-pub(super) struct Counted {
+struct Counted {
     key: Box<str>,
     size: usize,
-    pub(super) rates: Rates,
-    pub(super) opened: Arc<Opened>,
+    /// There once a rule needs them.
+    rates: OnceLock<Arc<Rates>>,
+    opened: OnceLock<Arc<Opened>>,
 }
 
 /// The zones of one configuration, by name.
@@ -43,13 +44,23 @@ impl Zone {
                 Arc::new(Counted {
                     key: config.key.as_str().into(),
                     size: config.size,
-                    rates: Rates::new(config.size),
-                    opened: Arc::new(Opened::new(config.size)),
+                    rates: OnceLock::new(),
+                    opened: OnceLock::new(),
                 })
             }),
             // What is no template was refused when the configuration was read.
             key: Template::parse(&config.key).unwrap_or_default(),
         }
+    }
+
+    /// What is counted by rate.
+    pub(super) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(self.counted.rates.get_or_init(|| Arc::new(Rates::new(self.counted.size))))
+    }
+
+    /// What is open.
+    pub(super) fn opened(&self) -> Arc<Opened> {
+        Arc::clone(self.counted.opened.get_or_init(|| Arc::new(Opened::new(self.counted.size))))
     }
 
     /// Use the request's key; none where it is empty, which is not counted.

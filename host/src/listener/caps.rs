@@ -1,14 +1,13 @@
 //! How many client connections there may be: for one worker, and for one client address.
 //!
 //! A worker's own count is its thread's, since a connection never leaves it; clients are
-//! counted over all workers, in shards.
+//! counted over all workers.
 
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limit::Clients;
+use crate::limit::{Clients, Slot};
 use crate::snapshot::Downstream;
 
 /// How often a worker says that it closes connections. A flood must not fill the log.
@@ -25,7 +24,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Counted {
     /// Where its client is counted too.
-    client: Option<(Arc<Clients>, IpAddr)>,
+    _client: Option<Slot>,
 }
 
 /// The cap that leaves no room for a connection.
@@ -42,18 +41,17 @@ impl Counted {
     ///
     /// # Errors
     /// The cap that is reached; nothing is counted then.
-    pub(super) fn enter(caps: &Downstream, clients: &Arc<Clients>, client: IpAddr) -> Result<Self, Cap> {
+    pub(super) fn enter(caps: &Downstream, clients: &Clients, client: IpAddr) -> Result<Self, Cap> {
         if let Some(most) = caps.max_connections.filter(|most| OPEN.get() >= *most) {
             return Err(Cap::Worker(most));
         }
         let client = client.to_canonical();
         let client = match caps.max_client_connections {
-            Some(most) if !clients.enter(client, most) => return Err(Cap::Client(most)),
-            Some(_) => Some((Arc::clone(clients), client)),
+            Some(most) => Some(clients.enter(client, most).ok_or(Cap::Client(most))?),
             None => None,
         };
         OPEN.set(OPEN.get().saturating_add(1));
-        Ok(Self { client })
+        Ok(Self { _client: client })
     }
 }
 
@@ -61,9 +59,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         // A thread that ends may have dropped its own count already.
         let _gone = OPEN.try_with(|open| open.set(open.get().saturating_sub(1)));
-        if let Some((clients, client)) = &self.client {
-            clients.leave(*client);
-        }
     }
 }
 
@@ -108,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_client_has_its_own_cap_and_a_worker_one_for_all() {
-        let clients = Arc::new(Clients::default());
+        let clients = Clients::default();
         let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let caps = caps(Some(3), Some(2));
         let first = Counted::enter(&caps, &clients, a).unwrap();
@@ -119,15 +114,15 @@ mod tests {
         assert_eq!(Counted::enter(&caps, &clients, b).unwrap_err(), Cap::Worker(3));
         drop(first);
         let again = Counted::enter(&caps, &clients, a).unwrap();
-        assert_eq!((clients.len(), OPEN.get()), (2, 3));
+        assert_eq!((clients.count(), OPEN.get()), (2, 3));
         drop((again, _second, _third));
-        assert_eq!((clients.len(), OPEN.get()), (0, 0));
+        assert_eq!((clients.count(), OPEN.get()), (0, 0));
     }
 
     #[test]
     fn without_caps_clients_are_not_counted() {
-        let clients = Arc::new(Clients::default());
+        let clients = Clients::default();
         let _held = Counted::enter(&caps(None, None), &clients, IpAddr::from([192, 0, 2, 1])).unwrap();
-        assert_eq!((clients.len(), OPEN.get()), (0, 1));
+        assert_eq!((clients.count(), OPEN.get()), (0, 1));
     }
 }
