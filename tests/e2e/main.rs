@@ -24,6 +24,7 @@ mod early_bytes;
 mod half_close;
 mod handshake_checks;
 mod headers;
+mod health;
 mod http;
 mod http_client;
 mod idle_timeout;

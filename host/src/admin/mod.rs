@@ -2,6 +2,7 @@
 //! `/stub_status`.
 
 mod names;
+mod peers;
 mod status;
 
 use std::convert::Infallible;
@@ -95,6 +96,7 @@ impl Admin {
         let mut text = String::new();
         self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
         names::render(&self.proxy, &mut text);
+        peers::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
         ("text/plain; version=0.0.4", text)
     }

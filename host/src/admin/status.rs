@@ -1,12 +1,12 @@
 //! The numbers of the process for people and programs: nginx's `stub_status`, and JSON.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::names;
-use crate::observe::{Metrics, Subject, Totals};
+use super::{names, peers};
+use crate::observe::{Subject, Totals};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
 
@@ -28,7 +28,7 @@ pub(super) fn stub(proxy: &Proxy) -> String {
 pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
     let metrics = &proxy.metrics;
     let now = metrics.connections();
-    let (sites, mut upstreams) = tallies(metrics);
+    let (sites, mut upstreams) = tallies(proxy);
     names::status(proxy, &mut upstreams);
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -59,10 +59,11 @@ fn classes(counts: &[u64; 5]) -> Value {
 }
 
 /// Sites by name, and upstreams by name with their peers.
-fn tallies(metrics: &Metrics) -> (Map<String, Value>, Map<String, Value>) {
+fn tallies(proxy: &Proxy) -> (Map<String, Value>, Map<String, Value>) {
     let mut sites = Map::new();
     let mut upstreams: Vec<(String, Totals, Map<String, Value>)> = Vec::new();
-    for (subject, totals) in metrics.tallies.read() {
+    let known = peers::all(proxy);
+    for (subject, totals) in proxy.metrics.tallies.read() {
         match subject {
             Subject::Site(name) => {
                 sites.insert(name.to_string(), Value::Object(numbers(&totals)));
@@ -74,7 +75,11 @@ fn tallies(metrics: &Metrics) -> (Map<String, Value>, Map<String, Value>) {
                 }
                 let Some((_, sum, peers)) = upstreams.last_mut() else { continue };
                 sum.add(&totals);
-                peers.insert(peer.to_string(), with_failures(&totals).into());
+                let mut value = with_failures(&totals);
+                if let Some(known) = known.get(&(upstream, Arc::clone(&peer))) {
+                    peers::describe(known, &mut value);
+                }
+                peers.insert(peer.to_string(), value.into());
             }
         }
     }

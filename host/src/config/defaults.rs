@@ -61,6 +61,30 @@ pub const WEIGHT: u64 = 1;
 pub const MAX_FAILS: u32 = 1;
 /// `peers.fail_timeout`: nginx's.
 pub const FAIL_TIMEOUT: Duration = seconds(10);
+/// `health.kind`.
+pub const HEALTH_KIND: &str = "http";
+/// `health.path`: nginx Plus's.
+pub const HEALTH_PATH: &str = "/";
+/// `health.method`.
+pub const HEALTH_METHOD: &str = "GET";
+/// `health.statuses`: nginx Plus's.
+pub const HEALTH_STATUSES: &[&str] = &["200-399"];
+/// `health.max_body`, bytes.
+pub const HEALTH_BODY: u64 = 64 << 10;
+/// The most that it may be: nginx Plus looks at 256 KiB.
+pub const MOST_HEALTH_BODY: u64 = 16 << 20;
+/// `health.interval`: nginx Plus's.
+pub const HEALTH_INTERVAL: Duration = seconds(5);
+/// `health.timeout`.
+pub const HEALTH_TIMEOUT: Duration = seconds(5);
+/// `health.fails`: nginx Plus's.
+pub const HEALTH_FAILS: u32 = 1;
+/// `health.passes`: nginx Plus's.
+pub const HEALTH_PASSES: u32 = 1;
+/// `health.on_unhealthy`.
+pub const ON_UNHEALTHY: &str = "keep";
+/// `health.drain`.
+pub const HEALTH_DRAIN: Duration = seconds(30);
 /// `plugins.on_failure`.
 pub const ON_FAILURE: &str = "closed";
 /// `plugins.deadline`.

@@ -30,15 +30,18 @@ macro_rules! keys {
 
 mod auth;
 mod content;
+mod health;
 mod upstream;
 
 pub(super) use auth::*;
 pub(super) use content::*;
+pub(super) use health::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
-pub(super) static ALL: LazyLock<Vec<&Key>> =
-    LazyLock::new(|| PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).copied().collect());
+pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
+    PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).chain(health_keys()).copied().collect()
+});
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
 const WAIT_OR_NOT: Kind = Duration { least: std::time::Duration::ZERO, most: d::MOST_TIME };

@@ -11,6 +11,7 @@ use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
 mod content;
+mod health;
 mod limits;
 mod resolver;
 mod upstream;
@@ -19,6 +20,7 @@ pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
 };
+pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use upstream::{Address, Peer, Policy, Source, Upstream};

@@ -2,12 +2,14 @@
 
 mod fields;
 mod name;
+mod websocket;
 
 use http::{Method, StatusCode, Version};
 
 pub use fields::Fields;
 pub(crate) use fields::Lines;
 pub use name::{BadField, FieldName, FieldValue};
+pub use websocket::{WEBSOCKET, accept_for, key_of};
 
 /// The head of a request.
 #[derive(Debug, Clone)]

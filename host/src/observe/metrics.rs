@@ -184,7 +184,7 @@ fn render_tallies(out: &mut String, all: &[(Subject, Totals)]) {
 }
 
 /// A label's value, escaped as Prometheus' text format wants.
-struct Label<'a>(&'a str);
+pub struct Label<'a>(pub &'a str);
 
 impl std::fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -197,7 +197,8 @@ impl std::fmt::Display for Label<'_> {
     }
 }
 
-fn header(out: &mut String, name: &str, help: &str, kind: &str) {
+/// The lines before the values of a metric in Prometheus' text format.
+pub fn header(out: &mut String, name: &str, help: &str, kind: &str) {
     let _infallible = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
 }
 

@@ -10,6 +10,7 @@ mod tally;
 
 pub use client::Client;
 pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
-pub use metrics::{Connections, Count, Metrics, Raised};
+pub use metrics::{Connections, Count, Label, Metrics, Raised, header};
 pub use record::{After, Record};
+pub use seat::seat;
 pub use tally::{Subject, Tallies, Tally, Totals};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::ask::ask;
 use super::exchange::{Exchange, Target};
-use super::handshake::{Upgrade, WEBSOCKET};
+use super::handshake::Upgrade;
 use crate::error::{Error, Kind, Stop};
 use crate::hook::{self, LocalReply};
+use crate::message::WEBSOCKET;
 
 /// Find the exchange's route, and put on it what the router says.
 ///

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::Worker;
 use crate::snapshot::Snapshot;
-use crate::upstream::Upstream;
+use crate::tunnel::Registry;
+use crate::upstream::{Cut, Upstream};
 
 /// Something that goes on until it is dropped.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -24,9 +25,11 @@ pub(super) struct Background {
 impl Background {
     /// Start what a snapshot needs: each task once in the process, the next one on the next
     /// worker.
-    pub(super) fn start(snapshot: &Snapshot, workers: &[Worker]) -> Self {
+    pub(super) fn start(snapshot: &Snapshot, workers: &[Worker], tunnels: &Arc<Registry>) -> Self {
+        let registry = Arc::clone(tunnels);
+        let cut = Cut::new(move |peer| registry.end_of_peer(peer));
         let (stop, stopped) = watch::channel(());
-        let tasks = snapshot.upstreams.values().flat_map(tasks_of);
+        let tasks = snapshot.upstreams.values().flat_map(|upstream| tasks_of(upstream, &cut));
         for (task, worker) in tasks.zip(workers.iter().cycle()) {
             worker.run(until(stopped.clone(), task));
         }
@@ -35,8 +38,10 @@ impl Background {
 }
 
 /// What goes on for one upstream.
-fn tasks_of(upstream: &Arc<Upstream>) -> Vec<Task> {
-    upstream.follow_names().into_iter().map(|task| Box::pin(task) as Task).collect()
+fn tasks_of(upstream: &Arc<Upstream>, cut: &Cut) -> Vec<Task> {
+    let names = upstream.follow_names().into_iter().map(|task| Box::pin(task) as Task);
+    let checks = upstream.is_checked().then(|| Box::pin(Arc::clone(upstream).check(cut.clone())) as Task);
+    names.chain(checks).collect()
 }
 
 /// Run a task until the sender of `stopped` is gone.

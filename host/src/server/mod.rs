@@ -103,7 +103,7 @@ impl Server {
         let mut listeners = Listeners::default();
         listeners.change(&config.listeners, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
-        let background = Some(Background::start(&proxy.snapshot.load(), &workers));
+        let background = Some(Background::start(&proxy.snapshot.load(), &workers, &proxy.tunnels));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, shared, workers, state, all_gone: Mutex::new(all_gone) })
     }
@@ -139,7 +139,7 @@ impl Server {
         let snapshot = Arc::new(snapshot);
         self.proxy.snapshot.store(Arc::clone(&snapshot));
         // The old one's stop with this.
-        state.background = Some(Background::start(&snapshot, &self.workers));
+        state.background = Some(Background::start(&snapshot, &self.workers, &self.proxy.tunnels));
         self.proxy.metrics.reloads.add(1);
         // As nginx does: who has moved the files away and reloads finds new ones.
         self.reopen_logs();

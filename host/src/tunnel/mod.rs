@@ -57,6 +57,8 @@ pub enum End {
     Idle,
     /// The server drained, and the tunnel outlived the deadline.
     Drain,
+    /// Checks found the peer unhealthy, and `health.on_unhealthy` ends its tunnels.
+    PeerUnhealthy,
 }
 
 impl End {
@@ -69,6 +71,7 @@ impl End {
             Self::UpstreamReset => "tunnel.upstream_reset",
             Self::Idle => "tunnel.idle",
             Self::Drain => "tunnel.drain",
+            Self::PeerUnhealthy => "tunnel.peer_unhealthy",
         }
     }
 }

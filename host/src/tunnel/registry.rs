@@ -1,22 +1,38 @@
 //! The tunnels that are open: counted, and told to end.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
+
+use super::End;
+use crate::config::OnUnhealthy;
+use crate::observe::seat;
+use crate::upstream::Peer;
 
 /// Every open tunnel of a server, by number. Sharded, so that workers do not meet.
 #[derive(Debug, Default)]
 pub struct Registry {
     open: DashMap<u64, Arc<Control>>,
+    /// Those that may have to end with their peer, by the peer's number and the thread that
+    /// opened them, so that workers do not meet here either.
+    by_peer: DashMap<(u64, usize), HashMap<u64, Arc<Control>>>,
     next: AtomicU64,
 }
+
+/// Parts of a peer's tunnels.
+const PARTS: usize = 8;
+/// What a [`Control`] is told.
+const DRAIN: u8 = 1;
+const PEER_UNHEALTHY: u8 = 2;
 
 /// How a tunnel is told something from outside.
 #[derive(Debug, Default)]
 pub struct Control {
-    end: AtomicBool,
+    /// 0, or 1 and what [`End`] it is told of.
+    end: AtomicU8,
     wake: Notify,
 }
 
@@ -26,13 +42,18 @@ impl Control {
         self.wake.notified().await;
     }
 
-    /// Whether the tunnel is told to end: a look, without a lock.
-    pub fn is_told_to_end(&self) -> bool {
-        self.end.load(Ordering::Acquire)
+    /// Why the tunnel is told to end; none where it is not. A look, without a lock.
+    pub fn told_end(&self) -> Option<End> {
+        match self.end.load(Ordering::Acquire) {
+            0 => None,
+            PEER_UNHEALTHY => Some(End::PeerUnhealthy),
+            _ => Some(End::Drain),
+        }
     }
 
-    fn tell_to_end(&self) {
-        self.end.store(true, Ordering::Release);
+    fn tell(&self, end: u8) {
+        // What it was told first is why it ends.
+        let _told_already = self.end.compare_exchange(0, end, Ordering::AcqRel, Ordering::Relaxed);
         self.wake.notify_one();
     }
 }
@@ -42,17 +63,28 @@ impl Control {
 pub struct Entry {
     registry: Arc<Registry>,
     id: u64,
+    /// Where it is among those of its peer; none where it does not end with it.
+    of_peer: Option<(u64, usize)>,
     /// How the tunnel is told something.
     pub control: Arc<Control>,
 }
 
 impl Registry {
-    /// Enter a tunnel.
-    pub fn enter(self: &Arc<Self>) -> Entry {
+    /// Enter a tunnel with this peer.
+    pub fn enter(self: &Arc<Self>, peer: &Peer) -> Entry {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let control = Arc::new(Control::default());
         self.open.insert(id, Arc::clone(&control));
-        Entry { registry: Arc::clone(self), id, control }
+        let policy = peer.health.as_ref().map_or(OnUnhealthy::Keep, |health| health.on_unhealthy);
+        let of_peer = (policy != OnUnhealthy::Keep).then(|| (peer.vitals.id(), seat() % PARTS));
+        if let Some(place) = of_peer {
+            self.by_peer.entry(place).or_default().insert(id, Arc::clone(&control));
+            // It may have turned while the tunnel was opening.
+            if policy == OnUnhealthy::Close && peer.is_unhealthy() {
+                control.tell(PEER_UNHEALTHY);
+            }
+        }
+        Entry { registry: Arc::clone(self), id, of_peer, control }
     }
 
     /// How many are open.
@@ -68,7 +100,16 @@ impl Registry {
     /// Tell every tunnel to end. Those that enter later are not told.
     pub fn end_all(&self) {
         for entry in &self.open {
-            entry.tell_to_end();
+            entry.tell(DRAIN);
+        }
+    }
+
+    /// Tell every tunnel of a peer to end that was opened to end with it. What it costs is theirs
+    /// alone. `peer` is the number of its vitals.
+    pub fn end_of_peer(&self, peer: u64) {
+        for part in 0..PARTS {
+            let Some(tunnels) = self.by_peer.get(&(peer, part)) else { continue };
+            tunnels.values().for_each(|control| control.tell(PEER_UNHEALTHY));
         }
     }
 }
@@ -76,5 +117,12 @@ impl Registry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.registry.open.remove(&self.id);
+        let Some(place) = self.of_peer else { return };
+        if let dashmap::Entry::Occupied(mut tunnels) = self.registry.by_peer.entry(place) {
+            tunnels.get_mut().remove(&self.id);
+            if tunnels.get().is_empty() {
+                tunnels.remove();
+            }
+        }
     }
 }

@@ -66,8 +66,11 @@ async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry, record: &mut Opt
         // The task's waker is the same all its life, so the two that wait for something rare are
         // polled once, and from then on only looked at.
         let first = !std::mem::replace(&mut listens, true);
-        if first && told.as_mut().poll(cx).is_ready() || entry.control.is_told_to_end() {
-            return Poll::Ready(End::Drain);
+        if first {
+            let _told_already = told.as_mut().poll(cx);
+        }
+        if let Some(end) = entry.control.told_end() {
+            return Poll::Ready(end);
         }
         if let Some(end) = tunnel.step(cx) {
             return Poll::Ready(end);
@@ -173,7 +176,7 @@ impl Tunnel {
     /// Tell each side that what it was sent is whole, unless it is not.
     fn say_goodbye(&mut self, end: End) {
         match end {
-            End::Client | End::Upstream | End::Idle | End::Drain => {
+            End::Client | End::Upstream | End::Idle | End::Drain | End::PeerUnhealthy => {
                 self.client.say_goodbye();
                 self.upstream.say_goodbye();
             }

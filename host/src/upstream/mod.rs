@@ -22,12 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
-pub use health::{Failure, Health, State, Tolerance};
+pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
 pub use own::{OwnAnswer, OwnRequest};
@@ -54,6 +55,10 @@ pub struct Upstream {
     pub keepalive_timeout: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
+    /// Told when they change.
+    changed: Notify,
+    /// Whether they are checked.
+    checked: bool,
     policy: config::Policy,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
@@ -89,6 +94,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            changed: Notify::new(),
+            checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
             policy: config.policy.clone(),
             discovery,
@@ -97,9 +104,10 @@ impl Upstream {
 
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
-    pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        Set::welcome(&peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy));
+    pub fn replace(&self, peers: &[Arc<Peer>]) {
+        Set::welcome(peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.to_vec(), &self.policy));
+        self.changed.notify_waiters();
     }
 
     /// Its peers now, with those that are down.

@@ -1,5 +1,6 @@
 //! One member of an upstream.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
 /// One member of an upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// As the configuration writes it; of a name, the address.
     pub name: Arc<str>,
@@ -32,8 +33,10 @@ pub struct Peer {
     pub slow_start: Duration,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
+    /// How it is checked; none where it is not.
+    pub health: Option<Arc<config::Health>>,
     /// Whether its set has no other.
-    alone: AtomicBool,
+    alone: Arc<AtomicBool>,
     /// Its numbers.
     pub tally: Arc<Tally>,
     /// What is known of it.
@@ -55,7 +58,8 @@ impl Peer {
             max_conns: config.max_conns,
             slow_start: config.slow_start,
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
-            alone: AtomicBool::new(false),
+            health: config.health.clone(),
+            alone: Arc::default(),
             tally: shared.tallies.of(subject),
             vitals: shared.known.of(upstream, address),
         }
@@ -69,6 +73,13 @@ impl Peer {
     /// It is in a set with others, or not.
     pub(super) fn set_alone(&self, alone: bool) {
         self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    /// As it is, but at another port: for checks.
+    pub(super) fn at_port(&self, port: u16) -> Self {
+        let Address::Tcp(address) = &self.address;
+        let address = Address::Tcp(SocketAddr::new(address.ip(), port));
+        Self { address, ..self.clone() }
     }
 
     /// Whether it has room for one more.

@@ -17,6 +17,7 @@ pub const WHOLE: u32 = 1 << 16;
 /// of the upstream's set for as long as anyone holds it.
 #[derive(Debug)]
 pub struct Vitals {
+    id: u64,
     active: AtomicU32,
     /// Whether no set has had it yet.
     fresh: AtomicBool,
@@ -30,7 +31,9 @@ pub struct Vitals {
 
 impl Default for Vitals {
     fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             active: AtomicU32::new(0),
             fresh: AtomicBool::new(true),
             rising_since: AtomicU64::new(0),
@@ -41,6 +44,11 @@ impl Default for Vitals {
 }
 
 impl Vitals {
+    /// A number that no other peer of the process has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Exchanges and tunnels that it serves now.
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::Relaxed)

@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server"]),
+    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
     ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "socket", "stream", "tunnel"]),

@@ -5,7 +5,7 @@ use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Re
 use super::super::key::Key;
 use super::super::key::Kind;
 use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, Texts, TextsOrTables};
-use super::super::key::Section::{Peer, Resolver, Top, Upstream};
+use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
@@ -40,7 +40,8 @@ keys! {
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
     UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
-    HEALTH = "health" in [Upstream]: Later, Other("off"), "health_check", "Active health checks.";
+    HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
+        "Checks of every peer that is not `down`, whether or not requests come.";
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Lookup;
+use super::{Health, Lookup};
 use crate::config::defaults;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
@@ -82,6 +82,8 @@ pub struct Peer {
     pub max_fails: u32,
     /// How long failures count, and for how long they take it out. nginx: `fail_timeout=`.
     pub fail_timeout: Duration,
+    /// How it is checked; none where it is not.
+    pub health: Option<Arc<Health>>,
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
@@ -100,6 +102,7 @@ impl Peer {
             max_conns: 0,
             max_fails: defaults::MAX_FAILS,
             fail_timeout: defaults::FAIL_TIMEOUT,
+            health: None,
             slow_start: Duration::ZERO,
         }
     }

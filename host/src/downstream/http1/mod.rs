@@ -31,7 +31,7 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
     let spoken = Box::pin(speak(Client::new(stream, connection, settings, draining))).await;
     match spoken {
         Some(Left { stream, opening: Some((opening, early)) }) => {
-            let entry = proxy.tunnels.enter();
+            let entry = proxy.tunnels.enter(opening.lease.peer());
             tunnel::run(stream.into(), early, *opening, entry).await;
         }
         Some(Left { stream, opening: None }) => linger(stream).await,

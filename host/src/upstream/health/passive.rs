@@ -70,6 +70,11 @@ impl Passive {
         before.saturating_add(1) == tolerance.max_fails
     }
 
+    /// What has been met is of no interest any more.
+    pub(super) fn forget(&self) {
+        self.fails.store(0, Ordering::Relaxed);
+    }
+
     /// A request was answered. True where that brings the peer back.
     pub(super) fn succeeded(&self, tolerance: &Tolerance) -> bool {
         let fails = self.fails();

@@ -1,11 +1,14 @@
 //! One `[upstreams.NAME]`.
 
+use std::sync::Arc;
+
+use super::health::health;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Policy, Upstream};
+use crate::config::types::{Peer, Policy, Upstream};
 
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
@@ -18,6 +21,9 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
             None => peers.extend(short_peer(table, item)),
         }
     }
+    // Read before peers are given it, so that its problems are told once.
+    let health = health(table, name).map(Arc::new);
+    peers.iter_mut().for_each(|peer: &mut Peer| peer.health.clone_from(&health));
     let list = table.own(&k::PEERS).filter(|list| !items.is_empty() || list.node.is_empty_list());
     // A peer that has been reported might have been live.
     if let Some(list) = list.filter(|_| peers.len() == items.len() && peers.iter().all(|p| p.down)) {

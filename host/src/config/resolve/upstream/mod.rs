@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
 mod group;
+mod health;
 mod name;
 mod peer;
 
