@@ -83,6 +83,12 @@ pub enum Kind {
     Connect,
     /// The connection to the peer took longer than `timeouts.connect`.
     ConnectTimeout,
+    /// The TLS handshake with the peer failed: its certificate is not to be believed, or the two
+    /// have no version in common.
+    Tls,
+    /// TLS with the peer failed behind the handshake; with TLS 1.3 a peer that refuses the
+    /// proxy's certificate says so only then.
+    TlsBroken,
     /// The peer took no bytes for `timeouts.send`.
     SendTimeout,
     /// The peer sent nothing for `timeouts.read`.
@@ -119,6 +125,8 @@ impl Kind {
             Self::NoPeer
             | Self::Connect
             | Self::ConnectTimeout
+            | Self::Tls
+            | Self::TlsBroken
             | Self::SendTimeout
             | Self::ReadTimeout
             | Self::Closed
@@ -137,7 +145,7 @@ impl Kind {
     /// written to a peer may have acted.
     pub fn retry(self) -> Retry {
         match self {
-            Self::Connect | Self::ConnectTimeout => Retry::NextPeer,
+            Self::Connect | Self::ConnectTimeout | Self::Tls => Retry::NextPeer,
             _ => Retry::Never,
         }
     }
@@ -170,6 +178,8 @@ impl Kind {
             Self::NoPeer => "upstream.no_peer",
             Self::Connect => "upstream.connect",
             Self::ConnectTimeout => "upstream.connect_timeout",
+            Self::Tls => "upstream.tls",
+            Self::TlsBroken => "upstream.tls_broken",
             Self::SendTimeout => "upstream.send_timeout",
             Self::ReadTimeout => "upstream.read_timeout",
             Self::Closed => "upstream.closed",
@@ -199,7 +209,11 @@ impl Error {
 
     /// An error of a connection to a peer.
     pub fn from_peer(error: &io::Error) -> Self {
-        let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::SendTimeout } else { Kind::Closed };
+        let kind = match error.kind() {
+            io::ErrorKind::TimedOut => Kind::SendTimeout,
+            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Kind::TlsBroken,
+            _ => Kind::Closed,
+        };
         Self::new(kind, error.to_string())
     }
 }

@@ -7,7 +7,7 @@
 //! - [`listener`]: sockets that accept
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
 //!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
-//!   [`socket`]: TCP, Unix, TLS
+//!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
@@ -40,5 +40,6 @@ pub mod snapshot;
 pub mod socket;
 pub mod stock;
 pub mod stream;
+pub mod tls;
 pub mod tunnel;
 pub mod upstream;

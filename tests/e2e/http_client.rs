@@ -68,7 +68,7 @@ fn what_cannot_be_sent_is_not_sent() {
         ("method = \"G T\", url = \"upstream:peer/\"", "invalid: "),
         ("method = \"GET\", url = \"upstream:peer/a b\"", "invalid: "),
         ("method = \"GET\", url = \"upstream:peer/\\r\\nX: y\"", "invalid: "),
-        ("method = \"GET\", url = \"https://127.0.0.1/\"", "invalid: "),
+        ("method = \"GET\", url = \"https://127.0.0.1/\"", "denied: "),
         ("method = \"GET\", url = \"/\"", "invalid: "),
         ("method = \"GET\", url = \"upstream:peer/\", headers = [[\"Content-Length\", \"5\"]]", "invalid: "),
         ("method = \"GET\", url = \"upstream:peer/\", headers = [[\"X\", \"a\\r\\nY: b\"]]", "invalid: "),

@@ -40,3 +40,5 @@ mod routing;
 mod status;
 mod timeouts;
 mod upgrade;
+mod upstream_tls;
+mod upstream_unix;

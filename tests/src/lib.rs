@@ -14,8 +14,10 @@
 )]
 
 pub mod backend;
+pub mod certificates;
 pub mod dns;
 pub mod eventually;
+pub mod front;
 pub mod guests;
 pub mod head;
 pub mod http;

@@ -75,12 +75,16 @@ impl Check<'_> {
             (Kind::Free, Value::Table(_)) => {}
             (Kind::Secret, Value::Table(table)) => self.reference(node, table, path),
             (
-                Kind::Table(section) | Kind::TableOrFalse(section) | Kind::TablesOrFalse(section),
+                Kind::Table(section)
+                | Kind::TableOrFalse(section)
+                | Kind::TableOrFlag(section)
+                | Kind::TablesOrFalse(section),
                 Value::Table(table),
             ) => {
                 self.table(table, section, path, node.at);
             }
-            (Kind::TableOrFalse(_) | Kind::TablesOrFalse(_), Value::Flag(false)) => {}
+            (Kind::TableOrFalse(_) | Kind::TablesOrFalse(_), Value::Flag(false))
+            | (Kind::TableOrFlag(_), Value::Flag(_)) => {}
             (Kind::Tables(section) | Kind::TablesOrFalse(section), Value::List(items)) => {
                 self.each(items, path, |item, path| self.value(item, Kind::Table(section), path));
             }
@@ -227,6 +231,7 @@ fn expected(kind: Kind) -> (&'static str, String) {
         Kind::TextsOrTables(section) => return ("a list", section.heading().to_owned()),
         Kind::TablesOrFalse(section) => return ("a table, a list of tables or false", section.heading().to_owned()),
         Kind::TableOrFalse(section) => return ("a table or false", section.heading().to_owned()),
+        Kind::TableOrFlag(section) => return ("a table, true or false", section.heading().to_owned()),
         Kind::Table(section) | Kind::Named(section) => return ("a table", section.heading().to_owned()),
         Kind::Tables(section) => return ("a list of tables", section.heading().to_owned()),
         Kind::Free | Kind::Later => ("a table", "such as { key = \"value\" }"),

@@ -45,6 +45,12 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `upstreams.keepalive_requests`: nginx's.
+pub const UPSTREAM_KEEPALIVE_REQUESTS: u64 = 1000;
+/// `upstreams.keepalive_time`: nginx's.
+pub const UPSTREAM_KEEPALIVE_TIME: Duration = seconds(3600);
+/// `tls.versions` of an upstream.
+pub const TLS_VERSIONS: &[&str] = &["1.2", "1.3"];
 /// `resolver.timeout`: nginx's `resolver_timeout`.
 pub const RESOLVER_TIMEOUT: Duration = seconds(30);
 /// `resolver.min_ttl`.

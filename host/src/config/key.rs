@@ -17,6 +17,7 @@ pub(super) enum Section {
     Listener,
     Resolver,
     Upstream,
+    UpstreamTls,
     Peer,
     Health,
     Plugin,
@@ -39,7 +40,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -49,6 +50,7 @@ impl Section {
         Self::Listener,
         Self::Resolver,
         Self::Upstream,
+        Self::UpstreamTls,
         Self::Peer,
         Self::Health,
         Self::Plugin,
@@ -81,6 +83,7 @@ impl Section {
             Self::Listener => "[[listeners]]",
             Self::Resolver => "[resolver]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
@@ -133,6 +136,10 @@ impl Section {
                  that there is no such name. nginx: `resolver`."
             }
             Self::Upstream => "A group of backends. nginx: `upstream`.",
+            Self::UpstreamTls => {
+                "TLS towards the peers of an upstream. A route's own `https://` or `wss://` address has it with all \
+                 defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
+            }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
@@ -223,6 +230,8 @@ pub(super) enum Kind {
     TextsOrTables(Section),
     /// Such a table, or `false`.
     TableOrFalse(Section),
+    /// Such a table, or `true` for an empty one, or `false`.
+    TableOrFlag(Section),
     /// Such a table, a list of such tables, or `false`.
     TablesOrFalse(Section),
     /// Known, and not there yet.
@@ -254,6 +263,7 @@ impl fmt::Display for Kind {
             }
             Self::TextsOrTables(section) => write!(f, "list of strings or tables (`{}`)", section.heading()),
             Self::TableOrFalse(_) => f.write_str("table, or `false`"),
+            Self::TableOrFlag(section) => write!(f, "`{}`, or boolean", section.heading()),
             Self::TablesOrFalse(section) => write!(f, "`{}`, list of such tables, or `false`", section.heading()),
             Self::Later => f.write_str("not supported yet"),
         }

@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
     /// The table under a key; an empty one where the key is absent. It inherits from the
     /// table under the same key of the table around this one.
     pub(super) fn table(&self, key: &Key) -> Self {
-        let (Kind::Table(section) | Kind::TableOrFalse(section)) = key.kind else {
+        let (Kind::Table(section) | Kind::TableOrFalse(section) | Kind::TableOrFlag(section)) = key.kind else {
             debug_assert!(false, "{}", key.name);
             return self.clone();
         };

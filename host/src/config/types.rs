@@ -11,6 +11,7 @@ use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
 mod content;
+mod dial;
 mod health;
 mod limits;
 mod resolver;
@@ -20,6 +21,7 @@ pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
 };
+pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};

@@ -32,9 +32,14 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         // The route's `try_files` says which.
         Kind::NoneOfThese(status) => status,
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
-        Kind::NoPeer | Kind::Connect | Kind::Closed | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => {
-            StatusCode::BAD_GATEWAY
-        }
+        Kind::NoPeer
+        | Kind::Connect
+        | Kind::Tls
+        | Kind::TlsBroken
+        | Kind::Closed
+        | Kind::BadResponse
+        | Kind::BadSwitch
+        | Kind::UnaskedSwitch => StatusCode::BAD_GATEWAY,
         Kind::UnknownTarget | Kind::Plugin(_) | Kind::File | Kind::Circles => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -12,6 +12,7 @@ use http::{StatusCode, Version};
 use super::outcome;
 use crate::hook::{Builtins, Outcome, View};
 use crate::message::Fields;
+use crate::upstream::authority;
 
 /// nginx's variables over a [`View`].
 #[derive(Debug)]
@@ -72,9 +73,9 @@ fn plain(view: &View, name: &str, out: &mut Vec<u8>) -> bool {
             let time = view.arrival.since.map(|since| since.elapsed()).unwrap_or_default();
             show(out, format_args!("{}.{:03}", time.as_secs(), time.subsec_millis()));
         }
-        "proxy_host" if !view.upstream.is_empty() => put(out, &view.upstream),
+        "proxy_host" if !view.upstream.is_empty() => put(out, authority(&view.upstream).0),
         "proxy_port" if !view.upstream.is_empty() => {
-            put(out, view.upstream.rsplit_once(':').map_or("80", |(_, port)| port));
+            put(out, authority(&view.upstream).1);
         }
         "hostname" => put(out, &HOSTNAME),
         "tidegate_version" => put(out, env!("CARGO_PKG_VERSION")),

@@ -121,6 +121,8 @@ fn nowhere() -> config::Upstream {
         policy: config::Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        keepalive_requests: 0,
+        keepalive_time: std::time::Duration::ZERO,
         peers: Vec::new(),
     }
 }

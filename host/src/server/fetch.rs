@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::Grant;
 use crate::error::{Error, Kind};
 use crate::hook::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
-use crate::upstream::{OwnRequest, Upstream};
+use crate::upstream::{self, OwnRequest, Upstream};
 
 /// How long a step may take where the request has no time of its own; the deadline of the
 /// plugin's call is what holds then.
@@ -28,8 +28,7 @@ struct Place {
 pub(super) fn granted(grants: &[Grant], upstreams: &[Arc<Upstream>]) -> Option<Arc<dyn Fetch>> {
     let place = |grant: &Grant| {
         let upstream = Arc::clone(upstreams.get(grant.upstream)?);
-        // nginx: `$proxy_host`, which leaves out the scheme's own port.
-        let host = upstream.name.strip_suffix(":80").unwrap_or(&upstream.name).into();
+        let host = upstream::authority(&upstream.name).0.into();
         Some((grant.destination.clone(), Place { upstream, host }))
     };
     let places: HashMap<_, _> = grants.iter().filter_map(place).collect();
@@ -66,10 +65,10 @@ async fn send(place: Place, request: FetchRequest) -> Result<FetchResponse, Fetc
 fn refusal(error: &Error) -> FetchError {
     let text = error.to_string();
     match error.kind {
-        Kind::NoPeer | Kind::Connect | Kind::ConnectTimeout => FetchError::Connect(text),
+        Kind::NoPeer | Kind::Connect | Kind::ConnectTimeout | Kind::Tls => FetchError::Connect(text),
         Kind::SendTimeout | Kind::ReadTimeout => FetchError::Timeout,
         Kind::Closed => FetchError::Closed(text),
-        Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => FetchError::Protocol(text),
+        Kind::TlsBroken | Kind::BadResponse | Kind::BadSwitch | Kind::UnaskedSwitch => FetchError::Protocol(text),
         _ => FetchError::Other(text),
     }
 }

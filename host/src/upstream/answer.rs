@@ -48,6 +48,8 @@ impl AnswerBody {
         // Bytes behind the body belong to no answer.
         if self.keeps && asked.is_sent() && self.bytes.is_empty() {
             asked.link.give_back();
+        } else {
+            asked.link.close();
         }
     }
 

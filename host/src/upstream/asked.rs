@@ -54,7 +54,8 @@ enum Sending {
 
 impl Asked {
     /// Begin to send a request to the peer that was picked; `head` is its head as bytes.
-    pub fn new(lease: Lease, link: Link, head: Vec<u8>, method: Method, body: Body) -> Self {
+    pub fn new(lease: Lease, mut link: Link, head: Vec<u8>, method: Method, body: Body) -> Self {
+        link.begin_request();
         let writer = Writer::new(head, body.length());
         let (head, sending) = (HeadReader::default(), Sending::Going);
         Self { link, lease, head, method, writer, body, sending, touched: false }

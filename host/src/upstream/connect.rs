@@ -1,31 +1,76 @@
 //! Opening a connection to a peer: the one place where the proxy connects to anything.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UnixStream};
+use tokio_rustls::TlsConnector;
 
 use super::Peer;
-use crate::config::Address;
+use crate::config::{Address, Dial, PeerTls};
 use crate::error::{Error, Kind};
-use crate::socket::Socket;
+use crate::socket::{Plain, Socket};
 
-/// Connect to a peer within `timeout`.
+/// Connect to a peer within `timeout`, with TLS and its handshake where it has TLS.
 ///
 /// # Errors
-/// [`Kind::ConnectTimeout`], or [`Kind::Connect`] where it is refused or unreachable.
+/// [`Kind::ConnectTimeout`]; [`Kind::Connect`] where it is refused or unreachable; [`Kind::Tls`]
+/// where there is a connection and the handshake fails.
 pub async fn connect(peer: &Peer, timeout: Duration) -> Result<Socket, Error> {
     let connecting = async {
-        let Address::Tcp(address) = peer.address;
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A message of a tunnel must not wait for the acknowledgement of the one before.
-        socket.set_nodelay(true)?;
-        socket.connect(address).await
+        let plain = open(&peer.way.address, &peer.way.dial).await.map_err(|error| refusal(peer, &error))?;
+        match &peer.way.dial.tls {
+            None => Ok(Socket::Plain(plain)),
+            // Boxed, since it is many times as large as what comes before, which all wait in.
+            Some(tls) => Box::pin(handshake(plain, tls))
+                .await
+                .map_err(|error| Error::new(Kind::Tls, format!("{}: {error}", peer.name))),
+        }
     };
     match tokio::time::timeout(timeout, connecting).await {
-        Ok(Ok(stream)) => Ok(stream.into()),
-        Ok(Err(e)) if e.kind() == io::ErrorKind::TimedOut => Err(Error::new(Kind::ConnectTimeout, peer.name.as_ref())),
-        Ok(Err(e)) => Err(Error::new(Kind::Connect, format!("{}: {e}", peer.name))),
+        Ok(connected) => connected,
         Err(_elapsed) => Err(Error::new(Kind::ConnectTimeout, peer.name.as_ref())),
     }
+}
+
+fn refusal(peer: &Peer, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Error::new(Kind::ConnectTimeout, peer.name.as_ref()),
+        _ => Error::new(Kind::Connect, format!("{}: {error}", peer.name)),
+    }
+}
+
+async fn open(address: &Address, dial: &Dial) -> io::Result<Plain> {
+    match address {
+        Address::Tcp(address) => tcp(*address, dial).await,
+        Address::Unix(path) => UnixStream::connect(path).await.map(Plain::Unix),
+    }
+}
+
+async fn tcp(address: SocketAddr, dial: &Dial) -> io::Result<Plain> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A message of a tunnel must not wait for the acknowledgement of the one before.
+    socket.set_nodelay(true)?;
+    if dial.tcp_keepalive {
+        socket.set_keepalive(true)?;
+    }
+    if let Some(from) = dial.bind {
+        bind(&socket, from, address)?;
+    }
+    socket.connect(address).await.map(Plain::Tcp)
+}
+
+fn bind(socket: &TcpSocket, from: IpAddr, to: SocketAddr) -> io::Result<()> {
+    let told = |error: io::Error| io::Error::new(error.kind(), format!("cannot connect from {from}: {error}"));
+    if from.is_ipv4() != to.is_ipv4() {
+        return Err(told(io::Error::new(io::ErrorKind::InvalidInput, "the peer's address is of the other IP version")));
+    }
+    socket.bind(SocketAddr::new(from, 0)).map_err(told)
+}
+
+async fn handshake(plain: Plain, tls: &PeerTls) -> io::Result<Socket> {
+    let connector = TlsConnector::from(tls.client.config());
+    let stream = connector.connect(tls.name.clone(), plain).await?;
+    Ok(Socket::Tls(Box::new(stream.into())))
 }

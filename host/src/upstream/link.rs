@@ -1,9 +1,11 @@
 //! One HTTP/1.1 connection to a peer, idle or in use.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Peer, Upstream, pool};
+use tokio::time::Instant;
+
+use super::{Peer, Upstream, Way, pool};
 use crate::socket::Socket;
 use crate::stream::Stream;
 
@@ -11,11 +13,19 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub struct Link {
     pub(super) stream: Stream<Socket>,
-    pub(super) peer: Arc<Peer>,
+    /// Which peers it serves; gone once there is none of them any more.
+    pub(super) way: Weak<Way>,
+    /// The way's, which is looked up by it.
+    pub(super) way_id: u64,
     /// How many idle ones the upstream keeps.
     pub(super) keepalive: usize,
     /// For how long.
     pub(super) timeout: Duration,
+    /// Requests that it may still serve.
+    requests_left: u64,
+    since: Instant,
+    /// For how long it serves requests.
+    longest: Duration,
 }
 
 impl Link {
@@ -23,17 +33,40 @@ impl Link {
     pub fn new(stream: Socket, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
         Self {
             stream: Stream::new(stream, send_timeout),
-            peer: Arc::clone(peer),
+            way: Arc::downgrade(&peer.way),
+            way_id: peer.way.id,
             keepalive: upstream.keepalive,
             timeout: upstream.keepalive_timeout,
+            requests_left: upstream.keepalive_requests,
+            since: Instant::now(),
+            longest: upstream.keepalive_time,
         }
     }
 
-    /// Keep it for another request, if there is room.
+    /// It is used for another request.
+    pub(super) fn begin_request(&mut self) {
+        self.requests_left = self.requests_left.saturating_sub(1);
+    }
+
+    /// Keep it for another request, if it may serve one and there is room. nginx:
+    /// `ngx_http_upstream_free_keepalive_peer`.
     pub(super) fn give_back(self) {
-        if self.keepalive > 0 {
-            pool::put(self);
+        let now = Instant::now();
+        let may = self.keepalive > 0 && self.requests_left > 0 && now.duration_since(self.since) <= self.longest;
+        match may {
+            true => pool::put(self, now),
+            false => self.close(),
         }
+    }
+
+    /// Close it in order.
+    pub(super) fn close(mut self) {
+        self.stream.get_mut().say_goodbye();
+    }
+
+    /// Whether a peer that it serves is still there.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.way.strong_count() > 0
     }
 
     /// Whether nothing has come from the peer since it was used: neither its end nor bytes

@@ -2,6 +2,7 @@
 
 mod answer;
 mod asked;
+mod authority;
 mod connect;
 mod discover;
 mod health;
@@ -14,6 +15,7 @@ mod pool;
 mod set;
 mod tick;
 mod vitals;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
 pub use asked::Asked;
+pub use authority::authority;
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
@@ -37,6 +40,7 @@ pub use policy::Ask;
 pub use pool::checkout;
 pub use tick::Tick;
 pub use vitals::{Known, Vitals, WHOLE};
+pub use way::Way;
 
 use discover::Discovery;
 use set::Set;
@@ -53,6 +57,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves.
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests.
+    pub keepalive_time: Duration,
     /// Its peers now; replaced as a whole where they change.
     set: ArcSwap<Set>,
     /// Told when they change.
@@ -94,6 +102,8 @@ impl Upstream {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            keepalive_requests: config.keepalive_requests,
+            keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Shared, Tick, Tolerance, Vitals};
+use super::{Shared, Tick, Tolerance, Vitals, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -18,6 +18,8 @@ pub struct Peer {
     pub upstream: Arc<str>,
     /// Where it is.
     pub address: Address,
+    /// Where it is and how it is connected to.
+    pub(super) way: Arc<Way>,
     /// Its share, 1 or more.
     pub weight: u32,
     /// Out of use. nginx: `down`.
@@ -51,6 +53,7 @@ impl Peer {
             name: Arc::clone(&config.name),
             address: address.clone(),
             upstream: Arc::clone(upstream),
+            way: shared.known.ways.of(address, &config.dial),
             weight: config.weight.max(1),
             down: config.down,
             drain: config.drain,
@@ -75,11 +78,12 @@ impl Peer {
         self.alone.store(alone, Ordering::Relaxed);
     }
 
-    /// As it is, but at another port: for checks.
+    /// As it is, but at another port: for checks. A Unix socket has none.
     pub(super) fn at_port(&self, port: u16) -> Self {
-        let Address::Tcp(address) = &self.address;
+        let Address::Tcp(address) = &self.address else { return self.clone() };
         let address = Address::Tcp(SocketAddr::new(address.ip(), port));
-        Self { address, ..self.clone() }
+        let way = Arc::new(self.way.apart(address.clone()));
+        Self { address, way, ..self.clone() }
     }
 
     /// Whether it has room for one more.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Link, Peer};
-use crate::config::Address;
 
 /// How often connections that were idle for too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -26,7 +25,8 @@ impl Idle {
 
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<Address, VecDeque<Idle>>,
+    /// By way: what is kept to a peer serves no other one, nor the same by other settings.
+    idle: HashMap<u64, VecDeque<Idle>>,
     sweeping: bool,
 }
 
@@ -34,19 +34,20 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
-/// Keep a connection.
-pub(super) fn put(link: Link) {
-    let (address, most) = (link.peer.address.clone(), link.keepalive);
-    let idle = Idle { until: Instant::now() + link.timeout, link };
-    let start_sweeping = POOL.with_borrow_mut(|pool| {
-        let kept = pool.idle.entry(address).or_default();
-        if kept.len() >= most {
-            // The oldest is the likeliest to be closed by the peer.
-            kept.pop_front();
-        }
+/// Keep a connection that was used up to `now`.
+pub(super) fn put(link: Link, now: Instant) {
+    let (way, most) = (link.way_id, link.keepalive);
+    let idle = Idle { until: now + link.timeout, link };
+    let (too_many, start_sweeping) = POOL.with_borrow_mut(|pool| {
+        let kept = pool.idle.entry(way).or_default();
+        // The oldest is the likeliest to be closed by the peer.
+        let too_many = if kept.len() >= most { kept.pop_front() } else { None };
         kept.push_back(idle);
-        !std::mem::replace(&mut pool.sweeping, true)
+        (too_many, !std::mem::replace(&mut pool.sweeping, true))
     });
+    if let Some(idle) = too_many {
+        idle.link.close();
+    }
     if start_sweeping {
         tokio::spawn(sweep());
     }
@@ -57,26 +58,40 @@ pub(super) fn put(link: Link) {
 pub fn checkout(peer: &Arc<Peer>, send_timeout: Duration) -> Option<Link> {
     let now = Instant::now();
     let mut link = POOL.with_borrow_mut(|pool| {
-        let kept = pool.idle.get_mut(&peer.address)?;
-        std::iter::from_fn(|| kept.pop_back()).find_map(|mut idle| idle.is_usable(now).then_some(idle.link))
+        let kept = pool.idle.get_mut(&peer.way.id)?;
+        std::iter::from_fn(|| kept.pop_back()).find_map(|mut idle| {
+            if idle.is_usable(now) {
+                return Some(idle.link);
+            }
+            idle.link.close();
+            None
+        })
     })?;
     link.stream.set_send_timeout(send_timeout);
     Some(link)
 }
 
-/// Close what was idle for too long or was closed by its peer, until nothing is left.
+/// Close what was idle for too long, was closed by its peer, or leads to a peer that is no
+/// more, until nothing is left.
 async fn sweep() {
     loop {
         tokio::time::sleep(SWEEP).await;
         let now = Instant::now();
+        let mut over = Vec::new();
         let done = POOL.with_borrow_mut(|pool| {
-            for kept in pool.idle.values_mut() {
-                kept.retain_mut(|idle| idle.is_usable(now));
-            }
-            pool.idle.retain(|_, kept| !kept.is_empty());
+            pool.idle.retain(|_, kept| {
+                for mut idle in std::mem::take(kept) {
+                    match idle.link.is_wanted() && idle.is_usable(now) {
+                        true => kept.push_back(idle),
+                        false => over.push(idle.link),
+                    }
+                }
+                !kept.is_empty()
+            });
             pool.sweeping = !pool.idle.is_empty();
             !pool.sweeping
         });
+        over.into_iter().for_each(Link::close);
         if done {
             return;
         }

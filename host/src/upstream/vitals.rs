@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::way::Ways;
 use super::{Health, Tick};
 use crate::config::Address;
 
@@ -122,10 +123,11 @@ impl Vitals {
     }
 }
 
-/// The vitals of every peer that is in use, by upstream and address.
+/// The vitals of every peer that is in use, by upstream and address, and the ways to them.
 #[derive(Debug, Default)]
 pub struct Known {
     vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
+    pub(super) ways: Ways,
 }
 
 impl Known {

@@ -12,7 +12,7 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket"];
+const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "tls"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -52,10 +52,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stock", &[]),
     ("stream", &[]),
     ("socket", &[]),
+    ("tls", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["hook"]),
+    ("config", &["hook", "tls"]),
 ];
 
 /// The one module that may name the engine.

@@ -1,11 +1,11 @@
 //! The keys of upstreams and of their peers.
 
 use super::super::defaults as d;
-use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S};
+use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Key;
 use super::super::key::Kind;
-use super::super::key::Kind::{Choice, Count, Flag, Later, Table, Text, Texts, TextsOrTables};
-use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream};
+use super::super::key::Kind::{Choice, Count, Flag, Later, Table, TableOrFlag, Text, Texts, TextsOrTables};
+use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::{WAIT, WAIT_OR_NOT};
 
 const POLICIES: Kind =
@@ -39,13 +39,37 @@ keys! {
         "How long an idle connection is kept.";
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
-    UPSTREAM_TLS = "tls" in [Upstream]: Later, Other("off"), "proxy_ssl_verify, proxy_ssl_name", "TLS towards peers.";
+    UPSTREAM_KEEPALIVE_REQUESTS = "keepalive_requests" in [Upstream]: Count { least: 1, most: d::MOST_REQUESTS },
+        N(d::UPSTREAM_KEEPALIVE_REQUESTS), "keepalive_requests",
+        "How many requests a connection serves.";
+    UPSTREAM_KEEPALIVE_TIME = "keepalive_time" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIME), "keepalive_time",
+        "How long a connection serves requests; it is closed after the request that it is at then.";
+    UPSTREAM_TLS = "tls" in [Upstream]: TableOrFlag(UpstreamTls), Other("`false`"), "proxy_pass https://",
+        "TLS towards peers; `true` for all defaults.";
+    BIND = "bind" in [Upstream]: Text, Other("the system's choice"), "proxy_bind",
+        "The IP address to connect from.";
+    TCP_KEEPALIVE = "tcp_keepalive" in [Upstream]: Flag, B(false), "proxy_socket_keepalive",
+        "Whether the system probes connections that are silent, as it is set up to.";
     HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
         "Checks of every peer that is not `down`, whether or not requests come.";
     HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
+    TLS_VERIFY = "verify" in [UpstreamTls]: Flag, B(true), "proxy_ssl_verify",
+        "Whether a peer's certificate must be in date, for its name, and lead to an authority that is trusted.";
+    TLS_CA = "ca" in [UpstreamTls]: Text, Other("the system's"), "proxy_ssl_trusted_certificate",
+        "A PEM file with the certificates of the authorities that are trusted.";
+    TLS_NAME = "name" in [UpstreamTls]: Text, Other("the host of the peer's address; `localhost` for `unix:`"),
+        "proxy_ssl_name, proxy_ssl_server_name",
+        "What peers are called: sent to them (SNI), where it is no IP address, and verified.";
+    TLS_CERTIFICATE = "certificate" in [UpstreamTls]: Text, Other("none"), "proxy_ssl_certificate",
+        "A PEM file with the proxy's own certificate, for peers that ask, and then those that lead to its authority.";
+    TLS_KEY = "key" in [UpstreamTls]: Text, Other("none; required with `certificate`"), "proxy_ssl_certificate_key",
+        "A PEM file with the key of `certificate`, not encrypted.";
+    TLS_VERSIONS = "versions" in [UpstreamTls]: Texts, L(d::TLS_VERSIONS), "proxy_ssl_protocols",
+        "The versions of TLS that may be spoken.";
+
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
-        "`HOST:PORT`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
+        "`HOST:PORT` or `unix:PATH`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
     RESOLVE = "resolve" in [Peer]: Choice { now: &["ttl", "lazy", "once"], later: &[] }, S(d::RESOLVE),
         "server … resolve",
         "When a name is looked up: `ttl` at the start, which fails without an answer, and again when an answer's time \

@@ -46,16 +46,22 @@ fn grant(table: &Reader<'_>, upstreams: &mut Upstreams, text: &Text<'_>) -> Opti
     if place.contains(['/', '?', '#', '@', '*']) {
         return refuse("a destination is scheme, host and port, and nothing else", usual);
     }
-    // TLS and unknown schemes are refused there, as for a route's upstream.
+    // Unknown schemes are refused there, as for a route's upstream.
     let wanted = Text { text: destination, path: text.path.clone(), at: text.at };
     let upstream = upstreams.find(table, &wanted)?;
     let address = upstreams.list.get(upstream).map(|upstream| upstream.name.to_ascii_lowercase())?;
-    Some(Grant { destination: format!("http://{address}"), upstream })
+    let scheme = if address.starts_with("https://") { "" } else { "http://" };
+    Some(Grant { destination: format!("{scheme}{address}"), upstream })
 }
 
 /// Whether a URL with this upstream in it ends the name where it ends.
 fn is_nameable(upstream: &str) -> bool {
     !upstream.contains(['/', '?', '#'])
+}
+
+/// Whether an upstream is a route's own `https://HOST:PORT`, which is a URL's beginning itself.
+fn is_https(upstream: &str) -> bool {
+    upstream.strip_prefix("https://").is_some_and(is_nameable)
 }
 
 const UNNAMEABLE: &str = "an upstream with `/`, `?` or `#` in its name cannot be asked by a plugin";
@@ -84,10 +90,11 @@ pub(super) fn auth_request(
     told.names("deny", &k::AUTH_DENY_HEADERS);
     let wanted = auth.own_placed(&k::AUTH_UPSTREAM).filter(|wanted| !wanted.text.is_empty())?;
     let upstream = upstreams.find(&auth, &wanted)?;
-    if upstreams.list.get(upstream).is_some_and(|upstream| !is_nameable(&upstream.name)) {
+    if upstreams.list.get(upstream).is_some_and(|upstream| !is_nameable(&upstream.name) && !is_https(&upstream.name)) {
         auth.cx.hinted(wanted.at, &wanted.path, UNNAMEABLE, "give the upstream a plain name");
     }
-    let destination = format!("upstream:{}", upstreams.list.get(upstream)?.name);
+    let name = &upstreams.list.get(upstream)?.name;
+    let destination = if is_https(name) { name.to_string() } else { format!("upstream:{name}") };
     told.config.insert("destination".into(), destination.as_str().into());
     let Told { config, spots, .. } = told;
     let made = Generated { config, spots, at: item.at(), path: item.path, hooks: None, response_with: Vec::new() };

@@ -118,9 +118,17 @@ fn default_location(table: &Reader<'_>, upstream: &str, rules: &Rules<'_>) -> Ve
         _ => ("/", "/"),
     };
     let escaped = |text: &str| text.replace('$', "$$");
-    let rule = |authority: &str| json!([escaped(&format!("http://{authority}{theirs}")), escaped(ours)]);
-    let mut list = vec![rule(upstream)];
-    list.extend(upstream.strip_suffix(":80").map(rule));
+    // A Unix socket has no URL that a backend would send anyone to.
+    if upstream.contains("unix:") {
+        return Vec::new();
+    }
+    let (scheme, address, port) = match upstream.strip_prefix("https://") {
+        Some(address) => ("https", address, ":443"),
+        None => ("http", upstream, ":80"),
+    };
+    let rule = |authority: &str| json!([escaped(&format!("{scheme}://{authority}{theirs}")), escaped(ours)]);
+    let mut list = vec![rule(address)];
+    list.extend(address.strip_suffix(port).map(rule));
     list
 }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dial::Dial;
 use super::{Health, Lookup};
 use crate::config::defaults;
 
@@ -19,6 +21,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
+    pub keepalive_requests: u64,
+    /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
+    pub keepalive_time: Duration,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
 }
@@ -28,12 +34,15 @@ pub struct Upstream {
 pub enum Address {
     /// An address and a port.
     Tcp(SocketAddr),
+    /// The path of a Unix stream socket.
+    Unix(Arc<Path>),
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -64,7 +73,7 @@ pub enum Policy {
 /// One member of an upstream. nginx: `server` in `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// As written: `host:port`; of a service, its full name.
+    /// As written: `host:port` or `unix:PATH`; of a service, its full name.
     pub name: Arc<str>,
     /// Where it is.
     pub source: Source,
@@ -87,6 +96,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// How connections to it are made.
+    pub dial: Arc<Dial>,
 }
 
 impl Peer {
@@ -104,6 +115,7 @@ impl Peer {
             fail_timeout: defaults::FAIL_TIMEOUT,
             health: None,
             slow_start: Duration::ZERO,
+            dial: Arc::default(),
         }
     }
 }

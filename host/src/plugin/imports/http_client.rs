@@ -68,11 +68,9 @@ fn line(field: Field) -> Result<(FieldName, FieldValue), FetchError> {
 /// The destination as grants name it, and path and query.
 fn split(url: &str) -> Result<(String, String), FetchError> {
     let invalid = |why: &str| FetchError::Invalid(format!("{url:?} {why}"));
-    let (scheme, rest) = match (url.strip_prefix("http://"), url.strip_prefix("upstream:")) {
-        (Some(rest), _) => ("http://", rest),
-        (_, Some(rest)) => ("upstream:", rest),
-        _ if url.starts_with("https://") => return Err(invalid("needs TLS, which upstreams do not have yet")),
-        _ => return Err(invalid("begins with neither `upstream:` nor `http://`")),
+    let known = ["http://", "https://", "upstream:"];
+    let Some((scheme, rest)) = known.into_iter().find_map(|scheme| Some((scheme, url.strip_prefix(scheme)?))) else {
+        return Err(invalid("begins with none of `upstream:`, `http://` and `https://`"));
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (place, path) = rest.split_at(end);
@@ -85,7 +83,11 @@ fn split(url: &str) -> Result<(String, String), FetchError> {
         return Ok((format!("{scheme}{place}"), target));
     }
     let has_port = place.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let port = if has_port { "" } else { ":80" };
+    let port = match scheme {
+        _ if has_port => "",
+        "https://" => ":443",
+        _ => ":80",
+    };
     Ok((format!("{scheme}{}{port}", place.to_ascii_lowercase()), target))
 }
 
@@ -127,6 +129,8 @@ mod tests {
             ("upstream:auth/verify?x=1", "upstream:auth", "/verify?x=1"),
             ("upstream:auth", "upstream:auth", "/"),
             ("http://A.test/x", "http://a.test:80", "/x"),
+            ("https://A.test/x", "https://a.test:443", "/x"),
+            ("https://a.test:8443", "https://a.test:8443", "/"),
             ("http://127.0.0.1:9000?q", "http://127.0.0.1:9000", "/?q"),
             ("http://[::1]:9000/", "http://[::1]:9000", "/"),
             ("http://[::1]/", "http://[::1]:80", "/"),
@@ -134,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(split(url), Ok((destination.into(), target.into())), "{url}");
         }
-        for url in ["", "/x", "ftp://a/", "https://a/", "http://", "http:///x", "upstream:/x", "upstream:a/x y"] {
+        for url in ["", "/x", "ftp://a/", "https:///x", "http://", "http:///x", "upstream:/x", "upstream:a/x y"] {
             assert!(matches!(split(url), Err(FetchError::Invalid(_))), "{url}");
         }
         for target in ["/x\r\nHost: y", "/x#y", "/\0", "/\u{7f}", "#y"] {

@@ -35,12 +35,18 @@ pub(super) async fn check(peer: &Peer, settings: &config::Health) -> Result<Opti
 
 /// Close a WebSocket as RFC 6455 §7.1.1 wants: say so, and wait for the peer to close.
 pub(super) async fn goodbye(mut socket: Socket) {
-    if socket.write_all(&GOODBYE).await.is_err() {
+    if say(&mut socket, &GOODBYE).await.is_err() {
         return;
     }
     let mut rest = [0; 1024];
     // What comes before the peer's own close frame is nothing to us.
     while socket.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+}
+
+/// Send all of it; TLS may hold some back until it is told.
+async fn say(socket: &mut Socket, bytes: &[u8]) -> std::io::Result<()> {
+    socket.write_all(bytes).await?;
+    socket.flush().await
 }
 
 async fn http(socket: &mut Socket, probe: &HttpProbe) -> Result<(), String> {
@@ -75,7 +81,7 @@ async fn http(socket: &mut Socket, probe: &HttpProbe) -> Result<(), String> {
 }
 
 async fn tcp(socket: &mut Socket, probe: &TcpProbe) -> Result<(), String> {
-    socket.write_all(probe.send.as_bytes()).await.map_err(|e| e.to_string())?;
+    say(socket, probe.send.as_bytes()).await.map_err(|e| e.to_string())?;
     if probe.expect.is_anything() {
         return Ok(());
     }
@@ -136,7 +142,7 @@ async fn ask(
     let fields: Fields = own.chain(more.iter().copied()).collect();
     let mut head = Vec::new();
     http1::request_head(&mut head, method, &request.target, &fields, Length::Known(0));
-    socket.write_all(&head).await.map_err(|e| e.to_string())?;
+    say(socket, &head).await.map_err(|e| e.to_string())?;
     let mut reader = HeadReader::default();
     loop {
         if !reader.buffer.is_empty() {

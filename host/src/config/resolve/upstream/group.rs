@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dial::Dialing;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
 use crate::config::defaults;
@@ -13,12 +14,13 @@ use crate::config::types::{Peer, Policy, Upstream};
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let Kind::TextsOrTables(section) = k::PEERS.kind else { return empty(name) };
+    let dialing = Dialing::read(table);
     let mut peers = Vec::new();
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry)),
-            None => peers.extend(short_peer(table, item)),
+            Some(entry) => peers.extend(full_peer(&entry, &dialing)),
+            None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
     // Read before peers are given it, so that its problems are told once.
@@ -37,6 +39,10 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        keepalive_requests: table
+            .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
+            .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
+        keepalive_time: table.duration(&k::UPSTREAM_KEEPALIVE_TIME).unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIME),
         peers,
         ..empty(name)
     }
@@ -48,6 +54,8 @@ fn empty(name: &str) -> Upstream {
         policy: Policy::RoundRobin,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
+        keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
     }
 }

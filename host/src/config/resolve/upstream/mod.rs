@@ -1,10 +1,12 @@
 //! `[upstreams.NAME]`, and upstreams that a route names by address.
 
+mod dial;
 mod group;
 mod health;
 mod name;
 mod peer;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,12 +15,20 @@ use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
 use crate::config::types::{Policy, Upstream};
+use dial::Dialing;
+
+/// What the name of an upstream begins with where a route's own address has TLS.
+const TLS: &str = "https://";
+const NO_PATH: &str = "an address has no path here";
+const USE_PREFIX: &str = "write `replace_prefix` for nginx's proxy_pass with a path";
 
 /// All upstreams, by index and by name.
 #[derive(Default)]
 pub(super) struct Upstreams {
     pub(super) list: Vec<Upstream>,
     by_name: HashMap<Arc<str>, usize>,
+    /// TLS with all defaults, once it is wanted.
+    tls: OnceCell<Result<Dialing, String>>,
 }
 
 impl Upstreams {
@@ -67,18 +77,40 @@ impl Upstreams {
         if let Some(index) = self.by_name.get(address.as_str()) {
             return Some(*index);
         }
-        let peer = peer::peer(reader, &address, &Text { text: &address, path: wanted.path.clone(), at: wanted.at })?;
+        let (tls, at) = match address.strip_prefix(TLS) {
+            Some(at) => (true, at),
+            None => (false, address.as_str()),
+        };
+        let place = Text { text: at, path: wanted.path.clone(), at: wanted.at };
+        let plain = Dialing::default();
+        let dialing = if tls { self.tls_dialing(reader, &place)? } else { &plain };
+        let peer = peer::peer(reader, at, &place, dialing)?;
         Some(self.push(Upstream {
             name: address.as_str().into(),
             policy: Policy::default(),
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
+            keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
             peers: vec![peer],
         }))
     }
 
-    /// `Some(Some(HOST:PORT))` for an address, `Some(None)` for what can only be a name,
-    /// `None` for what has been reported.
+    /// TLS with all defaults, made once for all addresses.
+    fn tls_dialing(&self, reader: &Reader<'_>, place: &Text<'_>) -> Option<&Dialing> {
+        match self.tls.get_or_init(Dialing::tls) {
+            Ok(dialing) => Some(dialing),
+            Err(why) => {
+                let hint = "make it one of `[upstreams]` with `tls = { ca = … }`";
+                reader.cx.hinted(place.at, &place.path, why.as_str(), hint);
+                None
+            }
+        }
+    }
+
+    /// `Some(Some(address))` for an address, as the upstream that it makes is called:
+    /// `HOST:PORT`, `unix:PATH`, or one of these behind [`TLS`]; `Some(None)` for what can only be
+    /// a name, `None` for what has been reported.
     fn as_address(&self, reader: &Reader<'_>, wanted: &Text<'_>) -> Option<Option<String>> {
         let refuse = |message: &str, hint: &str| {
             reader.cx.hinted(wanted.at, &wanted.path, message, hint);
@@ -86,26 +118,30 @@ impl Upstreams {
         };
         let (scheme, rest) = match wanted.text.split_once("://") {
             Some((scheme, rest)) => (scheme, rest),
-            None if wanted.text.starts_with("unix:") => {
-                return refuse("Unix sockets are not supported yet", "there is HOST:PORT");
-            }
+            None if wanted.text.starts_with("unix:") => ("http", wanted.text),
             None if wanted.text.contains(':') => return Some(Some(wanted.text.to_owned())),
             None if wanted.text.parse::<std::net::Ipv4Addr>().is_ok() => {
                 return refuse("has no port", &format!("write \"{}:80\"", wanted.text));
             }
             None => return Some(None),
         };
-        match scheme {
-            "http" => {}
-            "https" | "wss" => return refuse("TLS towards upstreams is not supported yet", "there is http://"),
-            "ws" => return refuse("the scheme is not `ws`", "write http://: WebSockets work on every route"),
-            other => return refuse(&format!("unknown scheme `{other}`"), "there is http://"),
+        let (scheme, port) = match scheme {
+            "http" | "ws" => ("", 80),
+            "https" | "wss" => (TLS, 443),
+            other => return refuse(&format!("unknown scheme `{other}`"), "there are http:// and https://"),
+        };
+        if let Some(path) = rest.strip_prefix("unix:") {
+            // nginx: what stands behind a colon is the path of requests.
+            return match path.contains(':') {
+                true => refuse(NO_PATH, USE_PREFIX),
+                false => Some(Some(format!("{scheme}{rest}"))),
+            };
         }
         let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, p)| (a, Some(p)));
         if path.is_some_and(|p| !p.is_empty()) {
-            return refuse("an address has no path here", "write `replace_prefix` for nginx's proxy_pass with a path");
+            return refuse(NO_PATH, USE_PREFIX);
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Some(Some(if has_port { authority.to_owned() } else { format!("{authority}:80") }))
+        Some(Some(if has_port { format!("{scheme}{authority}") } else { format!("{scheme}{authority}:{port}") }))
     }
 }

@@ -1,0 +1,27 @@
+//! How connections to peers are made.
+
+use std::net::IpAddr;
+
+use crate::tls::{Client, ServerName};
+
+/// How connections to one peer are made. A connection serves whatever is equal to what it was
+/// made by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Dial {
+    /// TLS; none for plain connections. nginx: `proxy_pass https://`.
+    pub tls: Option<PeerTls>,
+    /// The address to connect from; none leaves it to the system. nginx: `proxy_bind`.
+    pub bind: Option<IpAddr>,
+    /// Whether the system probes connections that are silent. nginx: `proxy_socket_keepalive`.
+    pub tcp_keepalive: bool,
+}
+
+/// TLS with one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PeerTls {
+    /// What holds for all peers of the upstream.
+    pub client: Client,
+    /// What the peer is called: sent to it (SNI) where it is no IP address, and verified.
+    /// nginx: `proxy_ssl_name`.
+    pub name: ServerName<'static>,
+}
