@@ -8,6 +8,7 @@
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
 //!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
 //!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys
+//! - [`proxy_protocol`]: what a proxy in front says of a connection
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
 //!   [`stock`]: the embedded components
@@ -35,6 +36,7 @@ pub mod message;
 pub mod observe;
 pub mod plugin;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod server;
 pub mod snapshot;
 pub mod socket;

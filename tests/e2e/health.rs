@@ -386,6 +386,24 @@ fn or_closed() {
 }
 
 #[test]
+fn each_change_of_state_is_logged_with_its_reason() {
+    let (a, b, port) = (Moody::new("a"), Moody::new("b"), HeldPort::new());
+    let mut proxy =
+        pair(HTTP).var("a", a.address()).var("b", b.address()).var("admin", port.address()).binary().start();
+    a.turns(Mood::Status(503));
+    until(&port, a.address(), "unhealthy");
+    a.turns(Mood::Well);
+    until(&port, a.address(), "up");
+    let said = |proxy: &mut Proxy, what: &str, why: &str| {
+        let lines = proxy.process().stderr();
+        let mine = |line: &&str| line.contains(what) && line.contains(&a.address().to_string()) && line.contains(why);
+        lines.lines().filter(mine).count()
+    };
+    eventually("the lines", || said(&mut proxy, "peer is healthy", "") == 1);
+    assert_eq!(said(&mut proxy, "peer is unhealthy", "status 503"), 1);
+}
+
+#[test]
 fn or_given_time() {
     let (echo, moody, port, proxy) = tunnel(r#"on_unhealthy = "drain", drain = "600ms""#);
     let mut wire = proxy.open("/ws");

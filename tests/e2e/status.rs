@@ -60,6 +60,10 @@ fn sites_peers_and_plugins_are_counted() {
     assert_eq!((bad["requests"].as_u64(), bad["failures"].as_u64()), (Some(1), Some(1)), "{pair}");
     assert_eq!((good["requests"].as_u64(), good["failures"].as_u64()), (Some(1), Some(0)), "{pair}");
     assert_eq!(good["responses"]["2xx"].as_u64(), Some(1), "{pair}");
+    assert_eq!((bad["state"].as_str(), bad["fails"].as_u64()), (Some("unavailable"), Some(1)), "{pair}");
+    assert!(bad["last_failure"]["text"].as_str().unwrap().contains("refused") && bad["since"].is_string(), "{pair}");
+    assert_eq!((good["state"].as_str(), good["fails"].as_u64()), (Some("up"), Some(0)), "{pair}");
+    assert_eq!((good["effective_weight"].as_f64(), good["last_failure"].is_null()), (Some(1.0), true), "{pair}");
     assert_eq!(
         (pair["requests"].as_u64(), pair["failures"].as_u64(), pair["active"].as_u64()),
         (Some(2), Some(1), Some(0))

@@ -58,7 +58,12 @@ impl Backend {
 
     /// As [`Backend::ws_echo`], with more header lines in the 101.
     pub fn ws_echo_with(more: &'static str) -> Self {
-        Self::start(Temper::Server, move |wire, _, shared| serve_echo(wire, shared, more))
+        Self::start(Temper::Server, move |wire, _, shared| serve_echo(wire, shared, more, "plain"))
+    }
+
+    /// As [`Backend::ws_echo`], with this text in place of `plain`.
+    pub fn ws_echo_named(name: &'static str) -> Self {
+        Self::start(Temper::Server, move |wire, _, shared| serve_echo(wire, shared, "", name))
     }
 
     /// Answers each request with what `answer` says, and keeps connections open.
@@ -225,13 +230,13 @@ fn serve_http(mut wire: Wire, number: usize, shared: &Shared, answer: &dyn Fn(&R
     }
 }
 
-fn serve_echo(mut wire: Wire, shared: &Shared, more: &str) {
+fn serve_echo(mut wire: Wire, shared: &Shared, more: &str, name: &str) {
     wire.stream().set_read_timeout(None).expect("no read timeout");
     while let Some(head) = wire.try_read_head() {
         shared.heads.lock().push(head.clone());
         let key = head.get("sec-websocket-key").filter(|_| head.lists("connection", "upgrade"));
         let Some(key) = key else {
-            let plain = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain";
+            let plain = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
             if wire.try_send(plain).is_err() {
                 return;
             }

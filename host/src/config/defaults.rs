@@ -45,6 +45,16 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `upstreams.NAME.least_time`.
+pub const LEAST_TIME_UNTIL: &str = "header";
+/// `sticky.sessions`: those of four of nginx's megabytes.
+pub const SESSIONS: u64 = 16_000;
+/// The most of `sticky.sessions`.
+pub const MOST_SESSIONS: u64 = 100_000_000;
+/// `sticky.timeout`: nginx's.
+pub const SESSION_TIMEOUT: Duration = seconds(600);
+/// The least characters of `sticky.secret`.
+pub const LEAST_SECRET: usize = 16;
 /// `upstreams.keepalive_requests`: nginx's.
 pub const UPSTREAM_KEEPALIVE_REQUESTS: u64 = 1000;
 /// `upstreams.keepalive_time`: nginx's.

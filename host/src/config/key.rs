@@ -19,6 +19,8 @@ pub(super) enum Section {
     Upstream,
     UpstreamTls,
     Peer,
+    Hash,
+    Sticky,
     Health,
     Plugin,
     Map,
@@ -31,6 +33,7 @@ pub(super) enum Section {
     AuthBasic,
     AuthRequest,
     RealIp,
+    ProxyProtocol,
     Zone,
     Limits,
     RateRule,
@@ -40,7 +43,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -52,6 +55,8 @@ impl Section {
         Self::Upstream,
         Self::UpstreamTls,
         Self::Peer,
+        Self::Hash,
+        Self::Sticky,
         Self::Health,
         Self::Plugin,
         Self::Map,
@@ -64,6 +69,7 @@ impl Section {
         Self::AuthBasic,
         Self::AuthRequest,
         Self::RealIp,
+        Self::ProxyProtocol,
         Self::Zone,
         Self::Limits,
         Self::RateRule,
@@ -85,6 +91,8 @@ impl Section {
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
+            Self::Hash => "hash = { … }",
+            Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
@@ -97,6 +105,7 @@ impl Section {
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
             Self::RealIp => "[real_ip]",
+            Self::ProxyProtocol => "proxy_protocol = { … }",
             Self::Zone => "[limits.NAME]",
             Self::Limits => "limits = { … }",
             Self::RateRule => "rate = [{ … }]",
@@ -141,6 +150,12 @@ impl Section {
                  defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
             }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Sticky => {
+                "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
+                 the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \
+                 (`create` and `lookup`). nginx: `sticky`."
+            }
+            Self::Hash => "What the policy `hash` goes by. nginx: `hash`.",
             Self::Health => {
                 "Checks of an upstream's peers, once in the process for each. A peer that fails them gets no requests and \
                  no new tunnels until it passes again; where all have failed, requests are answered with 502. What is \
@@ -174,6 +189,12 @@ impl Section {
             Self::RealIp => {
                 "The client's address behind other proxies: limits, access lists, logs, headers and plugins see it in \
                  place of the proxy's. nginx: `set_real_ip_from`."
+            }
+            Self::ProxyProtocol => {
+                "What stands before the first byte of each connection: versions 1 and 2 are read, within \
+                 `server.header_timeout`. Limits, access lists, logs, headers and plugins see the address that it names \
+                 in place of the sender's, and `real_ip` starts from it. nginx: `listen … proxy_protocol` with \
+                 `real_ip_header proxy_protocol`."
             }
             Self::Zone => {
                 "What is counted by a key, over all workers. It goes on over a reload that leaves `key` and `size` as \

@@ -10,8 +10,8 @@ use super::key::Kind::{
     TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
-    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, RateRule, RealIp, Respond, Rewrite,
-    Route, Server, Site, Timeouts, Top, Upstream, Zone,
+    AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, ProxyProtocol, RateRule, RealIp,
+    Respond, Rewrite, Route, Server, Site, Timeouts, Top, Upstream, Zone,
 };
 use super::key::{Key, Kind, Section};
 
@@ -29,18 +29,21 @@ macro_rules! keys {
 }
 
 mod auth;
+mod balance;
 mod content;
 mod health;
 mod upstream;
 
 pub(super) use auth::*;
+pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    PART.iter().chain(content_keys()).chain(auth_keys()).chain(upstream_keys()).chain(health_keys()).copied().collect()
+    let parts = [content_keys(), auth_keys(), balance_keys(), upstream_keys(), health_keys()];
+    PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
@@ -155,7 +158,11 @@ keys! {
         "TLS towards clients.";
     LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
         "HTTP/2 and HTTP/3 towards clients.";
-    PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Later, Other("off"), "proxy_protocol", "The PROXY protocol.";
+    PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Kind::TableOrFlag(ProxyProtocol), Other("`false`"),
+        "listen … proxy_protocol",
+        "Expects a PROXY protocol header; `true` believes everybody who can connect.";
+    PROXY_FROM = "from" in [ProxyProtocol]: Texts, Other("everybody"), "set_real_ip_from",
+        "Addresses and ranges that are believed; connections of others are closed.";
 
     COMPONENT = "component" in [Plugin]: Text, Other("required; where NAME is a stock plugin's, that one"), "",
         "The component's file, or `\"stock:NAME\"` for one of the stock plugins.";

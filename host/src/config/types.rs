@@ -2,7 +2,7 @@
 //! wrong: names refer to things that exist, durations and sizes are numbers, defaults
 //! are filled in. Made by `resolve` only.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
-pub use upstream::{Address, Peer, Policy, Source, Upstream};
+pub use upstream::{Address, Peer, Policy, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -148,6 +148,23 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Length of the accept queue. nginx: `listen … backlog=`.
     pub backlog: u32,
+    /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
+    pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+}
+
+/// The PROXY protocol towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Who is believed; none for everybody. nginx: `set_real_ip_from`.
+    pub from: Option<Vec<Cidr>>,
+}
+
+impl ProxyProtocol {
+    /// Whether a sender is believed.
+    pub fn believes(&self, sender: IpAddr) -> bool {
+        let sender = sender.to_canonical();
+        self.from.as_ref().is_none_or(|from| from.iter().any(|range| range.contains(sender)))
+    }
 }
 
 /// One plugin with one configuration.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::maps::{Kept, Maps};
 use super::outcome::Outcome;
 use crate::message::Fields;
+use crate::proxy_protocol::Ends;
 
 /// The request as hooks see it. The proxy owns it in an `Arc` and changes it between
 /// hook calls, when it holds the only reference.
@@ -36,8 +37,8 @@ pub struct View {
     pub is_websocket: bool,
     /// The request's headers, with the edits of earlier hooks.
     pub headers: Fields,
-    /// The client's end: what a proxy in front says where that is believed (`real_ip`), with
-    /// port 0 where it names none; else the connection's.
+    /// The client's end: what a proxy in front says where that is believed (`real_ip`,
+    /// `proxy_protocol`), with port 0 where it names none; else the connection's.
     pub client: SocketAddr,
     /// The connection's other end: the client's, or that of a proxy in front.
     pub peer: SocketAddr,
@@ -77,6 +78,8 @@ pub struct Arrival {
     pub request: u64,
     /// When it was accepted; none where nobody knows.
     pub since: Option<Instant>,
+    /// What a proxy in front says of it by the PROXY protocol; none where none does.
+    pub proxied: Option<Ends>,
 }
 
 /// Resolves built-in variables. Implemented by `proxy/variables.rs`, the one place that

@@ -24,7 +24,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Counted {
     /// Where its client is counted too.
-    _client: Option<Slot>,
+    client: Option<Slot>,
 }
 
 /// The cap that leaves no room for a connection.
@@ -42,16 +42,32 @@ impl Counted {
     /// # Errors
     /// The cap that is reached; nothing is counted then.
     pub(super) fn enter(caps: &Downstream, clients: &Clients, client: IpAddr) -> Result<Self, Cap> {
+        let mut counted = Self::of_nobody(caps)?;
+        counted.belongs_to(caps, clients, client)?;
+        Ok(counted)
+    }
+
+    /// Count one of this worker, whose client is not known yet.
+    ///
+    /// # Errors
+    /// The worker's cap; nothing is counted then.
+    pub(super) fn of_nobody(caps: &Downstream) -> Result<Self, Cap> {
         if let Some(most) = caps.max_connections.filter(|most| OPEN.get() >= *most) {
             return Err(Cap::Worker(most));
         }
-        let client = client.to_canonical();
-        let client = match caps.max_client_connections {
-            Some(most) => Some(clients.enter(client, most).ok_or(Cap::Client(most))?),
-            None => None,
-        };
         OPEN.set(OPEN.get().saturating_add(1));
-        Ok(Self { _client: client })
+        Ok(Self { client: None })
+    }
+
+    /// Count it as one of this client.
+    ///
+    /// # Errors
+    /// The client's cap.
+    pub(super) fn belongs_to(&mut self, caps: &Downstream, clients: &Clients, client: IpAddr) -> Result<(), Cap> {
+        if let Some(most) = caps.max_client_connections {
+            self.client = Some(clients.enter(client.to_canonical(), most).ok_or(Cap::Client(most))?);
+        }
+        Ok(())
     }
 }
 

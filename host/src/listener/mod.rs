@@ -3,7 +3,7 @@
 mod caps;
 mod socket;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub use socket::bind;
 
 use caps::Counted;
 
+use crate::config::ProxyProtocol;
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
@@ -32,6 +33,8 @@ pub struct Accepted {
     pub client: Client,
     /// The proxy's end.
     pub local: SocketAddr,
+    /// Whose PROXY protocol header comes first; none where none does.
+    pub proxied: Option<Arc<ProxyProtocol>>,
     /// Kept to the end of the connection, or of the tunnel that it becomes.
     pub visit: Visit,
 }
@@ -39,7 +42,7 @@ pub struct Accepted {
 /// A client's connection, counted and waited for until this is dropped.
 pub struct Visit {
     metrics: Arc<Metrics>,
-    _counted: Counted,
+    counted: Counted,
     _alive: Alive,
 }
 
@@ -47,7 +50,20 @@ impl Visit {
     fn new(metrics: &Arc<Metrics>, counted: Counted, alive: &Alive) -> Self {
         metrics.connections.add(1);
         metrics.connections_open.add(1);
-        Self { metrics: Arc::clone(metrics), _counted: counted, _alive: alive.clone() }
+        Self { metrics: Arc::clone(metrics), counted, _alive: alive.clone() }
+    }
+}
+
+impl Visit {
+    /// It has turned out whose connection it is; false where that client has as many as it may.
+    pub fn belongs_to(&mut self, proxy: &Proxy, client: IpAddr) -> bool {
+        let caps = proxy.snapshot.load().downstream;
+        let counted = self.counted.belongs_to(&caps, &proxy.clients, client);
+        if let Err(cap) = counted {
+            proxy.metrics.connections_refused.add(1);
+            cap.report(client);
+        }
+        counted.is_ok()
     }
 }
 
@@ -60,6 +76,7 @@ impl Drop for Visit {
 /// Accept connections until told to close, or the teller is gone.
 pub async fn accept(
     listener: TcpListener,
+    proxied: Option<Arc<ProxyProtocol>>,
     proxy: Arc<Proxy>,
     draining: watch::Receiver<bool>,
     alive: Alive,
@@ -71,7 +88,12 @@ pub async fn accept(
         // Fails where the client has gone already.
         let Some(local) = local.or_else(|| stream.local_addr().ok()) else { return };
         let caps = proxy.snapshot.load().downstream;
-        let counted = match Counted::enter(&caps, &proxy.clients, client.ip()) {
+        // Behind a proxy it is not known yet whose connection it is.
+        let counted = match &proxied {
+            None => Counted::enter(&caps, &proxy.clients, client.ip()),
+            Some(_) => Counted::of_nobody(&caps),
+        };
+        let counted = match counted {
             Ok(counted) => counted,
             // As nginx where `worker_connections` are used up: without a word, at once.
             Err(cap) => {
@@ -80,7 +102,7 @@ pub async fn accept(
             }
         };
         let visit = Visit::new(&proxy.metrics, counted, &alive);
-        let accepted = Accepted { stream, client: Client::new(client), local, visit };
+        let accepted = Accepted { stream, client: Client::new(client), local, proxied: proxied.clone(), visit };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };
     loop {

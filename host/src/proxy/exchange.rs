@@ -45,6 +45,8 @@ pub(super) struct Exchange {
     pub(super) spared: bool,
     /// The error page that is being made.
     pub(super) page: Option<Box<Shown>>,
+    /// What the answer sets so that the client comes back to its peer: a Set-Cookie line's value.
+    pub(super) sticky: Option<Vec<u8>>,
     /// What will be logged; taken by whatever outlives the exchange.
     pub(super) record: Option<Box<Record>>,
 }

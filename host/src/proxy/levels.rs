@@ -20,6 +20,6 @@ pub(super) fn of_route(connection: &Connection, exchange: &Exchange) {
 }
 
 fn is_looked_at(connection: &Connection, snapshot: &Snapshot) -> bool {
-    let client = connection.client.address.ip().to_canonical();
+    let client = connection.address().ip();
     snapshot.debug_clients.iter().any(|range| range.contains(client))
 }

@@ -42,6 +42,7 @@ use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
 use crate::observe::{Client, LogFiles, Metrics, Record, level};
+use crate::proxy_protocol::Ends;
 use crate::snapshot::Snapshot;
 use crate::tunnel::{Opening, Registry};
 
@@ -73,6 +74,17 @@ pub struct Connection {
     pub local: SocketAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// What a proxy in front says of it by the PROXY protocol; none where none does.
+    pub proxied: Option<Ends>,
+}
+
+impl Connection {
+    /// The client's end: what a proxy in front says by the PROXY protocol, else the socket's. A
+    /// dual-stack listener shows IPv4 clients as `::ffff:a.b.c.d`; here they are `a.b.c.d`.
+    fn address(&self) -> SocketAddr {
+        let address = self.proxied.map_or(self.client.address, |ends| ends.source);
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
 }
 
 /// A request as its connection read it.

@@ -47,8 +47,8 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
     let peer = canonical(connection.client.address);
     // Before anything reads it: limits, access lists, logs and plugins see the real one.
     let client = match &snapshot.real_ip {
-        Some(config) => real_ip::client(config, peer, &fields),
-        None => peer,
+        Some(config) => real_ip::client(config, connection.address(), &fields),
+        None => connection.address(),
     };
     let view = View {
         serial: next_serial(),
@@ -69,6 +69,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
             connection: connection.client.number,
             request: connection.client.request(),
             since: Some(connection.client.since),
+            proxied: connection.proxied,
         },
         variables: Vec::new(),
         route: Arc::default(),
@@ -97,6 +98,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         sent: None,
         spared: false,
         page: None,
+        sticky: None,
         record: Some(record),
     }
 }

@@ -20,6 +20,16 @@ const LOCAL: &str = "local_answer";
 /// # Errors
 /// The reply of a plugin that answers instead; the peer's answer is dropped then.
 pub(super) async fn map(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), Stop> {
+    edit(exchange, answer).await?;
+    // Behind the plugins, whose rules are for the upstream's cookies; what is not the peer's answer
+    // brings nobody back to it.
+    if let Some(cookie) = exchange.sticky.take().filter(|_| !exchange.local) {
+        answer.head_mut().fields.append("Set-Cookie", &cookie);
+    }
+    Ok(())
+}
+
+async fn edit(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), Stop> {
     let switching = answer.is_switch();
     let head = answer.head_mut();
     // RFC 9110 §15.5.22: a 426 must say what to upgrade to, and that goes for this hop too.

@@ -12,6 +12,7 @@ use http::{StatusCode, Version};
 use super::outcome;
 use crate::hook::{Builtins, Outcome, View};
 use crate::message::Fields;
+use crate::proxy_protocol::Ends;
 use crate::upstream::authority;
 
 /// nginx's variables over a [`View`].
@@ -90,6 +91,7 @@ fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
     let found = match name {
         "content_length" => header(&view.headers, "content-length", out),
         "content_type" => header(&view.headers, "content-type", out),
+        _ if name.starts_with("proxy_protocol_") => proxied(view.arrival.proxied?, name, out),
         _ => match name.split_once('_')? {
             ("http", name) => named_header(&view.headers, name, out),
             ("arg", name) => argument(query(view)?, name, out),
@@ -98,6 +100,18 @@ fn prefixed(view: &View, name: &str, out: &mut Vec<u8>) -> Option<bool> {
         },
     };
     Some(found)
+}
+
+/// What the PROXY protocol's header said. nginx: `$proxy_protocol_addr` and its like.
+fn proxied(ends: Ends, name: &str, out: &mut Vec<u8>) -> bool {
+    match name {
+        "proxy_protocol_addr" => address(out, ends.source.ip()),
+        "proxy_protocol_port" => show(out, ends.source.port()),
+        "proxy_protocol_server_addr" => address(out, ends.destination.ip()),
+        "proxy_protocol_server_port" => show(out, ends.destination.port()),
+        _ => return false,
+    }
+    true
 }
 
 pub(super) fn put(out: &mut Vec<u8>, text: &str) {
@@ -277,7 +291,7 @@ mod tests {
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),
             site: Arc::from("s"),
-            arrival: Arrival { connection: 7, request: 2, since: None },
+            arrival: Arrival { connection: 7, request: 2, since: None, proxied: None },
             upstream: Arc::from("chat:81"),
             outcome: Outcome::default(),
             maps: Arc::default(),

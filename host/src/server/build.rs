@@ -119,6 +119,7 @@ fn nowhere() -> config::Upstream {
     config::Upstream {
         name: "".into(),
         policy: config::Policy::RoundRobin,
+        sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
         keepalive_requests: 0,

@@ -65,7 +65,7 @@ impl Listeners {
         self.next += 1;
         let address = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(config.address);
         for (worker, socket) in workers.iter().zip(sockets) {
-            worker.listen(id, socket);
+            worker.listen(id, socket, config.proxy_protocol.clone());
         }
         tracing::info!(%address, "listening");
         Open { config: config.clone(), address, id }

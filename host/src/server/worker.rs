@@ -11,13 +11,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::config::ProxyProtocol;
 use crate::listener::{self, Alive};
 use crate::proxy::Proxy;
 
 /// What a worker is told.
 enum Command {
     /// Accept on this socket, known by this number.
-    Listen(u64, TcpListener),
+    Listen(u64, TcpListener, Option<Arc<ProxyProtocol>>),
     /// Accept no more on it.
     Close(u64),
     /// Run a task.
@@ -44,8 +45,8 @@ impl Worker {
     }
 
     /// Accept on a socket.
-    pub(super) fn listen(&self, id: u64, socket: TcpListener) {
-        self.tell(Command::Listen(id, socket));
+    pub(super) fn listen(&self, id: u64, socket: TcpListener, proxied: Option<Arc<ProxyProtocol>>) {
+        self.tell(Command::Listen(id, socket, proxied));
     }
 
     /// Accept no more on a socket.
@@ -86,11 +87,12 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, proxy: Arc<Proxy>, al
     let mut alive = Some(alive);
     while let Some(command) = inbox.recv().await {
         match command {
-            Command::Listen(id, socket) => {
+            Command::Listen(id, socket, proxied) => {
                 let (close, closed) = oneshot::channel();
                 let socket = tokio::net::TcpListener::from_std(socket);
                 let (Ok(socket), Some(alive)) = (socket, &alive) else { continue };
-                tokio::spawn(listener::accept(socket, Arc::clone(&proxy), draining.clone(), alive.clone(), closed));
+                let (proxy, draining) = (Arc::clone(&proxy), draining.clone());
+                tokio::spawn(listener::accept(socket, proxied, proxy, draining, alive.clone(), closed));
                 listening.insert(id, close);
             }
             // Dropping the sender closes.

@@ -126,3 +126,49 @@ impl Drop for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{self, Address, Expect, Health, Probe, TcpProbe};
+    use crate::upstream::Shared;
+
+    fn peer(port: u16, on_unhealthy: OnUnhealthy) -> Peer {
+        let address = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut config = config::Peer::new("p", address.clone());
+        let expect = Expect { contains: None, matches: None, most: 1 };
+        config.health = Some(Arc::new(Health {
+            probe: Probe::Tcp(TcpProbe { send: String::new(), expect }),
+            interval: Duration::from_secs(1),
+            jitter: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+            fails: 1,
+            passes: 1,
+            port: None,
+            mandatory: false,
+            on_unhealthy,
+        }));
+        Peer::new(&config, &address, &"u".into(), &Shared::default())
+    }
+
+    #[test]
+    fn only_a_peers_own_tunnels_are_told_and_nothing_is_left_of_them() {
+        let registry = Arc::new(Registry::default());
+        let (close, other, keep) =
+            (peer(1, OnUnhealthy::Close), peer(2, OnUnhealthy::Close), peer(3, OnUnhealthy::Keep));
+        let open: Vec<Entry> = [&close, &close, &other, &keep].map(|peer| registry.enter(peer)).into();
+        for peer in [&close, &keep] {
+            registry.end_of_peer(peer.vitals.id());
+        }
+        let told = || open.iter().map(|entry| entry.control.told_end()).collect::<Vec<_>>();
+        let ended = Some(End::PeerUnhealthy);
+        assert_eq!(told(), [ended, ended, None, None]);
+        registry.end_all();
+        assert_eq!(told(), [ended, ended, Some(End::Drain), Some(End::Drain)], "the first reason stays");
+        drop(open);
+        assert!(registry.is_empty() && registry.by_peer.is_empty());
+    }
+}

@@ -44,7 +44,8 @@ impl AnswerBody {
 
     /// The body has ended: keep the connection if it can serve another request.
     fn end(&mut self) {
-        let Some(asked) = self.asked.take() else { return };
+        let Some(mut asked) = self.asked.take() else { return };
+        asked.lease.finished();
         // Bytes behind the body belong to no answer.
         if self.keeps && asked.is_sent() && self.bytes.is_empty() {
             asked.link.give_back();
@@ -88,7 +89,9 @@ impl Source for AnswerBody {
             match self.poll_read(cx) {
                 Poll::Pending => return self.poll_silence(cx),
                 Poll::Ready(Ok(0)) if self.decoder.ends_with_connection() => {
-                    self.asked = None;
+                    // Its end is the last byte; it is not kept.
+                    self.keeps = false;
+                    self.end();
                     return Poll::Ready(Ok(Piece::End));
                 }
                 Poll::Ready(Ok(0)) => {

@@ -29,7 +29,7 @@ const HEAD_ROOM: usize = 4 << 10;
 pub struct Asked {
     pub(super) link: Link,
     /// The peer is busy with it.
-    lease: Lease,
+    pub(super) lease: Lease,
     head: HeadReader,
     method: Method,
     writer: Writer,
@@ -72,7 +72,10 @@ impl Asked {
                 let parsed = self.head.response(LARGEST_HEAD);
                 match parsed.map_err(|e| Error::new(Kind::BadResponse, e.to_string()))? {
                     Some((head, _)) if is_interim(head.status) => continue,
-                    Some(whole) => return Poll::Ready(Ok(whole)),
+                    Some(whole) => {
+                        self.lease.answered();
+                        return Poll::Ready(Ok(whole));
+                    }
                     None => {}
                 }
             }
@@ -159,7 +162,8 @@ impl Asked {
 
     /// The bare stream of a connection that has left HTTP, what came behind the head, and the
     /// peer's lease, to be held as long as the stream is in use.
-    pub fn into_stream(self) -> (Socket, Bytes, Lease) {
+    pub fn into_stream(mut self) -> (Socket, Bytes, Lease) {
+        self.lease.finished();
         (self.link.stream.into_inner(), self.head.buffer.into(), self.lease)
     }
 

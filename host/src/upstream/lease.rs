@@ -2,24 +2,43 @@
 
 use std::sync::Arc;
 
-use super::Peer;
+use tokio::time::Instant;
+
+use super::{Peer, Tick};
 
 /// A peer that was picked: it counts as busy until this is dropped, at the end of the exchange
 /// or of the tunnel.
 #[derive(Debug)]
 pub struct Lease {
     peer: Arc<Peer>,
+    /// When it was picked; none where nobody measures.
+    since: Option<Instant>,
 }
 
 impl Lease {
     /// The peer is busy from now on; none where it has no room.
-    pub(super) fn new(peer: &Arc<Peer>) -> Option<Self> {
-        peer.vitals.enter(peer.max_conns).then(|| Self { peer: Arc::clone(peer) })
+    pub(super) fn new(peer: &Arc<Peer>, measures: bool) -> Option<Self> {
+        let busy = peer.vitals.enter(peer.max_conns);
+        busy.then(|| Self { peer: Arc::clone(peer), since: measures.then(Instant::now) })
     }
 
     /// The peer.
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// The head of its answer is there.
+    pub fn answered(&self) {
+        if let Some(since) = self.since {
+            self.peer.vitals.answered(since.elapsed(), Tick::now());
+        }
+    }
+
+    /// The last byte of its answer is there, or it has become a tunnel.
+    pub fn finished(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.peer.vitals.finished(since.elapsed(), Tick::now());
+        }
     }
 }
 

@@ -3,16 +3,20 @@
 mod answer;
 mod asked;
 mod authority;
+mod board;
 mod connect;
 mod discover;
 mod health;
 mod lease;
 mod link;
 mod own;
+mod pace;
 mod peer;
 mod policy;
 mod pool;
+mod sessions;
 mod set;
+mod sticky;
 mod tick;
 mod vitals;
 mod way;
@@ -44,8 +48,11 @@ pub use way::Way;
 
 use discover::Discovery;
 use set::Set;
+use sticky::Sticky;
 
 use crate::config;
+use crate::hook::Values;
+use crate::message::Fields;
 use crate::observe::Tallies;
 
 /// A group of peers that serve the same thing. nginx: `upstream`.
@@ -68,6 +75,7 @@ pub struct Upstream {
     /// Whether they are checked.
     checked: bool,
     policy: config::Policy,
+    sticky: Option<Sticky>,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
 }
@@ -98,6 +106,7 @@ impl Upstream {
             None => config.peers.iter().filter_map(fixed).collect(),
         };
         Set::welcome(&peers, Tick::now());
+        let sticky = config.sticky.as_ref().map(|how| Sticky::new(how, &config.name, &shared.known));
         Self {
             name: Arc::clone(&config.name),
             keepalive: config.keepalive,
@@ -106,8 +115,9 @@ impl Upstream {
             keepalive_time: config.keepalive_time,
             changed: Notify::new(),
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
-            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy)),
+            set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy, sticky.as_ref())),
             policy: config.policy.clone(),
+            sticky,
             discovery,
         }
     }
@@ -116,7 +126,7 @@ impl Upstream {
     /// them; exchanges and tunnels with those that leave go on.
     pub fn replace(&self, peers: &[Arc<Peer>]) {
         Set::welcome(peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.to_vec(), &self.policy));
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.to_vec(), &self.policy, self.sticky.as_ref()));
         self.changed.notify_waiters();
     }
 
@@ -128,6 +138,18 @@ impl Upstream {
     /// The next peer, leaving out those that were tried already; none where none is left. It
     /// counts as busy until the lease is dropped.
     pub fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.set.load().pick(ask)
+        let set = self.set.load();
+        self.sticky.as_ref().and_then(|sticky| sticky.pick(&set, ask)).or_else(|| set.pick(ask))
+    }
+
+    /// Whether a choice goes by the request's variables, its headers among them.
+    pub fn reads_request(&self) -> bool {
+        self.sticky.is_some() || matches!(self.policy, config::Policy::Hash { .. })
+    }
+
+    /// A peer has answered with this head: its session is noted where sessions are learnt. Gives
+    /// the value of the Set-Cookie line that the client must get, if any. nginx: `sticky`.
+    pub fn answered(&self, peer: &Peer, values: &dyn Values, answer: &Fields) -> Option<Vec<u8>> {
+        self.sticky.as_ref()?.answered(peer, values, answer)
     }
 }

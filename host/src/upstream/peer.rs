@@ -1,8 +1,8 @@
 //! One member of an upstream.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Shared, Tick, Tolerance, Vitals, Way};
@@ -33,6 +33,10 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// What requests call it that are to go to it. nginx: `route=`.
+    pub route: Option<Arc<str>>,
+    /// What stands for it in sticky cookies, once it was needed.
+    pub(super) token: OnceLock<Arc<str>>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
     /// How it is checked; none where it is not.
@@ -60,6 +64,8 @@ impl Peer {
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            route: config.route.clone(),
+            token: OnceLock::new(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
             health: config.health.clone(),
             alone: Arc::default(),

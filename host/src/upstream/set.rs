@@ -1,8 +1,10 @@
 //! The peers of an upstream at one time: never changed, replaced as a whole.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::policy::{self, Ask, Candidates, Policy};
+use super::sticky::Sticky;
 use super::{Lease, Peer, Tick};
 use crate::config;
 
@@ -19,6 +21,8 @@ pub(super) struct Set {
     pub(super) peers: Vec<Arc<Peer>>,
     primary: Tier,
     backup: Option<Tier>,
+    /// The peers that each token or route stands for; empty where nothing sticks.
+    tokens: HashMap<Arc<str>, Vec<Arc<Peer>>>,
 }
 
 /// Peers that are chosen among, with the policy made for them.
@@ -26,16 +30,32 @@ pub(super) struct Set {
 struct Tier {
     peers: Vec<Arc<Peer>>,
     policy: Box<dyn Policy>,
+    /// Whether it matters how long they take.
+    measures: bool,
 }
 
 impl Set {
     /// Make a generation ready.
-    pub(super) fn new(generation: u64, peers: Vec<Arc<Peer>>, policy: &config::Policy) -> Self {
+    pub(super) fn new(
+        generation: u64,
+        peers: Vec<Arc<Peer>>,
+        policy: &config::Policy,
+        sticky: Option<&Sticky>,
+    ) -> Self {
         peers.iter().for_each(|peer| peer.set_alone(peers.len() == 1));
         let (backup, primary): (Vec<_>, Vec<_>) = peers.iter().cloned().partition(|peer| peer.backup);
-        let tier = |peers: Vec<Arc<Peer>>| Tier { policy: policy::new(policy, &peers), peers };
+        let tier = |peers: Vec<Arc<Peer>>| {
+            let policy = policy::new(policy, &peers);
+            Tier { measures: policy.measures(), policy, peers }
+        };
         let (primary, backup) = (tier(primary), (!backup.is_empty()).then(|| tier(backup)));
-        Self { generation, peers, primary, backup }
+        let mut tokens: HashMap<_, Vec<_>> = HashMap::new();
+        for peer in &peers {
+            if let Some(token) = sticky.and_then(|sticky| sticky.token(peer)) {
+                tokens.entry(token).or_default().push(Arc::clone(peer));
+            }
+        }
+        Self { generation, peers, primary, backup, tokens }
     }
 
     /// Peers that no set had before begin slowly, where there are others that serve already.
@@ -46,6 +66,13 @@ impl Set {
                 peer.vitals.returns(now);
             }
         }
+    }
+
+    /// A peer that this token or route stands for and that can serve.
+    pub(super) fn pick_stuck(&self, token: &str, ask: &Ask<'_>) -> Option<Lease> {
+        let candidates = Candidates { peers: &self.peers, ask };
+        let can = self.tokens.get(token)?.iter().filter(|peer| candidates.can(peer));
+        can.filter_map(|peer| Lease::new(peer, self.primary.measures)).find(|lease| lease.peer().take(ask.now))
     }
 
     /// The next peer by the policy: one of the backups where no other may be chosen.
@@ -60,7 +87,7 @@ impl Tier {
         (0..RACES).find_map(|_| {
             // None at all ends it; a peer whose room is gone is not chosen again.
             let Some(index) = self.policy.pick(&candidates) else { return Some(None) };
-            let lease = self.peers.get(index).and_then(Lease::new)?;
+            let lease = self.peers.get(index).and_then(|peer| Lease::new(peer, self.measures))?;
             lease.peer().take(ask.now).then_some(Some(lease))
         })?
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::policy::{Ask, seed};
 use super::set::Set;
+use super::sticky::Sticky;
 use super::{Lease, Peer, Shared, State, Tick, WHOLE};
 use crate::config::{self, Address, Policy};
 use crate::error::{Error, Kind};
@@ -31,9 +32,13 @@ pub(super) fn peers(count: usize, change: impl Fn(usize, &mut config::Peer)) -> 
 }
 
 pub(super) fn set(peers: &[Arc<Peer>], policy: &Policy) -> Set {
+    set_with(peers, policy, None)
+}
+
+pub(super) fn set_with(peers: &[Arc<Peer>], policy: &Policy, sticky: Option<&Sticky>) -> Set {
     seed(7);
     Set::welcome(peers, Tick::now());
-    Set::new(0, peers.to_vec(), policy)
+    Set::new(0, peers.to_vec(), policy, sticky)
 }
 
 /// How often each peer is chosen in so many picks that do not last.
@@ -81,7 +86,7 @@ fn nobody_is_tried_twice() {
 fn the_turns_of_one_that_is_full_do_not_go_to_its_neighbour() {
     let peers = peers(4, |number, peer| peer.max_conns = u32::from(number == 1));
     let set = set(&peers, &Policy::RoundRobin);
-    let _held = Lease::new(&peers[1]).unwrap();
+    let _held = Lease::new(&peers[1], false).unwrap();
     assert_eq!(counts(&set, 300), [100, 0, 100, 100]);
 }
 
@@ -161,7 +166,7 @@ fn one_that_joins_others_starts_slowly() {
 fn the_last_room_is_taken_once() {
     let peers = peers(1, |_, peer| peer.max_conns = 10);
     let taken: usize = std::thread::scope(|scope| {
-        let one = || (0..100).filter_map(|_| Lease::new(&peers[0])).collect::<Vec<_>>();
+        let one = || (0..100).filter_map(|_| Lease::new(&peers[0], false)).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
         let leases: Vec<Vec<Lease>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         leases.iter().map(Vec::len).sum()

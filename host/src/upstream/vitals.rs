@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::board::{Block, Board, Column, Seat};
+use super::sessions::Sessions;
 use super::way::Ways;
-use super::{Health, Tick};
+use super::{Health, Tick, pace};
 use crate::config::Address;
 
 /// A peer's whole share, see [`Vitals::share`].
@@ -19,7 +21,10 @@ pub const WHOLE: u32 = 1 << 16;
 #[derive(Debug)]
 pub struct Vitals {
     id: u64,
-    active: AtomicU32,
+    /// Its number of exchanges and tunnels, and how slow it is, beside those of the others.
+    seat: Seat,
+    /// How long it takes.
+    pace: pace::Pace,
     /// Whether no set has had it yet.
     fresh: AtomicBool,
     /// When its slow start began, as a [`Tick`]; 0 where it is over or there was none.
@@ -30,21 +35,20 @@ pub struct Vitals {
     pub health: Health,
 }
 
-impl Default for Vitals {
-    fn default() -> Self {
+impl Vitals {
+    fn new(seat: Seat) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            active: AtomicU32::new(0),
+            seat,
+            pace: pace::Pace::default(),
             fresh: AtomicBool::new(true),
             rising_since: AtomicU64::new(0),
             lost: AtomicU32::new(0),
             health: Health::default(),
         }
     }
-}
 
-impl Vitals {
     /// A number that no other peer of the process has.
     pub fn id(&self) -> u64 {
         self.id
@@ -52,23 +56,24 @@ impl Vitals {
 
     /// Exchanges and tunnels that it serves now.
     pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
+        self.seat.active().load(Ordering::Relaxed)
     }
 
     /// One more; false where it has `most` already (0: any number).
     pub(super) fn enter(&self, most: u32) -> bool {
         if most == 0 {
-            self.active.fetch_add(1, Ordering::Relaxed);
+            self.seat.active().fetch_add(1, Ordering::Relaxed);
             return true;
         }
         // Two workers that both saw room for one must not both take it.
-        let taken = self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        let taken =
+            self.seat.active().fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
         taken.is_ok()
     }
 
     /// One less.
     pub(super) fn leave(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
+        self.seat.active().fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Its share of what its weight promises, of [`WHOLE`]: less while it has its slow start, and
@@ -112,6 +117,43 @@ impl Vitals {
         let _nothing_lost = self.lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
+    /// The head of an answer came after this time.
+    pub(super) fn answered(&self, took: Duration, now: Tick) {
+        self.pace.header.add(took, now);
+        self.pace.settle(&self.seat, now);
+    }
+
+    /// The last byte of an answer came after this time.
+    pub(super) fn finished(&self, took: Duration, now: Tick) {
+        self.pace.whole.add(took, now);
+        self.pace.settle(&self.seat, now);
+    }
+
+    /// Forgive what is long ago.
+    pub(super) fn settle(&self, now: Tick) {
+        self.pace.settle(&self.seat, now);
+    }
+
+    /// The average time until the head of an answer; none before the first.
+    pub fn header_time(&self) -> Option<Duration> {
+        self.pace.header.average()
+    }
+
+    /// The average time until an answer's last byte; none before the first.
+    pub fn response_time(&self) -> Option<Duration> {
+        self.pace.whole.average()
+    }
+
+    /// How slow it counts as, see [`pace`].
+    pub(super) fn rank(&self, column: Column) -> u32 {
+        self.seat.rank(column).load(Ordering::Relaxed)
+    }
+
+    /// Where its numbers are.
+    pub(super) fn place(&self) -> (&Arc<Block>, usize) {
+        self.seat.place()
+    }
+
     /// Whether no set had it before; a set has it from now on.
     pub(super) fn join(&self) -> bool {
         self.fresh.swap(false, Ordering::Relaxed)
@@ -126,20 +168,47 @@ impl Vitals {
 /// The vitals of every peer that is in use, by upstream and address, and the ways to them.
 #[derive(Debug, Default)]
 pub struct Known {
-    vitals: Mutex<HashMap<(Arc<str>, Address), Weak<Vitals>>>,
+    inner: Mutex<Inner>,
     pub(super) ways: Ways,
 }
 
+#[derive(Debug, Default)]
+struct Inner {
+    vitals: HashMap<(Arc<str>, Address), Weak<Vitals>>,
+    boards: HashMap<Arc<str>, Weak<Board>>,
+    sessions: HashMap<Arc<str>, Weak<Sessions>>,
+}
+
 impl Known {
+    /// The learnt sessions of an upstream: those that are there, where they are kept in the same
+    /// way, or none yet.
+    pub(super) fn sessions(&self, upstream: &Arc<str>, most: usize, timeout: Duration) -> Arc<Sessions> {
+        let mut inner = self.inner.lock();
+        inner.sessions.retain(|_, sessions| sessions.strong_count() > 0);
+        let kept = inner.sessions.get(upstream).and_then(Weak::upgrade).filter(|kept| kept.fits(most, timeout));
+        kept.unwrap_or_else(|| {
+            let made = Arc::new(Sessions::new(most, timeout));
+            inner.sessions.insert(Arc::clone(upstream), Arc::downgrade(&made));
+            made
+        })
+    }
+
     /// Those of one peer, as they are if anyone holds them, or new ones.
     pub(super) fn of(&self, upstream: &Arc<str>, address: &Address) -> Arc<Vitals> {
-        let mut all = self.vitals.lock();
-        all.retain(|_, vitals| vitals.strong_count() > 0);
-        let kept = all.entry((Arc::clone(upstream), address.clone())).or_default();
-        kept.upgrade().unwrap_or_else(|| {
-            let vitals = Arc::default();
-            *kept = Arc::downgrade(&vitals);
-            vitals
-        })
+        let mut inner = self.inner.lock();
+        let key = (Arc::clone(upstream), address.clone());
+        if let Some(kept) = inner.vitals.get(&key).and_then(Weak::upgrade) {
+            return kept;
+        }
+        // Only with a new one, so that reading a configuration of many peers is not square in them.
+        if inner.vitals.len() >= inner.vitals.capacity() {
+            inner.vitals.retain(|_, vitals| vitals.strong_count() > 0);
+            inner.boards.retain(|_, board| board.strong_count() > 0);
+        }
+        let board = inner.boards.get(upstream).and_then(Weak::upgrade).unwrap_or_default();
+        inner.boards.insert(Arc::clone(upstream), Arc::downgrade(&board));
+        let vitals = Arc::new(Vitals::new(board.take()));
+        inner.vitals.insert(key, Arc::downgrade(&vitals));
+        vitals
     }
 }

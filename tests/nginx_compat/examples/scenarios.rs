@@ -121,22 +121,23 @@ fn turns(example: &Running, path: &str, count: usize) -> String {
 
 fn load_balancing(subject: Subject) {
     let (a, b, c) = (Backend::named("a"), Backend::named("b"), Backend::named("c"));
-    let mut example = Example::of(subject, "guide-load-balancing")
+    let spare = Backend::named("never");
+    let example = Example::of(subject, "guide-load-balancing")
         .backend("10.0.0.11:8080", a.address())
         .backend("10.0.0.12:8080", b.address())
-        .backend("10.0.0.13:8080", c.address());
-    let spare = Backend::named("never");
-    example.nginx = example.nginx.replace("10.0.0.19:8080", &spare.address().to_string());
-    let example = example.listen("8080").start();
+        .backend("10.0.0.13:8080", c.address())
+        .backend("10.0.0.19:8080", spare.address())
+        .listen("8080")
+        .start();
     let weighted = turns(&example, "/least", 6);
     let count = |letter| weighted.matches(letter).count();
     assert_eq!([count("a"), count("b"), count("c")], [3, 2, 1], "{weighted}");
     let pair = turns(&example, "/checked", 4);
     assert_eq!([pair.matches('a').count(), pair.matches('b').count()], [2, 2], "{pair}");
-    // What waits for issue 4: one client stays with one peer.
+    // One client stays with one peer.
     let sticky = turns(&example, "/sticky", 3);
     let distinct: std::collections::BTreeSet<char> = sticky.chars().collect();
-    assert_eq!(distinct.len(), if subject == Subject::Nginx { 1 } else { 3 }, "{sticky}");
+    assert_eq!(distinct.len(), 1, "{sticky}");
     assert_eq!(spare.connections(), 0);
 }
 
@@ -353,8 +354,7 @@ fn proxying_load_balancing(subject: Subject) {
     let _tunnels = [(); 3].map(|()| example.talk("8080", "/ws/"));
     let mut taken = backends.each_ref().map(Backend::connections);
     taken.sort_unstable();
-    // What waits for issue 4: `ip_hash`.
-    assert_eq!(taken, if subject == Subject::Nginx { [0, 0, 3] } else { [1, 1, 1] });
+    assert_eq!(taken, [0, 0, 3]);
     let seen = backends.iter().find_map(|backend| backend.heads().first().cloned()).unwrap();
     assert_eq!(seen.get("host"), Some("ws.example.com"));
 }

@@ -12,7 +12,8 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] = &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "tls"];
+const STRICT: &[&str] =
+    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "proxy_protocol", "tls"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -37,26 +38,47 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
     ("snapshot", &["hook", "limit", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot"]),
-    ("downstream", &["body", "http1", "listener", "message", "proxy", "snapshot", "socket", "stream", "tunnel"]),
-    ("proxy", &["body", "content", "hook", "http1", "limit", "message", "snapshot", "socket", "tunnel", "upstream"]),
+    (
+        "downstream",
+        &["body", "http1", "listener", "message", "proxy", "proxy_protocol", "snapshot", "socket", "stream", "tunnel"],
+    ),
+    (
+        "proxy",
+        &[
+            "body",
+            "content",
+            "hook",
+            "http1",
+            "limit",
+            "message",
+            "proxy_protocol",
+            "snapshot",
+            "socket",
+            "tunnel",
+            "upstream",
+        ],
+    ),
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
-    ("upstream", &["body", "http1", "message", "socket", "stream"]),
+    // Keys of hashes and of sticky sessions are texts with variables.
+    ("upstream", &["body", "hook", "http1", "message", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),
-    ("hook", &["message"]),
+    ("hook", &["message", "proxy_protocol"]),
     ("http1", &["message"]),
     ("message", &[]),
     ("stock", &[]),
     ("stream", &[]),
+    // Bytes and addresses, without any socket.
+    ("proxy_protocol", &[]),
     ("socket", &[]),
     ("tls", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["hook", "tls"]),
+    ("config", &["hook", "proxy_protocol", "tls"]),
 ];
 
 /// The one module that may name the engine.

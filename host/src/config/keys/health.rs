@@ -48,7 +48,8 @@ keys! {
     ON_UNHEALTHY = "on_unhealthy" in [Health]: Choice { now: &["keep", "drain", "close"], later: &[] },
         S(d::ON_UNHEALTHY), "",
         "What becomes of the open tunnels of a peer that turns unhealthy: they go on, end after `drain` unless the \
-         peer has become healthy by then, or end at once. Tunnels that were opened under `\"keep\"` are kept.";
+         peer has become healthy by then, or end at once, without a close frame \
+         in either case. Tunnels that were opened under `\"keep\"` are kept.";
     HEALTH_DRAIN = "drain" in [Health]: WAIT, T(d::HEALTH_DRAIN), "",
         "How long such tunnels may go on; with `on_unhealthy = \"drain\"`.";
 }

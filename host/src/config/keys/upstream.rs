@@ -3,13 +3,9 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Key;
-use super::super::key::Kind;
-use super::super::key::Kind::{Choice, Count, Flag, Later, Table, TableOrFlag, Text, Texts, TextsOrTables};
+use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, Texts, TextsOrTables};
 use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::{WAIT, WAIT_OR_NOT};
-
-const POLICIES: Kind =
-    Choice { now: &["round-robin"], later: &["least-conn", "ip-hash", "hash", "random", "least-time"] };
 
 keys! {
     RESOLVER = "resolver" in [Top]: Table(Resolver), Other("all defaults"), "", "How names of peers are looked up.";
@@ -29,8 +25,6 @@ keys! {
         "The least time between two questions for a name. After a failure it doubles, to at most half a minute.";
     MAX_TTL = "max_ttl" in [Resolver]: WAIT, T(d::MAX_TTL), "", "The longest that an answer is used.";
 
-    POLICY = "policy" in [Upstream]: POLICIES, S(d::POLICY), "least_conn, ip_hash, hash, random",
-        "How a peer is chosen for a request.";
     KEEPALIVE = "keepalive" in [Upstream]: Count { least: 0, most: d::MOST_KEEPALIVE },
         N(d::UPSTREAM_KEEPALIVE), "keepalive",
         "Idle connections that each worker keeps for each peer.";
@@ -52,7 +46,6 @@ keys! {
         "Whether the system probes connections that are silent, as it is set up to.";
     HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
         "Checks of every peer that is not `down`, whether or not requests come.";
-    HASH = "hash" in [Upstream]: Later, Other("none"), "", "The key of the policy `hash`.";
 
     TLS_VERIFY = "verify" in [UpstreamTls]: Flag, B(true), "proxy_ssl_verify",
         "Whether a peer's certificate must be in date, for its name, and lead to an authority that is trusted.";
@@ -95,6 +88,8 @@ keys! {
          forgotten.";
     MAX_CONNS = "max_conns" in [Peer]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "server … max_conns=",
         "Requests and tunnels that it serves at once, over all workers. 0: no limit.";
+    PEER_ROUTE = "route" in [Peer]: Text, Other("none"), "server … route=",
+        "What stands for it in sticky sessions, in place of its address.";
     SLOW_START = "slow_start" in [Peer]: WAIT_OR_NOT, T(d::SLOW_START), "server … slow_start=",
         "How long its share of new requests and tunnels grows from nothing to what its weight promises, when it is \
          added to peers that serve already or serves again. 0: at once.";

@@ -63,6 +63,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     }
     let variables = Variables { defined, open: plugins.has_foreign() };
     maps::check(&maps, &variables);
+    Upstreams::check(root, &variables);
     let formats = logs::formats(root, &variables);
     let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let listeners = server::listeners(root);

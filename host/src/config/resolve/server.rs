@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidegate_cidr::Cidr;
 
+use crate::config::document::Value;
 use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Admin, Listener, ServerSettings};
+use crate::config::types::{Admin, Listener, ProxyProtocol, ServerSettings};
 use crate::config::{Context, defaults};
 
 /// `[server]` and `[log]`.
@@ -119,9 +121,26 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             root.cx.problem(text.at, &text.path, format!("{address} is listened on already, at line {line}"));
         }
         let backlog = table.count(&k::BACKLOG).and_then(|n| u32::try_from(n).ok());
-        listeners.push(Listener { address, backlog: backlog.unwrap_or_default() });
+        listeners.push(Listener {
+            address,
+            backlog: backlog.unwrap_or_default(),
+            proxy_protocol: proxy_protocol(&table),
+        });
     }
     listeners
+}
+
+/// `listeners.proxy_protocol`.
+fn proxy_protocol(table: &Reader<'_>) -> Option<Arc<ProxyProtocol>> {
+    let item = table.own(&k::PROXY_PROTOCOL).filter(|item| !matches!(item.node.value, Value::Flag(false)))?;
+    let own = table.table(&k::PROXY_PROTOCOL);
+    let list = own.own(&k::PROXY_FROM);
+    if let Some(empty) = list.as_ref().filter(|list| list.node.is_empty_list()) {
+        let hint = "`proxy_protocol = true` believes everybody";
+        own.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", hint);
+    }
+    let everybody = list.is_none() || !matches!(item.node.value, Value::Table(_));
+    Some(Arc::new(ProxyProtocol { from: (!everybody).then(|| ranges(&own, &k::PROXY_FROM)) }))
 }
 
 /// A list of tables that may not be empty.

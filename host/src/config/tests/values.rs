@@ -19,7 +19,10 @@ fn a_minimal_file_has_nginxs_defaults() {
     assert!(server.workers >= 1);
     assert!(config.access_logs.is_empty());
     assert_eq!(config.admin.as_ref(), None);
-    assert_eq!(config.listeners, [Listener { address: "127.0.0.1:0".parse().unwrap(), backlog: 511 }]);
+    assert_eq!(
+        config.listeners,
+        [Listener { address: "127.0.0.1:0".parse().unwrap(), backlog: 511, proxy_protocol: None }]
+    );
     let upstream = &config.upstreams[0];
     assert_eq!((&*upstream.name, upstream.keepalive, upstream.keepalive_timeout), ("127.0.0.1:9000", 32, MINUTE));
     let address = "127.0.0.1:9000".parse().unwrap();

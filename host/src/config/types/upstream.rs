@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::dial::Dial;
 use super::{Health, Lookup};
-use crate::config::defaults;
+use crate::config::{Secret, defaults};
+use crate::hook::Template;
 
 /// One `[upstreams.NAME]`. nginx: `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// How a peer is chosen.
     pub policy: Policy,
+    /// How sessions stay with a peer; none where they do not. nginx: `sticky`.
+    pub sticky: Option<Sticky>,
     /// Idle connections kept by each worker for each peer. nginx: `keepalive`.
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
@@ -68,6 +71,77 @@ pub enum Policy {
     /// In turn, by weight, smoothly, as nginx does without a directive.
     #[default]
     RoundRobin,
+    /// The least busy by weight. nginx: `least_conn`.
+    LeastConn,
+    /// The same for the same client network. nginx: `ip_hash`.
+    IpHash,
+    /// The same for the same key. nginx: `hash`.
+    Hash {
+        /// The key.
+        key: Template,
+        /// Whether few keys move when peers change. nginx: `consistent`.
+        consistent: bool,
+    },
+    /// By chance. nginx: `random`.
+    Random,
+    /// The less busy of two by chance. nginx: `random two least_conn`.
+    RandomTwo,
+    /// The one that is likely to answer first. nginx: `least_time`.
+    LeastTime(Until),
+}
+
+/// What time `least-time` goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until the answer's head.
+    Header,
+    /// Until its last byte.
+    LastByte,
+}
+
+/// How the requests of a session find their peer again. nginx: `sticky`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticky {
+    /// By a cookie that the proxy sets.
+    Cookie(StickyCookie),
+    /// By a peer's route: the first of these texts that has a value.
+    Route(Vec<Template>),
+    /// By what a peer's answer began the session with.
+    Learn(StickyLearn),
+}
+
+/// nginx: `sticky cookie`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyCookie {
+    /// Its name.
+    pub name: String,
+    /// What its values are made with.
+    pub secret: Secret,
+    /// How long a client keeps it; none for as long as the client runs.
+    pub expires: Option<Duration>,
+    /// For which hosts; empty for the one that was asked.
+    pub domain: Template,
+    /// For which paths; none for the one that was asked.
+    pub path: Option<String>,
+    /// Not for scripts.
+    pub http_only: bool,
+    /// Not without TLS.
+    pub secure: bool,
+    /// `strict`, `lax` or `none`.
+    pub same_site: Option<String>,
+}
+
+/// nginx: `sticky learn`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyLearn {
+    /// What names a session that an answer begins: the first that has a value.
+    pub create: Vec<Template>,
+    /// What names the session of a request.
+    pub lookup: Vec<Template>,
+    /// The most that are kept.
+    pub sessions: usize,
+    /// One that was not asked for in this time is forgotten.
+    pub timeout: Duration,
 }
 
 /// One member of an upstream. nginx: `server` in `upstream`.
@@ -96,6 +170,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// What requests call it that are to go to it. nginx: `route=`.
+    pub route: Option<Arc<str>>,
     /// How connections to it are made.
     pub dial: Arc<Dial>,
 }
@@ -115,6 +191,7 @@ impl Peer {
             fail_timeout: defaults::FAIL_TIMEOUT,
             health: None,
             slow_start: Duration::ZERO,
+            route: None,
             dial: Arc::default(),
         }
     }

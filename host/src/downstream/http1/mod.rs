@@ -24,9 +24,19 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Serve one connection.
 pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { stream, client, local, visit } = accepted;
+    let Accepted { mut stream, client, local, proxied: believed, mut visit } = accepted;
+    let proxied = match believed {
+        None => None,
+        // Boxed, since it is soon over.
+        Some(believed) => {
+            match Box::pin(super::proxied::take(&mut stream, &believed, &client, &proxy, draining.clone())).await {
+                Ok(ends) if visit.belongs_to(&proxy, ends.map_or(client.address, |ends| ends.source).ip()) => ends,
+                _ => return,
+            }
+        }
+    };
     let settings = proxy.snapshot.load().downstream;
-    let connection = Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme: "http" });
+    let connection = Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme: "http", proxied });
     // Boxed, since it is ten times as large as the tunnel that may come after it.
     let spoken = Box::pin(speak(Client::new(stream, connection, settings, draining))).await;
     match spoken {

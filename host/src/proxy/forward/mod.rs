@@ -87,8 +87,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let ask = Ask { client: Some(exchange.view.client.ip()), tried: &tried, now: Tick::now() };
-        let Some(lease) = target.upstream.pick(&ask) else {
+        let Some(lease) = pick(exchange, &target, &tried) else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
         let peer = Arc::clone(lease.peer());
@@ -109,6 +108,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
         }
         match answer {
             Ok(answer) => {
+                exchange.sticky = target.upstream.answered(&peer, &*exchange.view, &answer.head().fields);
                 peer.succeeded();
                 return Ok(answer);
             }
@@ -156,6 +156,12 @@ impl From<Error> for Failed {
     }
 }
 
+/// The peer for the next try; none where none is left.
+fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    let view = &*exchange.view;
+    target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
+}
+
 /// nginx: "no live upstreams".
 fn no_peer(target: &Target) -> Error {
     Error::new(Kind::NoPeer, format!("no live peer in `{}`", target.upstream.name))
@@ -164,7 +170,8 @@ fn no_peer(target: &Target) -> Error {
 /// The request as the peer will see it.
 fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
     let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty());
+    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
+        || exchange.target.as_ref().is_some_and(|target| target.upstream.reads_request());
     let upgrade = exchange.upgrade.clone();
     let target = std::mem::take(&mut exchange.target_path);
     let length = body.length();

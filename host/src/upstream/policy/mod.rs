@@ -5,22 +5,41 @@
 //! lets some of its turns go by. So the others keep their shares, and nothing is built anew.
 
 mod dice;
+mod hash;
+mod ip_hash;
+mod least;
+mod random;
+mod ring;
 mod round_robin;
+mod shares;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::board::Column;
 use super::vitals::WHOLE;
 use super::{Peer, Tick};
 use crate::config;
+use crate::hook::{Template, Values};
+use hash::Hash;
+use ip_hash::IpHash;
+use least::{Cost, Least};
+use random::Random;
+use ring::Ring;
 use round_robin::RoundRobin;
 
 #[cfg(test)]
 pub(super) use dice::seed;
+#[cfg(test)]
+mod tests;
+
+/// How often a hash or chance is asked before peers take turns: nginx's twenty, and once more.
+const TRIES: usize = 21;
 
 /// What a choice goes by.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Ask<'a> {
     /// The client's address; none for a request of the proxy's own.
     pub client: Option<IpAddr>,
@@ -28,6 +47,14 @@ pub struct Ask<'a> {
     pub tried: &'a [Arc<Peer>],
     /// When it is asked.
     pub now: Tick,
+    /// The request's variables; none for a request of the proxy's own.
+    pub values: Option<&'a dyn Values>,
+}
+
+impl fmt::Debug for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("client", &self.client).field("tried", &self.tried).finish_non_exhaustive()
+    }
 }
 
 /// Peers to choose among, for one request.
@@ -82,15 +109,42 @@ impl Candidates<'_> {
     }
 }
 
+/// Ask with the request's key; none where there is no request, or the key is empty.
+fn with_key<T>(key: &Template, candidates: &Candidates<'_>, ask: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    thread_local! {
+        static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let values = candidates.ask.values.filter(|_| candidates.peers.len() > 1)?;
+    KEY.with_borrow_mut(|buffer| {
+        buffer.clear();
+        key.render_from(values, buffer);
+        (!buffer.is_empty()).then(|| ask(buffer))
+    })
+}
+
 /// A way to choose, made for one generation of peers.
 pub(super) trait Policy: fmt::Debug + Send + Sync {
     /// The index of the next peer among those that it was made for; none where none may be chosen.
     fn pick(&self, candidates: &Candidates<'_>) -> Option<usize>;
+
+    /// Whether it goes by how long peers take.
+    fn measures(&self) -> bool {
+        false
+    }
 }
 
 /// Make a policy for these peers.
 pub(super) fn new(policy: &config::Policy, peers: &[Arc<Peer>]) -> Box<dyn Policy> {
+    use config::{Policy as P, Until};
     match policy {
-        config::Policy::RoundRobin => Box::new(RoundRobin::new(peers)),
+        P::RoundRobin => Box::new(RoundRobin::new(peers)),
+        P::LeastConn => Box::new(Least::new(Cost::Connections, peers)),
+        P::LeastTime(Until::Header) => Box::new(Least::new(Cost::Time(Column::Header), peers)),
+        P::LeastTime(Until::LastByte) => Box::new(Least::new(Cost::Time(Column::Whole), peers)),
+        P::IpHash => Box::new(IpHash::new(peers)),
+        P::Hash { key, consistent: false } => Box::new(Hash::new(key, peers)),
+        P::Hash { key, consistent: true } => Box::new(Ring::new(key, peers)),
+        P::Random => Box::new(Random::new(peers, false)),
+        P::RandomTwo => Box::new(Random::new(peers, true)),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::dial::Dialing;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
+use super::{policy, sticky};
 use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
@@ -19,7 +20,10 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     let items = table.items(&k::PEERS);
     for item in &items {
         match table.table_at(item, section) {
-            Some(entry) => peers.extend(full_peer(&entry, &dialing)),
+            Some(entry) => {
+                policy::check_peer(table, &entry);
+                peers.extend(full_peer(&entry, &dialing));
+            }
             None => peers.extend(short_peer(table, item, &dialing)),
         }
     }
@@ -34,7 +38,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     }
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
-        // The policy is checked already: there is one.
+        policy: policy::policy(table),
+        sticky: sticky::sticky(table),
         keepalive: keepalive.unwrap_or_default(),
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
@@ -52,6 +57,7 @@ fn empty(name: &str) -> Upstream {
     Upstream {
         name: name.into(),
         policy: Policy::RoundRobin,
+        sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,

@@ -5,6 +5,8 @@ mod group;
 mod health;
 mod name;
 mod peer;
+mod policy;
+mod sticky;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
 use crate::config::types::{Policy, Upstream};
+use crate::config::variables::Variables;
 use dial::Dialing;
 
 /// What the name of an upstream begins with where a route's own address has TLS.
@@ -43,6 +46,14 @@ impl Upstreams {
             all.push(group::upstream(named.name, &named.value));
         }
         all
+    }
+
+    /// Report what is wrong with the variables of `[upstreams.*]`.
+    pub(super) fn check(root: &Reader<'_>, variables: &Variables) {
+        for named in root.named(&k::UPSTREAMS) {
+            policy::check(&named.value, variables);
+            sticky::check(&named.value, variables);
+        }
     }
 
     fn push(&mut self, upstream: Upstream) -> usize {
@@ -88,6 +99,7 @@ impl Upstreams {
         Some(self.push(Upstream {
             name: address.as_str().into(),
             policy: Policy::default(),
+            sticky: None,
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
             keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,

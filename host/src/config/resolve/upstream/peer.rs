@@ -38,6 +38,7 @@ pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
         max_fails: count(&k::MAX_FAILS).unwrap_or(defaults::MAX_FAILS),
         fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
         slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
+        route: table.text(&k::PEER_ROUTE).filter(|route| !route.is_empty()).map(Into::into),
         ..made
     })
 }
