@@ -2,7 +2,8 @@
 //! what is counted by it; and towards peers.
 
 use rustix::process::Signal;
-use tidegate_tests::ws::Frame;
+use tidegate::proxy_protocol::decode;
+use tidegate_tests::ws::{self, Frame};
 use tidegate_tests::{Backend, Proxy, eventually, tidegate};
 
 const LINE: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.2 12345 443\r\n";
@@ -152,14 +153,118 @@ fn a_header_of_http_may_know_better_where_the_client_is_believed() {
 /// Its time-outs are longer than any wait of a test.
 #[test]
 fn a_drain_does_not_wait_for_headers() {
-    let backend = Backend::named("nobody asks");
+    let backend = Backend::named("hello");
     let text = "[server]\nworkers = 1\ncache_dir = \"%cache%\"\nheader_timeout = \"1h\"\ndrain_timeout = \"1h\"\n\
                 [[listeners]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n\
                 [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n";
     let mut proxy = tidegate(text).var("backend", backend.address()).binary().start();
     let mut wire = proxy.connect();
     wire.send(&LINE[..20]);
+    // By then the process is ready for signals too.
+    let mut other = proxy.connect();
+    other.send([LINE, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"].concat());
+    assert_eq!(other.read_response().0.status(), 200);
     proxy.process().signal(Signal::TERM);
     wire.expect_end();
     assert!(proxy.process().wait().success());
+}
+
+/// A proxy before peers that are told who the client is; `more` stands in the upstream's table.
+fn announcing(backend: &Backend, version: &str, more: &str) -> Proxy {
+    let text = format!(
+        "[upstreams.told]\nproxy_protocol = \"{version}\"\npeers = [\"%backend%\"]\n{more}\n\
+         [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"told\"\n"
+    );
+    tidegate(&text).var("backend", backend.address()).start()
+}
+
+/// A peer that answers one request over a connection of the other end's making, with what it
+/// was told before: a line, or a header of so many bytes.
+fn told(binary: bool) -> Backend {
+    Backend::script(move |mut wire, _| {
+        let header = match binary {
+            true => wire.read_exact(28),
+            false => format!("{}\r\n", wire.read_line().trim_end()).into_bytes(),
+        };
+        let ends = decode(&header).unwrap().unwrap().ends.unwrap();
+        wire.read_head();
+        let body = format!("{} {}", ends.source, ends.destination);
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        // The connection serves nobody else: it ends with the answer, though this end would keep it.
+        wire.expect_end();
+    })
+}
+
+#[test]
+fn peers_are_told_who_the_client_is() {
+    for (version, is_binary) in [("v1", false), ("v2", true)] {
+        let backend = told(is_binary);
+        let proxy = announcing(&backend, version, "keepalive = 8");
+        for _ in 0..2 {
+            let mut wire = proxy.connect();
+            let expected = format!("{} {}", wire.local(), proxy.address());
+            for _ in 0..2 {
+                wire.send(REQUEST);
+                assert_eq!(wire.read_response().1.text(), expected, "{version}");
+            }
+        }
+        assert_eq!(backend.connections(), 4, "a connection for each request");
+    }
+}
+
+#[test]
+fn a_client_that_another_proxy_speaks_for_is_passed_on() {
+    let backend = told(false);
+    let text = "[upstreams.told]\nproxy_protocol = \"v1\"\npeers = [\"%backend%\"]\n\
+                [[listeners]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n\
+                [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"told\"\n";
+    let proxy = tidegate(text).var("backend", backend.address()).start();
+    let mut wire = proxy.connect();
+    wire.send([LINE, REQUEST].concat());
+    assert_eq!(wire.read_response().1.text(), format!("192.0.2.1:12345 {}", proxy.address()));
+}
+
+#[test]
+fn a_tunnel_begins_with_a_header_too() {
+    let backend = Backend::script(|mut wire, _| {
+        assert!(wire.read_line().starts_with("PROXY TCP4 127.0.0.1 127.0.0.1 "));
+        let head = wire.read_head();
+        wire.send(ws::switching(head.get("sec-websocket-key").unwrap(), ""));
+        let frame = wire.read_frame();
+        wire.send(frame.bytes());
+        wire.expect_end();
+    });
+    let proxy = announcing(&backend, "v1", "");
+    let mut wire = proxy.open("/ws");
+    wire.echo(&Frame::text("there and back"));
+}
+
+/// The header is outside of TLS (section 2 of the protocol).
+#[test]
+fn a_header_comes_before_tls() {
+    let backend = Backend::script(|mut wire, _| {
+        assert!(wire.read_line().starts_with("PROXY TCP4 "));
+        assert_eq!(wire.read_exact(1), [22], "a TLS handshake");
+        wire.reset();
+    });
+    let proxy = announcing(&backend, "v1", "tls = { verify = false }");
+    assert_eq!(proxy.get("/").0.status(), 502);
+}
+
+/// Requests of the proxy's own are for no client.
+#[test]
+fn the_proxys_own_requests_speak_for_themselves() {
+    let auth = Backend::script(|mut wire, _| {
+        assert_eq!(wire.read_line().trim_end(), "PROXY UNKNOWN");
+        wire.read_head();
+        wire.send("HTTP/1.1 204 No Content\r\n\r\n");
+        wire.expect_end();
+    });
+    let backend = Backend::named("hello");
+    let text = "[upstreams.auth]\nproxy_protocol = \"v1\"\npeers = [\"%auth%\"]\n\
+                [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"%backend%\"\n\
+                auth_request = { upstream = \"auth\", path = \"/\" }\n";
+    let proxy = tidegate(text).var("auth", auth.address()).var("backend", backend.address()).start();
+    assert_eq!(proxy.get("/").0.status(), 200);
+    assert_eq!(auth.connections(), 1);
 }

@@ -1,7 +1,7 @@
 //! `listen … proxy_protocol` with `real_ip_header proxy_protocol`: who the client is taken for.
 
 use tidegate_tests::ws::Frame;
-use tidegate_tests::{Backend, Proxy, Subject, Wire, both};
+use tidegate_tests::{Backend, Proxy, Subject, Wire, both, tidegate};
 
 both!(
     the_client_is_the_one_of_the_header,
@@ -138,4 +138,26 @@ fn limits_and_logs_have_the_real_address(subject: Subject) {
     });
     let clients: Vec<_> = log.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(clients, ["192.0.2.1", "192.0.2.1", "192.0.2.2"]);
+}
+
+/// What Tidegate sends to a peer, nginx takes.
+#[test]
+fn nginx_as_a_peer_believes_the_header() {
+    let nginx = Subject::Nginx
+        .setup()
+        .nginx(
+            "server { listen %listen% proxy_protocol;
+                return 200 '$proxy_protocol_addr:$proxy_protocol_port $proxy_protocol_server_addr:$proxy_protocol_server_port'; }",
+        )
+        .start();
+    for version in ["v1", "v2"] {
+        let text = format!(
+            "[upstreams.told]\nproxy_protocol = \"{version}\"\npeers = [\"%nginx%\"]\n\
+             [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"told\"\n"
+        );
+        let proxy = tidegate(&text).var("nginx", nginx.address()).start();
+        let mut wire = proxy.connect();
+        wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(wire.read_response().1.text(), format!("{} {}", wire.local(), proxy.address()), "{version}");
+    }
 }

@@ -4,22 +4,28 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::Peer;
 use crate::config::{Address, Dial, PeerTls};
 use crate::error::{Error, Kind};
+use crate::proxy_protocol::{self, Ends, Version};
 use crate::socket::{Plain, Socket};
 
-/// Connect to a peer within `timeout`, with TLS and its handshake where it has TLS.
+/// Connect to a peer within `timeout`, with TLS and its handshake where it has TLS, and before it
+/// the PROXY protocol's header where it wants one: about `ends`, none for the proxy itself.
 ///
 /// # Errors
 /// [`Kind::ConnectTimeout`]; [`Kind::Connect`] where it is refused or unreachable; [`Kind::Tls`]
 /// where there is a connection and the handshake fails.
-pub async fn connect(peer: &Peer, timeout: Duration) -> Result<Socket, Error> {
+pub async fn connect(peer: &Peer, ends: Option<Ends>, timeout: Duration) -> Result<Socket, Error> {
     let connecting = async {
-        let plain = open(&peer.way.address, &peer.way.dial).await.map_err(|error| refusal(peer, &error))?;
+        let mut plain = open(&peer.way.address, &peer.way.dial).await.map_err(|error| refusal(peer, &error))?;
+        if let Some(version) = peer.way.dial.proxy_protocol {
+            announce(&mut plain, version, ends).await.map_err(|error| refusal(peer, &error))?;
+        }
         match &peer.way.dial.tls {
             None => Ok(Socket::Plain(plain)),
             // Boxed, since it is many times as large as what comes before, which all wait in.
@@ -67,6 +73,13 @@ fn bind(socket: &TcpSocket, from: IpAddr, to: SocketAddr) -> io::Result<()> {
         return Err(told(io::Error::new(io::ErrorKind::InvalidInput, "the peer's address is of the other IP version")));
     }
     socket.bind(SocketAddr::new(from, 0)).map_err(told)
+}
+
+/// Say whom the connection is for, before anything else.
+async fn announce(plain: &mut Plain, version: Version, ends: Option<Ends>) -> io::Result<()> {
+    let mut header = Vec::with_capacity(128);
+    proxy_protocol::encode(version, ends, &mut header);
+    plain.write_all(&header).await
 }
 
 async fn handshake(plain: Plain, tls: &PeerTls) -> io::Result<Socket> {

@@ -35,7 +35,8 @@ impl Link {
             stream: Stream::new(stream, send_timeout),
             way: Arc::downgrade(&peer.way),
             way_id: peer.way.id,
-            keepalive: upstream.keepalive,
+            // What a PROXY protocol header has said holds for one client.
+            keepalive: if peer.way.dial.proxy_protocol.is_some() { 0 } else { upstream.keepalive },
             timeout: upstream.keepalive_timeout,
             requests_left: upstream.keepalive_requests,
             since: Instant::now(),

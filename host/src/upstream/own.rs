@@ -88,7 +88,7 @@ impl Upstream {
                 answer => return answer.map_err(|(error, _)| error),
             }
         }
-        let stream = connect(lease.peer(), request.patience).await?;
+        let stream = connect(lease.peer(), None, request.patience).await?;
         let link = Link::new(stream, lease.peer(), self, request.patience);
         exchange(lease, link, request).await.map_err(|(error, _)| error)
     }

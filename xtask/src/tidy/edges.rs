@@ -62,7 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
     // Keys of hashes and of sticky sessions are texts with variables.
-    ("upstream", &["body", "hook", "http1", "message", "socket", "stream"]),
+    ("upstream", &["body", "hook", "http1", "message", "proxy_protocol", "socket", "stream"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),

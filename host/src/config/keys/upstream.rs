@@ -61,6 +61,11 @@ keys! {
     TLS_VERSIONS = "versions" in [UpstreamTls]: Texts, L(d::TLS_VERSIONS), "proxy_ssl_protocols",
         "The versions of TLS that may be spoken.";
 
+    UPSTREAM_PROXY_PROTOCOL = "proxy_protocol" in [Upstream]: Choice { now: &["v1", "v2"], later: &[] }, Other("none"),
+        "proxy_protocol",
+        "Begins each connection to a peer with a PROXY protocol header of this version, before TLS, that says who the \
+         client is; such connections serve one client each and are not kept. The proxy's own requests speak for \
+         themselves (`UNKNOWN`, `LOCAL`).";
     PEER_ADDRESS = "address" in [Peer]: Text, Required, "server",
         "`HOST:PORT` or `unix:PATH`; with `service`, `HOST` alone. A name is as many peers as it has addresses.";
     RESOLVE = "resolve" in [Peer]: Choice { now: &["ttl", "lazy", "once"], later: &[] }, S(d::RESOLVE),

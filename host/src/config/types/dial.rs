@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::proxy_protocol;
 use crate::tls::{Client, ServerName};
 
 /// How connections to one peer are made. A connection serves whatever is equal to what it was
@@ -14,6 +15,9 @@ pub struct Dial {
     pub bind: Option<IpAddr>,
     /// Whether the system probes connections that are silent. nginx: `proxy_socket_keepalive`.
     pub tcp_keepalive: bool,
+    /// The PROXY protocol's header that each connection begins with; none for none. Connections
+    /// with one serve one client. nginx: `proxy_protocol` (stream).
+    pub proxy_protocol: Option<proxy_protocol::Version>,
 }
 
 /// TLS with one peer.

@@ -34,7 +34,7 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease, mut outgoing: O
             Ok(answer) => return Ok(answer),
         }
     }
-    match upstream::connect(attempt.peer, timeouts.connect).await {
+    match upstream::connect(attempt.peer, Some(attempt.ends), timeouts.connect).await {
         Ok(stream) => {
             attempt.connected.get_or_init(Instant::now);
             let link = Link::new(stream, attempt.peer, &attempt.target.upstream, timeouts.send);

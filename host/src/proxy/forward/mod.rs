@@ -17,6 +17,7 @@ use crate::body::{Body, Meter, Metered};
 use crate::error::{Error, Kind, Retry, Side};
 use crate::http1;
 use crate::message::ResponseHead;
+use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
 use crate::upstream::{Ask, Lease, Peer, Tick};
 
@@ -101,6 +102,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
             meter: meter.as_ref(),
             asked: &exchange.upgrade,
             connected: &connected,
+            ends: Ends { source: exchange.view.client, destination: exchange.view.local },
         };
         let answer = ask::ask(&attempt, lease, outgoing).await;
         if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
@@ -141,6 +143,8 @@ struct Attempt<'a> {
     asked: &'a Upgrade,
     /// When there was a connection.
     connected: &'a OnceLock<Instant>,
+    /// Who asks, and where it has connected to.
+    ends: Ends,
 }
 
 /// A try that failed.

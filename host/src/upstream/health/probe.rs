@@ -25,7 +25,8 @@ const GOODBYE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 /// What speaks against it, for people.
 pub(super) async fn check(peer: &Peer, settings: &config::Health) -> Result<Option<Socket>, String> {
     let at_port = settings.port.map(|port| peer.at_port(port));
-    let mut socket = connect(at_port.as_ref().unwrap_or(peer), settings.timeout).await.map_err(|e| e.to_string())?;
+    let mut socket =
+        connect(at_port.as_ref().unwrap_or(peer), None, settings.timeout).await.map_err(|e| e.to_string())?;
     match &settings.probe {
         Probe::Http(probe) => http(&mut socket, probe).await.map(|()| None),
         Probe::Tcp(probe) => tcp(&mut socket, probe).await.map(|()| None),

@@ -8,6 +8,7 @@ use crate::config::document::Value;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{Dial, PeerTls};
+use crate::proxy_protocol;
 use crate::tls::{self, Client, ClientSettings, Identity, Roots, ServerName, Unusable, Version};
 
 /// What one upstream says of it.
@@ -16,6 +17,7 @@ pub(super) struct Dialing {
     tls: Option<Tls>,
     bind: Option<IpAddr>,
     tcp_keepalive: bool,
+    proxy_protocol: Option<proxy_protocol::Version>,
 }
 
 struct Tls {
@@ -27,7 +29,12 @@ struct Tls {
 impl Dialing {
     /// What an upstream's table says.
     pub(super) fn read(table: &Reader<'_>) -> Self {
-        Self { tls: tls(table), bind: bind(table), tcp_keepalive: table.flag(&k::TCP_KEEPALIVE) }
+        let proxy_protocol = table.text(&k::UPSTREAM_PROXY_PROTOCOL).and_then(|version| match version {
+            "v1" => Some(proxy_protocol::Version::V1),
+            "v2" => Some(proxy_protocol::Version::V2),
+            _ => None,
+        });
+        Self { tls: tls(table), bind: bind(table), tcp_keepalive: table.flag(&k::TCP_KEEPALIVE), proxy_protocol }
     }
 
     /// TLS with all defaults.
@@ -56,7 +63,12 @@ impl Dialing {
                 Some(PeerTls { client: client.clone(), name })
             }
         };
-        Some(Arc::new(Dial { tls, bind: self.bind, tcp_keepalive: self.tcp_keepalive }))
+        Some(Arc::new(Dial {
+            tls,
+            bind: self.bind,
+            tcp_keepalive: self.tcp_keepalive,
+            proxy_protocol: self.proxy_protocol,
+        }))
     }
 }
 
