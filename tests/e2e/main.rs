@@ -13,6 +13,7 @@ mod auth_basic;
 mod auth_request;
 mod backpressure;
 mod balance;
+mod balancer;
 mod broken_http;
 mod bulk;
 mod cli;

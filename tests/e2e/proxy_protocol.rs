@@ -164,6 +164,7 @@ fn a_drain_does_not_wait_for_headers() {
     let mut other = proxy.connect();
     other.send([LINE, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"].concat());
     assert_eq!(other.read_response().0.status(), 200);
+    drop(other);
     proxy.process().signal(Signal::TERM);
     wire.expect_end();
     assert!(proxy.process().wait().success());

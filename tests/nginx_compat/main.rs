@@ -11,6 +11,7 @@
 
 mod access;
 mod add_header;
+mod affinity;
 mod auth_basic;
 mod auth_request;
 mod balancing;

@@ -30,17 +30,17 @@ impl Authority {
 
     /// A certificate for these host names and IP addresses.
     pub fn issue(&self, names: &[&str]) -> Certified {
-        self.sign(params(names))
+        self.sign(&params(names))
     }
 
     /// One that is out of date.
     pub fn issue_expired(&self, names: &[&str]) -> Certified {
         let mut params = params(names);
         (params.not_before, params.not_after) = (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Certified {
+    fn sign(&self, params: &CertificateParams) -> Certified {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         Certified { certificate: certificate.pem(), key: key.serialize_pem() }

@@ -123,6 +123,7 @@ impl Section {
     }
 
     /// What it is for.
+    #[allow(clippy::too_many_lines, reason = "a table: one text for each section")]
     pub(super) fn doc(self) -> &'static str {
         match self {
             Self::Top => "The tables that a file consists of.",
@@ -180,6 +181,13 @@ impl Section {
                 "Answers with 200, 403 or 404 that have no Content-Encoding and no `Cache-Control: no-transform`; they \
                  get `Vary: Accept-Encoding`. nginx: `gzip`."
             }
+            _ => self.doc_of_a_part(),
+        }
+    }
+
+    /// The same for what stands within sites, routes and listeners, or is named by them.
+    fn doc_of_a_part(self) -> &'static str {
+        match self {
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
@@ -210,6 +218,7 @@ impl Section {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."
             }
+            _ => "",
         }
     }
 }

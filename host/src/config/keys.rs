@@ -174,8 +174,8 @@ keys! {
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
-        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `response-headers`, \
-         `access-log`.";
+        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
+         `response-headers`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
@@ -183,7 +183,7 @@ keys! {
          is replaced by the text of that file (less one line end) or environment variable.";
     GRANTS = "grants" in [Plugin]: Texts, Other("`[]`; the stock auth-request is granted what `auth_request` names"), "",
         "Where it may send requests of its own (`http-client`): `\"http-client:upstream:NAME\"` or \
-         `\"http-client:http://HOST:PORT\"`, of which a name is looked up as a peer's is.";
+         `\"http-client:http://HOST:PORT\"` (or `https://`), of which a name is looked up as a peer's is.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
     MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",
@@ -213,8 +213,8 @@ keys! {
     MATCH = "match" in [Route]: Text, Required, "location",
         "nginx's syntax and precedence: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.";
     UPSTREAM = "upstream" in [Site, Route]: Text, Other("required without `root` or `respond`"), "proxy_pass",
-        "Where requests go: the name of an upstream, or `HOST:PORT` or `http://HOST:PORT`, which make one of a \
-         single peer.";
+        "Where requests go: the name of an upstream, or `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or \
+         `unix:PATH`, which make one of a single peer.";
     ROUTE_PLUGINS = "plugins" in [Site, Route]: Texts, Other("`[]`"), "",
         "Plugins to ask, after the stock ones; the site's come first, then the route's.";
     ORIGINS = "origins" in [Site, Route]: Texts, Other("not checked"), "",
@@ -385,6 +385,7 @@ mod tests {
         for section in Section::ALL {
             let mut names: Vec<_> = of(section).map(|k| k.name).collect();
             assert!(!names.is_empty(), "{section:?}");
+            assert!(!section.doc().is_empty(), "{section:?}");
             names.sort_unstable();
             let all = names.len();
             names.dedup();

@@ -29,7 +29,7 @@ pub(super) fn snapshot(
         level::activate();
     }
     let shared = &Shared { resolver: Arc::clone(&config.resolver), ..shared.clone() };
-    let (upstreams, plugins) = ready(config, shared, runtime)?;
+    let (upstreams, plugins, balancers) = ready(config, shared, runtime)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
@@ -63,6 +63,7 @@ pub(super) fn snapshot(
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        balancers,
         maps: Arc::clone(&config.maps),
         logs,
         debug_clients: config.debug_clients.clone(),
@@ -122,6 +123,7 @@ fn nowhere() -> config::Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        balancer: None,
         keepalive_requests: 0,
         keepalive_time: std::time::Duration::ZERO,
         peers: Vec::new(),
@@ -142,14 +144,34 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     ready(config, &shared(config, Arc::default()), &runtime(config, 1)?).map(drop)
 }
 
+/// The plugins that choose peers, by upstream.
+fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, Vec<Problem>> {
+    let (mut found, mut problems) = (HashMap::new(), Vec::new());
+    for upstream in &config.upstreams {
+        let chosen = upstream.balancer.and_then(|index| Some((config.plugins.get(index)?, plugins.get(index)?)));
+        match chosen {
+            Some((_, plugin)) if plugin.hooks().contains(Hook::Balancer) => {
+                found.insert(Arc::clone(&upstream.name), Arc::clone(plugin));
+            }
+            Some((config, _)) => {
+                let what =
+                    format!("upstream `{}` names it as its balancer: it does not serve that hook", upstream.name);
+                problems.push(Problem::at_plugin(config, &what));
+            }
+            None => {}
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
 /// The upstreams and plugins of a configuration; all that is wrong with them at once.
 fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Ready, StartError> {
     // What is known of names is held by the upstreams, so they come first and follow after.
     let upstreams: Vec<_> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect();
     let mut problems = upstream::problems(&config.upstreams, shared);
     upstreams.iter().for_each(|upstream| upstream.follow());
-    match plugins(config, &upstreams, runtime) {
-        Ok(plugins) if problems.is_empty() => return Ok((upstreams, plugins)),
+    match plugins(config, &upstreams, runtime).and_then(|plugins| Ok((balancers(config, &plugins)?, plugins))) {
+        Ok((balancers, plugins)) if problems.is_empty() => return Ok((upstreams, plugins, balancers)),
         Ok(_) => {}
         Err(refused) => problems.extend(refused),
     }
@@ -157,8 +179,11 @@ fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Rea
     Err(StartError::Refused(problems))
 }
 
-/// Upstreams and plugins, in the order of the configuration.
-type Ready = (Vec<Arc<Upstream>>, Vec<Arc<dyn Plugin>>);
+/// Upstreams and plugins, in the order of the configuration, and who balances which.
+type Ready = (Vec<Arc<Upstream>>, Vec<Arc<dyn Plugin>>, Balancers);
+
+/// Plugins that choose peers, by upstream.
+type Balancers = HashMap<Arc<str>, Arc<dyn Plugin>>;
 
 fn plugins(
     config: &Config,

@@ -9,6 +9,7 @@ mod discover;
 mod health;
 mod lease;
 mod link;
+mod members;
 mod own;
 mod pace;
 mod peer;
@@ -27,7 +28,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 pub use answer::AnswerBody;
@@ -38,6 +39,7 @@ pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;
 pub use link::Link;
+pub use members::Members;
 pub use own::{OwnAnswer, OwnRequest};
 pub use peer::Peer;
 pub use policy::Ask;
@@ -47,6 +49,7 @@ pub use vitals::{Known, Vitals, WHOLE};
 pub use way::Way;
 
 use discover::Discovery;
+use members::Group;
 use set::Set;
 use sticky::Sticky;
 
@@ -75,6 +78,9 @@ pub struct Upstream {
     /// Whether they are checked.
     checked: bool,
     policy: config::Policy,
+    group: Arc<Group>,
+    /// The same peers for hook `balancer`, made when it is first asked.
+    members: ArcSwapOption<Members>,
     sticky: Option<Sticky>,
     /// Where its peers come from; none where every address is written.
     discovery: Option<Discovery>,
@@ -117,6 +123,8 @@ impl Upstream {
             checked: config.peers.iter().any(|peer| peer.health.is_some()),
             set: ArcSwap::from_pointee(Set::new(0, peers, &config.policy, sticky.as_ref())),
             policy: config.policy.clone(),
+            group: Arc::new(Group::new(&config.name, shared)),
+            members: ArcSwapOption::empty(),
             sticky,
             discovery,
         }
@@ -133,6 +141,18 @@ impl Upstream {
     /// Its peers now, with those that are down.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.set.load().peers.clone()
+    }
+
+    /// Its peers now, as hook `balancer` sees them.
+    pub fn members(&self) -> Arc<Members> {
+        let set = self.set.load();
+        let made = self.members.load();
+        if let Some(made) = made.as_ref().filter(|made| made.is_of(&set)) {
+            return Arc::clone(made);
+        }
+        let made = Arc::new(Members::new(&self.group, &set));
+        self.members.store(Some(Arc::clone(&made)));
+        made
     }
 
     /// The next peer, leaving out those that were tried already; none where none is left. It

@@ -33,6 +33,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
     pub route: Option<Arc<str>>,
     /// What stands for it in sticky cookies, once it was needed.
@@ -64,6 +66,7 @@ impl Peer {
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            tags: config.tags.clone(),
             route: config.route.clone(),
             token: OnceLock::new(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },

@@ -75,6 +75,14 @@ impl Set {
         can.filter_map(|peer| Lease::new(peer, self.primary.measures)).find(|lease| lease.peer().take(ask.now))
     }
 
+    /// The peer at this place, where it may be chosen.
+    pub(super) fn lease(&self, index: usize, ask: &Ask<'_>) -> Option<Lease> {
+        let candidates = Candidates { peers: &self.peers, ask };
+        let peer = self.peers.get(index).filter(|_| candidates.may(index))?;
+        let lease = Lease::new(peer, self.primary.measures)?;
+        lease.peer().take(ask.now).then_some(lease)
+    }
+
     /// The next peer by the policy: one of the backups where no other may be chosen.
     pub(super) fn pick(&self, ask: &Ask<'_>) -> Option<Lease> {
         self.primary.pick(ask).or_else(|| self.backup.as_ref()?.pick(ask))

@@ -32,10 +32,13 @@ impl Way {
     }
 }
 
+/// Where and how.
+type Key = (Address, Arc<Dial>);
+
 /// Every way that is in use.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    ways: Mutex<HashMap<(Address, Arc<Dial>), Weak<Way>>>,
+    ways: Mutex<HashMap<Key, Weak<Way>>>,
 }
 
 impl Ways {

@@ -61,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
+    // Its peers are what hook `balancer` chooses from.
     // Keys of hashes and of sticky sessions are texts with variables.
     ("upstream", &["body", "hook", "http1", "message", "proxy_protocol", "socket", "stream"]),
     ("body", &["http1", "message"]),

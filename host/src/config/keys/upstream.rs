@@ -3,7 +3,7 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Key;
-use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, Texts, TextsOrTables};
+use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, TextMap, Texts, TextsOrTables};
 use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::{WAIT, WAIT_OR_NOT};
 
@@ -46,6 +46,9 @@ keys! {
         "Whether the system probes connections that are silent, as it is set up to.";
     HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
         "Checks of every peer that is not `down`, whether or not requests come.";
+    BALANCER = "balancer" in [Upstream]: Text, Other("none"), "",
+        "The plugin of `[plugins]` that is asked for a peer (hook `balancer`), for each request and each further try. \
+         Where it leaves the choice, or fails, whatever its `on_failure` says, `policy` chooses.";
 
     TLS_VERIFY = "verify" in [UpstreamTls]: Flag, B(true), "proxy_ssl_verify",
         "Whether a peer's certificate must be in date, for its name, and lead to an authority that is trusted.";
@@ -78,6 +81,8 @@ keys! {
          put before `HOST`. They say the port, the weight where the peer has none, and which ones are backups.";
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
+    TAGS = "tags" in [Peer]: TextMap, Other("`{}`"), "",
+        "What plugins that balance are told of it, such as `{ zone = \"eu\" }`.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
     BACKUP = "backup" in [Peer]: Flag, B(false), "server … backup",
         "Serves only where no other peer can.";

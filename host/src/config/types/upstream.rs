@@ -24,6 +24,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Index into `Config::plugins` of the one that is asked for a peer first.
+    pub balancer: Option<usize>,
     /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
     pub keepalive_requests: u64,
     /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
@@ -170,6 +172,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
     pub route: Option<Arc<str>>,
     /// How connections to it are made.
@@ -191,6 +195,7 @@ impl Peer {
             fail_timeout: defaults::FAIL_TIMEOUT,
             health: None,
             slow_start: Duration::ZERO,
+            tags: Vec::new(),
             route: None,
             dial: Arc::default(),
         }

@@ -48,7 +48,7 @@ fn a_full_zone_refuses_new_keys_and_is_empty_in_the_end() {
 
 #[test]
 fn the_largest_counts_do_not_run_into_one_another() {
-    let full = MOST * Class::Request.one() | LIVE;
+    let full = (MOST * Class::Request.one()) | LIVE;
     assert!(!Caps::default().allow(Class::Request, full), "no room in the word");
     assert_eq!(Class::Tunnel.count(full), 0);
     let both = full + MOST * Class::Tunnel.one();

@@ -3,6 +3,7 @@
 //! Where a connection cannot be made, the next peer is tried: nothing has reached the first.
 
 mod ask;
+mod balance;
 
 use std::sync::{Arc, OnceLock};
 
@@ -88,7 +89,7 @@ pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, 
     let mut outgoing = outgoing(exchange, body);
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
-        let Some(lease) = pick(exchange, &target, &tried) else {
+        let Some(lease) = pick(exchange, &target, &tried).await else {
             return Err(last.unwrap_or_else(|| no_peer(&target)));
         };
         let peer = Arc::clone(lease.peer());
@@ -160,8 +161,12 @@ impl From<Error> for Failed {
     }
 }
 
-/// The peer for the next try; none where none is left.
-fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+/// The peer for the next try: by the upstream's balancer, or else by its policy; none where none
+/// is left.
+async fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    if let Some(lease) = balance::named(exchange, &target.upstream, tried).await {
+        return Some(lease);
+    }
     let view = &*exchange.view;
     target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
 }
@@ -173,9 +178,14 @@ fn no_peer(target: &Target) -> Error {
 
 /// The request as the peer will see it.
 fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
-    let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
-        || exchange.target.as_ref().is_some_and(|target| target.upstream.reads_request());
+    let read_later = exchange.target.as_ref().is_some_and(|target| {
+        let chains = &target.route.chains;
+        let balanced = exchange.snapshot.balancer(&target.upstream).is_some();
+        balanced
+            || target.upstream.reads_request()
+            || !chains.response_headers.is_empty()
+            || !chains.access_log.is_empty()
+    });
     let upgrade = exchange.upgrade.clone();
     let target = std::mem::take(&mut exchange.target_path);
     let length = body.length();

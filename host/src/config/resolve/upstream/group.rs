@@ -60,6 +60,7 @@ fn empty(name: &str) -> Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        balancer: None,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
         keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),
