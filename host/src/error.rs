@@ -77,6 +77,8 @@ pub enum Kind {
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
     UnknownTarget,
+    /// Beyond `admission` of an upstream; so many seconds are to pass before the next try.
+    Admission(u32),
     /// Every peer is down or was tried.
     NoPeer,
     /// The connection to the peer was refused or failed.
@@ -121,6 +123,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::RateLimit(_)
             | Self::OpenLimit(_)
+            | Self::Admission(_)
             | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
@@ -165,6 +168,7 @@ impl Kind {
             Self::BodyTooLarge => "downstream.body_too_large",
             Self::RateLimit(_) => "limit.rate",
             Self::OpenLimit(_) => "limit.concurrent",
+            Self::Admission(_) => "limit.admission",
             Self::NotFound => "file.not_found",
             Self::Forbidden => "file.forbidden",
             Self::File => "file.unreadable",

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Content, RealIp, Satisfy, Timeouts};
+use crate::config::{Content, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
@@ -96,6 +96,8 @@ pub struct Route {
     pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
+    /// What another peer is tried after.
+    pub next_upstream: NextUpstream,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// Whether one direction of a tunnel may outlive the other.

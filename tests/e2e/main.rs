@@ -9,11 +9,13 @@
 )]
 
 mod access_log;
+mod admission;
 mod auth_basic;
 mod auth_request;
 mod backpressure;
 mod balance;
 mod balancer;
+mod breaker;
 mod broken_http;
 mod bulk;
 mod cli;
@@ -38,6 +40,7 @@ mod plugins;
 mod proxy_protocol;
 mod reload;
 mod resets;
+mod retry;
 mod routing;
 mod status;
 mod sticky;

@@ -1,6 +1,7 @@
 //! What operators ask the process: `/metrics` for Prometheus, `/status` in JSON, and nginx's
 //! `/stub_status`.
 
+mod guards;
 mod names;
 mod peers;
 mod status;
@@ -96,6 +97,7 @@ impl Admin {
         let mut text = String::new();
         self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
         names::render(&self.proxy, &mut text);
+        guards::metrics(&self.proxy, &mut text);
         peers::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
         ("text/plain; version=0.0.4", text)

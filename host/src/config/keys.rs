@@ -32,17 +32,19 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod retry;
 mod upstream;
 
 pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use retry::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), balance_keys(), upstream_keys(), health_keys()];
+    let parts = [content_keys(), auth_keys(), balance_keys(), upstream_keys(), health_keys(), retry_keys()];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 

@@ -15,6 +15,7 @@ mod dial;
 mod health;
 mod limits;
 mod resolver;
+mod retry;
 mod upstream;
 
 pub use content::{
@@ -25,6 +26,7 @@ pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
+pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
 pub use upstream::{Address, Peer, Policy, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
@@ -284,6 +286,8 @@ pub struct Route {
     pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
+    /// What another peer is tried after. nginx: `proxy_next_upstream`.
+    pub next_upstream: NextUpstream,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.

@@ -25,6 +25,7 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         // The route's limits say which.
         Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
+        Kind::Admission(_) => StatusCode::SERVICE_UNAVAILABLE,
         Kind::NoRoute | Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::Precondition => StatusCode::PRECONDITION_FAILED,
@@ -141,6 +142,10 @@ impl Own {
         if error.kind == Kind::HandshakeVersion {
             // RFC 6455 §4.4: say which version is spoken.
             headers.append("Sec-WebSocket-Version", b"13");
+        }
+        if let Kind::Admission(seconds) = error.kind {
+            // RFC 9110 §10.2.3.
+            headers.append("Retry-After", seconds.to_string().as_bytes());
         }
         if let Kind::Range(length) = error.kind {
             // RFC 9110 §14.4: say how much there is.

@@ -51,6 +51,7 @@ pub(super) fn snapshot(
             logs: opened.logs(&route.access_logs)?,
             log_level: route.log_level,
             timeouts: route.timeouts,
+            next_upstream: route.next_upstream,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
@@ -123,6 +124,7 @@ fn nowhere() -> config::Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        admission: None,
         balancer: None,
         keepalive_requests: 0,
         keepalive_time: std::time::Duration::ZERO,
@@ -132,7 +134,13 @@ fn nowhere() -> config::Upstream {
 
 /// What upstreams share, with nothing known yet.
 pub(super) fn shared(config: &Config, tallies: Arc<Tallies>) -> Shared {
-    Shared { tallies, known: Arc::default(), names: Arc::default(), resolver: Arc::clone(&config.resolver) }
+    Shared {
+        tallies,
+        known: Arc::default(),
+        names: Arc::default(),
+        gates: Arc::default(),
+        resolver: Arc::clone(&config.resolver),
+    }
 }
 
 /// Try a configuration without serving it: look up every name, load every plugin and let it

@@ -1,9 +1,11 @@
 //! Where requests go: groups of peers, the choice among them, and connections to them.
 
+mod admission;
 mod answer;
 mod asked;
 mod authority;
 mod board;
+mod breaker;
 mod connect;
 mod discover;
 mod health;
@@ -31,9 +33,11 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
+pub use admission::{Admission, Class, Gate, GateCounts, Gates, Place};
 pub use answer::AnswerBody;
-pub use asked::Asked;
+pub use asked::{Asked, GivenUp};
 pub use authority::authority;
+pub use breaker::{Breaker, Stance};
 pub use connect::connect;
 pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
@@ -67,6 +71,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// Requests that one connection serves.
     pub keepalive_requests: u64,
     /// How long one connection serves requests.
@@ -93,6 +99,8 @@ pub struct Shared {
     pub tallies: Arc<Tallies>,
     /// What is known of peers.
     pub known: Arc<Known>,
+    /// How much upstreams have been given.
+    pub gates: Arc<Gates>,
     /// What is known of names.
     pub names: Arc<Names>,
     /// How names are looked up; of the configuration in use.
@@ -115,6 +123,7 @@ impl Upstream {
         let sticky = config.sticky.as_ref().map(|how| Sticky::new(how, &config.name, &shared.known));
         Self {
             name: Arc::clone(&config.name),
+            admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
             keepalive_requests: config.keepalive_requests,
@@ -141,6 +150,11 @@ impl Upstream {
     /// Its peers now, with those that are down.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.set.load().peers.clone()
+    }
+
+    /// How many of its peers are not down.
+    pub fn usable(&self) -> usize {
+        self.set.load().usable
     }
 
     /// Its peers now, as hook `balancer` sees them.

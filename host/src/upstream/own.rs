@@ -61,8 +61,9 @@ impl Upstream {
                 let none = || Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name));
                 return Err(last.unwrap_or_else(none));
             };
-            let peer = Arc::clone(lease.peer());
+            let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
             let answer = self.ask_peer(lease, request).await;
+            peer.judge(answer.as_ref().is_ok_and(|answer| !answer.head.status.is_server_error()), picked);
             match &answer {
                 Ok(_) => peer.succeeded(),
                 Err(error) => peer.failed(error),
@@ -101,7 +102,10 @@ async fn exchange(lease: Lease, link: Link, request: &OwnRequest) -> Result<OwnA
     let answer = tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await;
     let (head, version) = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err((error, asked.untouched_body().map(|(_, lease)| lease))),
+        Ok(Err(error)) => {
+            let left = asked.give_up();
+            return Err((error, (!left.answered).then_some(left.lease)));
+        }
         Err(_elapsed) => return Err((Kind::ReadTimeout.into(), None)),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {

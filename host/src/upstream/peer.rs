@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Shared, Tick, Tolerance, Vitals, Way};
+use super::{Breaker, Shared, Tick, Tolerance, Vitals, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -41,6 +41,8 @@ pub struct Peer {
     pub(super) token: OnceLock<Arc<str>>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
+    /// Its breaker; none where it has none.
+    pub breaker: Option<Breaker>,
     /// How it is checked; none where it is not.
     pub health: Option<Arc<config::Health>>,
     /// Whether its set has no other.
@@ -55,6 +57,7 @@ impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
     pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
+        let vitals = shared.known.of(upstream, address);
         Self {
             name: Arc::clone(&config.name),
             address: address.clone(),
@@ -73,7 +76,8 @@ impl Peer {
             health: config.health.clone(),
             alone: Arc::default(),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, address),
+            breaker: config.breaker.map(|settings| vitals.breaker.breaker(settings)),
+            vitals,
         }
     }
 

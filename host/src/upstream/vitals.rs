@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::board::{Block, Board, Column, Seat};
 use super::sessions::Sessions;
 use super::way::Ways;
-use super::{Health, Tick, pace};
+use super::{Health, Tick, breaker, pace};
 use crate::config::Address;
 
 /// A peer's whole share, see [`Vitals::share`].
@@ -33,6 +33,8 @@ pub struct Vitals {
     lost: AtomicU32,
     /// What requests and checks have met.
     pub health: Health,
+    /// Its breaker, where it has one.
+    pub(super) breaker: breaker::Kept,
 }
 
 impl Vitals {
@@ -46,6 +48,7 @@ impl Vitals {
             rising_since: AtomicU64::new(0),
             lost: AtomicU32::new(0),
             health: Health::default(),
+            breaker: breaker::Kept::default(),
         }
     }
 

@@ -10,6 +10,7 @@ mod logs;
 mod maps;
 mod plugin;
 mod resolver;
+mod retry;
 mod route;
 mod router;
 mod server;

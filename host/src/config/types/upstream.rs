@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dial::Dial;
-use super::{Health, Lookup};
+use super::{Admission, Breaker, Health, Lookup};
 use crate::config::{Secret, defaults};
 use crate::hook::Template;
 
@@ -24,6 +24,8 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
     /// Index into `Config::plugins` of the one that is asked for a peer first.
     pub balancer: Option<usize>,
     /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
@@ -172,6 +174,8 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// That of its upstream; none where it has none.
+    pub breaker: Option<Breaker>,
     /// What balancers are told of it, in the order of the names.
     pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
@@ -195,6 +199,7 @@ impl Peer {
             fail_timeout: defaults::FAIL_TIMEOUT,
             health: None,
             slow_start: Duration::ZERO,
+            breaker: None,
             tags: Vec::new(),
             route: None,
             dial: Arc::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::dial::Dialing;
+use super::guard;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
 use super::{policy, sticky};
@@ -36,6 +37,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
         table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
     }
+    let breaker = guard::breaker(table);
+    peers.iter_mut().for_each(|peer| peer.breaker = breaker);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
         policy: policy::policy(table),
@@ -44,6 +47,7 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        admission: guard::admission(table),
         keepalive_requests: table
             .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
@@ -60,6 +64,7 @@ fn empty(name: &str) -> Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        admission: None,
         balancer: None,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
         keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,

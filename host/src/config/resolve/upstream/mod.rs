@@ -2,6 +2,7 @@
 
 mod dial;
 mod group;
+mod guard;
 mod health;
 mod name;
 mod peer;
@@ -121,6 +122,7 @@ impl Upstreams {
             sticky: None,
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            admission: None,
             balancer: None,
             keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
             keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
