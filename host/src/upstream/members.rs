@@ -125,6 +125,9 @@ mod tests {
             made
         });
         let config = config::Upstream {
+            protocol: config::Protocol::H1,
+            ping: Duration::ZERO,
+            admission: None,
             name: "u".into(),
             policy: Policy::RoundRobin,
             sticky: None,

@@ -222,5 +222,5 @@ fn the_stock_affinity_balances_a_thousand_peers() {
     for _ in 0..picks {
         assert_eq!(now(plugin.pick(&view, choice())).unwrap(), first);
     }
-    println!("1000 peers: first pick with its update {told:?}, each further one {:?}", began.elapsed() / picks);
+    eprintln!("1000 peers: first pick with its update {told:?}, each further one {:?}", began.elapsed() / picks);
 }
