@@ -97,6 +97,11 @@ pub enum Kind {
     ReadTimeout,
     /// The peer closed or reset the connection before the head was there.
     Closed,
+    /// The peer has done nothing with the request and said so: REFUSED_STREAM, or GOAWAY with an
+    /// earlier stream as its last (RFC 9113 §8.7).
+    Refused,
+    /// The peer was to speak HTTP/2 and does not.
+    NotHttp2,
     /// The peer's answer is not HTTP.
     BadResponse,
     /// A 101 that does not fit the handshake (RFC 6455 §4.2.2).
@@ -133,6 +138,8 @@ impl Kind {
             | Self::SendTimeout
             | Self::ReadTimeout
             | Self::Closed
+            | Self::Refused
+            | Self::NotHttp2
             | Self::BadResponse
             | Self::BadSwitch
             | Self::UnaskedSwitch => Side::Upstream,
@@ -144,11 +151,11 @@ impl Kind {
         }
     }
 
-    /// Whether another peer may be tried. Only where the connection never stood: what was
-    /// written to a peer may have acted.
+    /// Whether another peer may be tried. Only where the connection never stood, or the peer says
+    /// itself that it has not acted: what was written to a peer may have acted.
     pub fn retry(self) -> Retry {
         match self {
-            Self::Connect | Self::ConnectTimeout | Self::Tls => Retry::NextPeer,
+            Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Refused | Self::NotHttp2 => Retry::NextPeer,
             _ => Retry::Never,
         }
     }
@@ -187,6 +194,8 @@ impl Kind {
             Self::SendTimeout => "upstream.send_timeout",
             Self::ReadTimeout => "upstream.read_timeout",
             Self::Closed => "upstream.closed",
+            Self::Refused => "upstream.refused",
+            Self::NotHttp2 => "upstream.not_http2",
             Self::BadResponse => "upstream.bad_response",
             Self::BadSwitch => "upstream.bad_switch",
             Self::UnaskedSwitch => "upstream.unasked_switch",

@@ -45,6 +45,10 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `upstreams.protocol`: what every backend speaks, nginx's default; HTTP/2 is asked for.
+pub const PROTOCOL: &str = "h1";
+/// `upstreams.ping`: with as long again for the answer, a dead peer is noticed in half a minute.
+pub const PING: Duration = seconds(10);
 /// `upstreams.NAME.least_time`.
 pub const LEAST_TIME_UNTIL: &str = "header";
 /// `sticky.sessions`: those of four of nginx's megabytes.

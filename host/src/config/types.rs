@@ -27,7 +27,7 @@ pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRe
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
-pub use upstream::{Address, Peer, Policy, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
+pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};

@@ -35,9 +35,11 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer
         | Kind::Connect
+        | Kind::Closed
+        | Kind::Refused
+        | Kind::NotHttp2
         | Kind::Tls
         | Kind::TlsBroken
-        | Kind::Closed
         | Kind::BadResponse
         | Kind::BadSwitch
         | Kind::UnaskedSwitch => StatusCode::BAD_GATEWAY,

@@ -124,6 +124,8 @@ fn nowhere() -> config::Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        protocol: config::Protocol::H1,
+        ping: std::time::Duration::ZERO,
         admission: None,
         balancer: None,
         keepalive_requests: 0,

@@ -125,6 +125,9 @@ mod tests {
             made
         });
         let config = config::Upstream {
+            protocol: config::Protocol::H1,
+            ping: Duration::ZERO,
+            admission: None,
             name: "u".into(),
             policy: Policy::RoundRobin,
             sticky: None,
@@ -207,7 +210,7 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &upstream.members()), "made once");
         let mut peers = upstream.peers();
         peers.remove(0);
-        upstream.replace(peers);
+        upstream.replace(&peers);
         let after = upstream.members();
         assert_eq!(before.group(), after.group());
         assert_ne!(before.generation(), after.generation());

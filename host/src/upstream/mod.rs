@@ -9,6 +9,7 @@ mod breaker;
 mod connect;
 mod discover;
 mod health;
+pub mod http2;
 mod lease;
 mod link;
 mod members;
@@ -71,6 +72,11 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Which version of HTTP its peers are asked in.
+    pub protocol: config::Protocol,
+    /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
+    /// a sign of life.
+    pub ping: Duration,
     /// How much it is given at once; none for any number.
     pub admission: Option<Admission>,
     /// Requests that one connection serves.
@@ -126,6 +132,8 @@ impl Upstream {
             admission: config.admission.map(|settings| Admission::new(settings, &config.name, &shared.gates)),
             keepalive: config.keepalive,
             keepalive_timeout: config.keepalive_timeout,
+            protocol: config.protocol,
+            ping: config.ping,
             keepalive_requests: config.keepalive_requests,
             keepalive_time: config.keepalive_time,
             changed: Notify::new(),
@@ -139,11 +147,23 @@ impl Upstream {
         }
     }
 
+    /// Whether this peer of it may speak HTTP/2. Not where each connection is one client's, by the
+    /// PROXY protocol: those of HTTP/2 are shared.
+    pub fn may_speak_http2(&self, peer: &Peer) -> bool {
+        peer.way.dial.proxy_protocol.is_none()
+            && match self.protocol {
+                config::Protocol::H1 => false,
+                config::Protocol::H2 => true,
+                // Without TLS there is nothing to choose by.
+                config::Protocol::Auto => peer.way.dial.tls.is_some(),
+            }
+    }
+
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
-    pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        Set::welcome(&peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy, self.sticky.as_ref()));
+    pub fn replace(&self, peers: &[Arc<Peer>]) {
+        Set::welcome(peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.to_vec(), &self.policy, self.sticky.as_ref()));
         self.changed.notify_waiters();
     }
 

@@ -24,6 +24,11 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Which version of HTTP its peers are asked in. nginx: `proxy_http_version`.
+    pub protocol: Protocol,
+    /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
+    /// a sign of life, and how long that may take.
+    pub ping: Duration,
     /// How much it is given at once; none for any number.
     pub admission: Option<Admission>,
     /// Index into `Config::plugins` of the one that is asked for a peer first.
@@ -34,6 +39,18 @@ pub struct Upstream {
     pub keepalive_time: Duration,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
+}
+
+/// Which version of HTTP peers are asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2: over TLS by ALPN, else with prior knowledge (RFC 9113 §3.3).
+    H2,
+    /// Over TLS what the peer chooses by ALPN, else HTTP/1.1.
+    Auto,
 }
 
 /// Where a peer is.

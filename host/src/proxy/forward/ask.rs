@@ -8,14 +8,24 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::handshake::{self, Upgrade};
+use super::http2::{self, Outcome};
 use super::{Answer, Attempt, Failed, retry};
 use crate::body::{Body, Meter};
 use crate::error::{Error, Kind};
+use crate::socket::Socket;
 use crate::upstream::{self, Asked, GivenUp, Lease, Link};
 
 /// Ask a peer. An answer to a wish to leave HTTP that is not a 101 passes like any response.
 pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answer, Failed> {
     let timeouts = &attempt.target.route.timeouts;
+    if http2::is_worth_trying(attempt) {
+        match http2::ask(attempt, lease).await {
+            Outcome::Done(answer) => return answer,
+            Outcome::Http1(back, None) => lease = back,
+            // The peer chose HTTP/1.1 just now.
+            Outcome::Http1(lease, Some(socket)) => return fresh(attempt, lease, socket).await,
+        }
+    }
     // A kept connection may have been closed by the peer just now; a fresh one ends the loop.
     while *attempt.asked == Upgrade::None
         && let Some(kept) = upstream::checkout(attempt.peer, timeouts.send)
@@ -27,13 +37,16 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answe
         }
     }
     match upstream::connect(attempt.peer, Some(attempt.ends), timeouts.connect).await {
-        Ok(stream) => {
-            attempt.connected.get_or_init(Instant::now);
-            let link = Link::new(stream, attempt.peer, &attempt.target.upstream, timeouts.send);
-            exchange(attempt, lease, link).await.map_err(Failed::from)
-        }
+        Ok(stream) => fresh(attempt, lease, stream).await,
         Err(error) => Err(Failed { error, reached: false }),
     }
+}
+
+/// Ask over a connection that was just opened.
+async fn fresh(attempt: &Attempt<'_>, lease: Lease, stream: Socket) -> Result<Answer, Failed> {
+    attempt.connected.get_or_init(Instant::now);
+    let link = Link::new(stream, attempt.peer, &attempt.target.upstream, attempt.target.route.timeouts.send);
+    exchange(attempt, lease, link).await.map_err(Failed::from)
 }
 
 /// Whether a kept connection ended before a byte of an answer: most likely the peer had closed
@@ -86,7 +99,7 @@ async fn exchange(attempt: &Attempt<'_>, lease: Lease, link: Link) -> Result<Ans
 
 /// Await the head: none where the peer stays silent for `timeout` after the request has
 /// gone out whole. nginx: `proxy_read_timeout` before the response.
-async fn within<F: Future>(timeout: Duration, sending: Option<&Meter>, answer: F) -> Option<F::Output> {
+pub(super) async fn within<F: Future>(timeout: Duration, sending: Option<&Meter>, answer: F) -> Option<F::Output> {
     let mut answer = pin!(answer);
     let mut timer = pin!(sleep_until(Instant::now() + timeout));
     loop {

@@ -4,6 +4,7 @@
 
 mod ask;
 mod balance;
+mod http2;
 mod replay;
 mod retry;
 

@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use super::super::exchange::Exchange;
 use super::super::headers;
 use crate::body::{Body, Meter, Piece, Source};
-use crate::config::{Condition, NextUpstream};
+use crate::config::{Condition, NextUpstream, Protocol};
 use crate::error::{Error, Kind};
 use crate::http1::{self, Length};
 use crate::message::Fields;
+use crate::upstream::http2::Head;
 
 /// What a kept body is given again by.
 const PIECE: usize = 32 << 10;
@@ -54,7 +55,10 @@ impl Outgoing {
         if let Some(record) = &mut exchange.record {
             record.meter.clone_from(&meter);
         }
-        let may_repeat = method.is_idempotent() || rule.when.has(Condition::NonIdempotent);
+        // A peer of HTTP/2 may say that it has not processed a request, which then may be repeated
+        // whatever it is (RFC 9113 §8.7).
+        let can_be_told = exchange.target.as_ref().is_some_and(|target| target.upstream.protocol != Protocol::H1);
+        let may_repeat = can_be_told || method.is_idempotent() || rule.when.has(Condition::NonIdempotent);
         let most = if may_repeat { rule.body } else { 0 };
         let body = meter.as_ref().map(|meter| Arc::new(Mutex::new(Kept::new(body, Arc::clone(meter), most))));
         Self { method, meter, target, fields, length, body }
@@ -65,6 +69,11 @@ impl Outgoing {
         let mut head = Vec::new();
         http1::request_head(&mut head, &self.method, &self.target, &self.fields, self.length);
         head
+    }
+
+    /// Its head as HTTP/2 is told of it.
+    pub(super) fn http2_head(&self) -> Head<'_> {
+        Head { method: &self.method, target: &self.target, fields: &self.fields }
     }
 
     /// Whether its body can be had from the beginning.

@@ -11,7 +11,7 @@ use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Peer, Policy, Upstream};
+use crate::config::types::{Peer, Policy, Protocol, Upstream};
 
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
@@ -47,6 +47,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        protocol: protocol(table),
+        ping: table.duration(&k::PING).unwrap_or(defaults::PING),
         admission: guard::admission(table),
         keepalive_requests: table
             .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
@@ -57,6 +59,15 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     }
 }
 
+fn protocol(table: &Reader<'_>) -> Protocol {
+    match table.text(&k::PROTOCOL) {
+        Some("h2") => Protocol::H2,
+        Some("auto") => Protocol::Auto,
+        // Anything else was reported.
+        _ => Protocol::H1,
+    }
+}
+
 fn empty(name: &str) -> Upstream {
     Upstream {
         name: name.into(),
@@ -64,6 +75,8 @@ fn empty(name: &str) -> Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        protocol: Protocol::H1,
+        ping: defaults::PING,
         admission: None,
         balancer: None,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,

@@ -18,7 +18,7 @@ use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
-use crate::config::types::{Policy, Upstream};
+use crate::config::types::{Policy, Protocol, Upstream};
 use crate::config::variables::Variables;
 use dial::Dialing;
 
@@ -122,6 +122,8 @@ impl Upstreams {
             sticky: None,
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            protocol: Protocol::H1,
+            ping: defaults::PING,
             admission: None,
             balancer: None,
             keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
