@@ -21,6 +21,7 @@ mod bulk;
 mod cli;
 mod content;
 mod cors;
+mod discovery;
 mod drain;
 mod early_bytes;
 mod half_close;

@@ -15,6 +15,7 @@
 
 pub mod backend;
 pub mod certificates;
+pub mod dns;
 pub mod eventually;
 pub mod front;
 pub mod guests;
@@ -29,6 +30,7 @@ pub mod wire;
 pub mod ws;
 
 pub use backend::Backend;
+pub use dns::{Asked, Dns};
 pub use eventually::{eventually, patience, wait_for};
 pub use head::Head;
 pub use http::{Request, Response};

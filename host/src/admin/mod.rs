@@ -2,6 +2,7 @@
 //! `/stub_status`.
 
 mod guards;
+mod names;
 mod peers;
 mod status;
 
@@ -95,6 +96,7 @@ impl Admin {
     fn metrics(&self) -> (&'static str, String) {
         let mut text = String::new();
         self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
+        names::render(&self.proxy, &mut text);
         guards::metrics(&self.proxy, &mut text);
         peers::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);

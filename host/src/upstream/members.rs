@@ -136,6 +136,7 @@ mod tests {
             keepalive_requests: 0,
             keepalive_time: Duration::ZERO,
             balancer: None,
+            admission: None,
             peers: peers.collect(),
         };
         Upstream::new(&config, shared)
@@ -209,7 +210,7 @@ mod tests {
         assert!(Arc::ptr_eq(&before, &upstream.members()), "made once");
         let mut peers = upstream.peers();
         peers.remove(0);
-        upstream.replace(peers);
+        upstream.replace(&peers);
         let after = upstream.members();
         assert_eq!(before.group(), after.group());
         assert_ne!(before.generation(), after.generation());

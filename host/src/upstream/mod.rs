@@ -161,9 +161,9 @@ impl Upstream {
 
     /// Put other peers in the place of those that it has. Those that stay keep what is known of
     /// them; exchanges and tunnels with those that leave go on.
-    pub fn replace(&self, peers: Vec<Arc<Peer>>) {
-        Set::welcome(&peers, Tick::now());
-        self.set.rcu(|set| Set::new(set.generation + 1, peers.clone(), &self.policy, self.sticky.as_ref()));
+    pub fn replace(&self, peers: &[Arc<Peer>]) {
+        Set::welcome(peers, Tick::now());
+        self.set.rcu(|set| Set::new(set.generation + 1, peers.to_vec(), &self.policy, self.sticky.as_ref()));
         self.changed.notify_waiters();
     }
 
