@@ -28,6 +28,7 @@ macro_rules! hook {
                     "tidegate:plugin/clock@0.1.0": crate::bindings::imports::tidegate::plugin::clock,
                     "tidegate:plugin/metrics@0.1.0": crate::bindings::imports::tidegate::plugin::metrics,
                     "tidegate:plugin/http-client@0.1.0": crate::bindings::imports::tidegate::plugin::http_client,
+                    "tidegate:plugin/peers@0.1.0": crate::bindings::imports::tidegate::plugin::peers,
                 },
             });
         }
@@ -44,6 +45,7 @@ hook!(
     "tidegate_plugin::bindings::request_headers",
     "export_request_headers"
 );
+hook!(balancer, "balancer-plugin", "tidegate_plugin::bindings::balancer", "export_balancer");
 hook!(
     response_headers,
     "response-headers-plugin",

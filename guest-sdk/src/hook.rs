@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{ConfigError, Decision, Edit, Reply, Summary, Target, Verdict};
+use crate::{ConfigError, Decision, Edit, Peer, Reply, Summary, Target, Verdict};
 
 /// What every plugin is: something made from a configuration. One value serves many
 /// requests, one at a time, on one worker of the proxy, so its fields are a place for
@@ -77,6 +77,64 @@ pub trait RequestHeaders: Plugin {
     /// # Errors
     /// An answer to give instead of asking the upstream.
     fn on_request(&mut self) -> Result<Vec<Edit>, Reply>;
+}
+
+/// Hook `balancer`: which peer of an upstream a request goes to. nginx: the load balancing
+/// method of an `upstream`. A failure never costs a request: the upstream's own policy chooses.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tidegate_plugin::testing::{self, Load};
+/// use tidegate_plugin::{Balancer, ConfiguredAsIs, Peer, peers, request};
+///
+/// /// Sends each request to the version that it names, to the peer that serves the least.
+/// #[derive(serde::Deserialize)]
+/// struct Canary {
+///     header: String,
+///     #[serde(skip)]
+///     versions: HashMap<(u32, String), Vec<u32>>,
+/// }
+///
+/// impl ConfiguredAsIs for Canary {}
+///
+/// impl Balancer for Canary {
+///     fn update(&mut self, group: u32, _name: String, peers: Vec<Peer>) {
+///         self.versions.retain(|(known, _), _| *known != group);
+///         for peer in peers {
+///             if let Some(version) = peer.tag("version") {
+///                 self.versions.entry((group, version.to_owned())).or_default().push(peer.id);
+///             }
+///         }
+///     }
+///
+///     fn pick(&mut self, group: u32) -> Option<u32> {
+///         let version = request::header_text(&self.header)?;
+///         let ids = self.versions.get(&(group, version))?.iter();
+///         ids.filter_map(|id| Some((peers::active(*id)?, *id))).min().map(|(_, id)| id)
+///     }
+/// }
+///
+/// tidegate_plugin::export!(Canary: balancer);
+/// # fn main() {
+/// let mut canary: Canary = testing::configure(r#"{"header": "x-version"}"#).unwrap();
+/// let peer = |id: u32, version: &str| Peer::new(id, format!("10.0.0.{id}:9000")).with_tag("version", version);
+/// canary.update(0, "chat".to_owned(), vec![peer(1, "1"), peer(2, "2"), peer(3, "2")]);
+/// let request = testing::Request::get("/").header("X-Version", "2");
+/// let load = Load::new().peer(1, 0).peer(2, 7).peer(3, 5);
+/// assert_eq!(testing::with_peers(&request, &load, || canary.pick(0)), Some(3));
+/// // It was tried and failed: the host tells of it no more.
+/// assert_eq!(testing::with_peers(&request, &load.tried(3), || canary.pick(0)), Some(2));
+/// # }
+/// ```
+pub trait Balancer: Plugin {
+    /// The peers of a group (an upstream), before the first [`Balancer::pick`] for it and again
+    /// when they have changed. There is no request here to read, and [`crate::peers`] traps.
+    fn update(&mut self, group: u32, name: String, peers: Vec<Peer>);
+
+    /// The id of the peer that the current request goes to; none leaves it to the upstream's own
+    /// policy. Asked again for each further try. The id must be one for which
+    /// [`crate::peers::active`] has a number.
+    fn pick(&mut self, group: u32) -> Option<u32>;
 }
 
 /// Hook `response-headers`: what the client will see. nginx: `add_header`,

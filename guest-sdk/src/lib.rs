@@ -58,6 +58,7 @@ mod instance;
 pub mod log;
 mod macros;
 pub mod metrics;
+pub mod peers;
 pub mod request;
 pub mod response;
 pub mod template;
@@ -67,12 +68,15 @@ mod value;
 
 pub use bindings::access_log::exports::tidegate::plugin::access_log::Summary;
 pub use bindings::authorizer::exports::tidegate::plugin::authorizer::{Grant, Verdict};
+pub use bindings::balancer::exports::tidegate::plugin::balancer::{Peer, Tag};
 pub use bindings::imports::tidegate::plugin::types::{
     Decision, EditOperation, Endpoint, Field, FieldEdit as Edit, IpAddress, LocalReply as Reply, Variable,
 };
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
-pub use hook::{AccessLog, Authorizer, ConfiguredAsIs, Origin, Plugin, RequestHeaders, ResponseHeaders, Router};
+pub use hook::{
+    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Origin, Plugin, RequestHeaders, ResponseHeaders, Router,
+};
 #[doc(hidden)]
 pub use instance::Instance;
 pub use template::Template;

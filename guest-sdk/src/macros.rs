@@ -3,7 +3,7 @@
 /// Make the crate a component: `export!(MyPlugin: router, origin);`.
 ///
 /// The type implements [`Plugin`](crate::Plugin) and the trait of each hook named:
-/// `router`, `origin`, `authorizer`, `request_headers`, `response_headers`,
+/// `router`, `origin`, `authorizer`, `request_headers`, `balancer`, `response_headers`,
 /// `access_log`. Hooks that are not named are not exported. To be used once in a crate;
 /// it does nothing but check the traits when the crate is not built for wasm32.
 ///
@@ -114,6 +114,17 @@ macro_rules! __hook {
             Component with_types_in $crate::bindings::request_headers
         );
     };
+    (balancer) => {
+        impl $crate::bindings::balancer::exports::tidegate::plugin::balancer::Guest for Component {
+            fn update(group: u32, name: ::std::string::String, peers: ::std::vec::Vec<$crate::Peer>) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Balancer::update(plugin, group, name, peers)))
+            }
+            fn pick(group: u32) -> ::std::option::Option<u32> {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Balancer::pick(plugin, group)))
+            }
+        }
+        $crate::bindings::balancer::export_balancer!(Component with_types_in $crate::bindings::balancer);
+    };
     (response_headers) => {
         impl $crate::bindings::response_headers::exports::tidegate::plugin::response_headers::Guest for Component {
             fn on_response() -> ::std::result::Result<::std::vec::Vec<$crate::Edit>, $crate::Reply> {
@@ -145,6 +156,7 @@ macro_rules! __assert_hook {
     (origin, $plugin:ty) => { $crate::__assert_hook!(@ Origin, $plugin); };
     (authorizer, $plugin:ty) => { $crate::__assert_hook!(@ Authorizer, $plugin); };
     (request_headers, $plugin:ty) => { $crate::__assert_hook!(@ RequestHeaders, $plugin); };
+    (balancer, $plugin:ty) => { $crate::__assert_hook!(@ Balancer, $plugin); };
     (response_headers, $plugin:ty) => { $crate::__assert_hook!(@ ResponseHeaders, $plugin); };
     (access_log, $plugin:ty) => { $crate::__assert_hook!(@ AccessLog, $plugin); };
     (@ $hook:ident, $plugin:ty) => {
@@ -156,7 +168,7 @@ macro_rules! __assert_hook {
     ($other:ident, $plugin:ty) => {
         ::std::compile_error!(::std::concat!(
             "no hook `", ::std::stringify!($other), "`: the hooks are router, origin, authorizer, request_headers, ",
-            "response_headers and access_log"
+            "balancer, response_headers and access_log"
         ));
     };
 }

@@ -1,6 +1,8 @@
 //! Short ways to make the values that hooks answer with.
 
-use crate::{Decision, Edit, EditOperation, Endpoint, Field, Grant, IpAddress, Reply, Target, Variable, Verdict};
+use crate::{
+    Decision, Edit, EditOperation, Endpoint, Field, Grant, IpAddress, Peer, Reply, Tag, Target, Variable, Verdict,
+};
 
 impl Reply {
     /// An answer with this status (200 to 599), no headers and no body.
@@ -104,6 +106,34 @@ impl Grant {
     pub fn edit(mut self, edit: Edit) -> Self {
         self.edits.push(edit);
         self
+    }
+}
+
+impl Peer {
+    /// A peer of weight 1 at `address`, which is its name too, without tags: what tests hand to
+    /// [`crate::Balancer::update`].
+    pub fn new(id: u32, address: impl Into<String>) -> Self {
+        let address = address.into();
+        Self { id, name: address.clone(), address, weight: 1, backup: false, tags: Vec::new() }
+    }
+
+    /// With this weight.
+    #[must_use]
+    pub fn with_weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// With one more tag.
+    #[must_use]
+    pub fn with_tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag { name: name.into(), value: value.into() });
+        self
+    }
+
+    /// The value of a tag; none where the configuration gives the peer no such one.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.iter().find(|tag| tag.name == name).map(|tag| tag.value.as_str())
     }
 }
 

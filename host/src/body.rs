@@ -1,8 +1,8 @@
 //! The one body type, for both directions and every protocol version.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -72,53 +72,45 @@ impl Body {
 
 /// What is known of a client's body while it goes upstream: shared between the body and the
 /// exchange.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
     bytes: AtomicU64,
-    done_at: OnceLock<Instant>,
+    begun: Instant,
+    /// Nanoseconds after `begun`, and one more; 0 where it goes on.
+    done: AtomicU64,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self { bytes: AtomicU64::new(0), begun: Instant::now(), done: AtomicU64::new(0) }
+    }
 }
 
 impl Meter {
-    /// Bytes that passed.
+    /// Bytes that came from the client.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// When all of it had passed; none while it goes on.
+    /// When all of it had passed to the peer that is asked now; none while it goes on.
     pub fn done_at(&self) -> Option<Instant> {
-        self.done_at.get().copied()
-    }
-}
-
-/// A client's body with a meter.
-pub struct Metered {
-    body: Body,
-    meter: Arc<Meter>,
-}
-
-impl Metered {
-    /// Put a meter on a body.
-    pub fn new(body: Body, meter: Arc<Meter>) -> Self {
-        Self { body, meter }
-    }
-}
-
-impl Source for Metered {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
-        let polled = self.body.poll_piece(cx);
-        match &polled {
-            Poll::Ready(Ok(Piece::Data(data))) => {
-                self.meter.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-            }
-            Poll::Ready(Ok(Piece::End | Piece::Trailers(_))) => {
-                self.meter.done_at.get_or_init(Instant::now);
-            }
-            _ => {}
-        }
-        polled
+        let nanos = self.done.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.begun + Duration::from_nanos(nanos))
     }
 
-    fn length(&self) -> Length {
-        self.body.length()
+    /// So many bytes more have come.
+    pub fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// All of it has passed.
+    pub fn done(&self) {
+        let nanos = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        self.done.store(nanos.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// It goes to another peer from its start.
+    pub fn again(&self) {
+        self.done.store(0, Ordering::Relaxed);
     }
 }

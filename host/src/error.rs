@@ -81,6 +81,8 @@ pub enum Kind {
     NoRoute,
     /// A router named a route or upstream that the configuration does not have.
     UnknownTarget,
+    /// Beyond `admission` of an upstream; so many seconds are to pass before the next try.
+    Admission(u32),
     /// Every peer is down or was tried.
     NoPeer,
     /// The connection to the peer was refused or failed.
@@ -99,6 +101,11 @@ pub enum Kind {
     ReadTimeout,
     /// The peer closed or reset the connection before the head was there.
     Closed,
+    /// The peer has done nothing with the request and said so: REFUSED_STREAM, or GOAWAY with an
+    /// earlier stream as its last (RFC 9113 §8.7).
+    Refused,
+    /// The peer was to speak HTTP/2 and does not.
+    NotHttp2,
     /// The peer's answer is not HTTP.
     BadResponse,
     /// A 101 that does not fit the handshake (RFC 6455 §4.2.2).
@@ -127,6 +134,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::RateLimit(_)
             | Self::OpenLimit(_)
+            | Self::Admission(_)
             | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
@@ -136,6 +144,8 @@ impl Kind {
             | Self::SendTimeout
             | Self::ReadTimeout
             | Self::Closed
+            | Self::Refused
+            | Self::NotHttp2
             | Self::BadResponse
             | Self::BadSwitch
             | Self::UnaskedSwitch => Side::Upstream,
@@ -147,11 +157,11 @@ impl Kind {
         }
     }
 
-    /// Whether another peer may be tried. Only where the connection never stood: what was
-    /// written to a peer may have acted.
+    /// Whether another peer may be tried. Only where the connection never stood, or the peer says
+    /// itself that it has not acted: what was written to a peer may have acted.
     pub fn retry(self) -> Retry {
         match self {
-            Self::Connect | Self::ConnectTimeout | Self::Tls => Retry::NextPeer,
+            Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Refused | Self::NotHttp2 => Retry::NextPeer,
             _ => Retry::Never,
         }
     }
@@ -173,6 +183,7 @@ impl Kind {
             Self::BodyTooLarge => "downstream.body_too_large",
             Self::RateLimit(_) => "limit.rate",
             Self::OpenLimit(_) => "limit.concurrent",
+            Self::Admission(_) => "limit.admission",
             Self::NotFound => "file.not_found",
             Self::Forbidden => "file.forbidden",
             Self::File => "file.unreadable",
@@ -191,6 +202,8 @@ impl Kind {
             Self::SendTimeout => "upstream.send_timeout",
             Self::ReadTimeout => "upstream.read_timeout",
             Self::Closed => "upstream.closed",
+            Self::Refused => "upstream.refused",
+            Self::NotHttp2 => "upstream.not_http2",
             Self::BadResponse => "upstream.bad_response",
             Self::BadSwitch => "upstream.bad_switch",
             Self::UnaskedSwitch => "upstream.unasked_switch",

@@ -7,7 +7,7 @@
 //! - [`listener`]: sockets that accept
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
 //!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
-//!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys
+//!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys; [`duplex`]: a stream of HTTP/2
 //! - [`proxy_protocol`]: what a proxy in front says of a connection
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
@@ -27,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod downstream;
+pub mod duplex;
 pub mod error;
 pub mod hook;
 pub mod http1;

@@ -11,8 +11,8 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Content, RealIp, Satisfy, Timeouts};
-use crate::hook::{Chain, Chains, Maps};
+use crate::config::{Content, NextUpstream, RealIp, Satisfy, Timeouts};
+use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
 use crate::tls::server::ClientAuth;
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<Route>>,
     /// Upstreams by name.
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// The plugins that choose peers, by the names of their upstreams.
+    pub balancers: HashMap<Arc<str>, Arc<dyn Plugin>>,
     /// Variables made of others.
     pub maps: Arc<Maps>,
     /// The `Server` header of every answer; none sends none.
@@ -40,6 +42,14 @@ pub struct Snapshot {
     pub real_ip: Option<RealIp>,
     /// What listeners need to read requests.
     pub downstream: Downstream,
+}
+
+impl Snapshot {
+    /// The plugin that chooses among the peers of an upstream; none where its policy does.
+    pub fn balancer(&self, upstream: &Upstream) -> Option<&Arc<dyn Plugin>> {
+        // Most configurations have none: they are spared the look.
+        if self.balancers.is_empty() { None } else { self.balancers.get(&upstream.name) }
+    }
 }
 
 /// How connections of clients are read.
@@ -87,6 +97,8 @@ pub struct Route {
     pub pass_headers: Box<[HeaderName]>,
     /// Its timeouts.
     pub timeouts: Timeouts,
+    /// What another peer is tried after.
+    pub next_upstream: NextUpstream,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// Whether one direction of a tunnel may outlive the other.

@@ -9,15 +9,19 @@
 )]
 
 mod access_log;
+mod admission;
 mod auth_basic;
 mod auth_request;
 mod backpressure;
 mod balance;
+mod balancer;
+mod breaker;
 mod broken_http;
 mod bulk;
 mod cli;
 mod content;
 mod cors;
+mod discovery;
 mod drain;
 mod early_bytes;
 mod half_close;
@@ -25,6 +29,10 @@ mod handshake_checks;
 mod headers;
 mod health;
 mod http;
+mod http2;
+mod http2_failures;
+mod http2_tls;
+mod http2_tunnels;
 mod http_client;
 mod idle_timeout;
 mod keep_alive;
@@ -36,6 +44,7 @@ mod plugins;
 mod proxy_protocol;
 mod reload;
 mod resets;
+mod retry;
 mod routing;
 mod status;
 mod sticky;

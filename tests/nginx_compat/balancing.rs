@@ -147,7 +147,7 @@ fn a_hash_refuses_backup(subject: Subject) {
     ] {
         if subject == Subject::Nginx {
             let text = format!("upstream u {{ {nginx} server 127.0.0.1:1; server 127.0.0.1:2 backup; }}");
-            let said = tidegate_tests::subject::nginx_check(&format!("http {{ {text} }}")).unwrap_err();
+            let said = tidegate_tests::subject::nginx_check(&text).unwrap_err();
             assert!(said.contains("does not support parameter \"backup\""), "{said}");
         } else {
             let peers = "{ address = \"127.0.0.1:1\" }, { address = \"127.0.0.1:2\", backup = true }";

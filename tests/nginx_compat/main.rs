@@ -11,6 +11,7 @@
 
 mod access;
 mod add_header;
+mod affinity;
 mod auth_basic;
 mod auth_request;
 mod balancing;
@@ -33,6 +34,7 @@ mod proxy_bind;
 mod proxy_buffering;
 mod proxy_cookie;
 mod proxy_fin;
+mod proxy_next_upstream;
 mod proxy_pass_uri;
 mod proxy_protocol;
 mod proxy_redirect;

@@ -249,6 +249,13 @@ fn serve_echo(mut wire: Wire, shared: &Shared, more: &str, name: &str) {
     }
 }
 
+/// Accept one handshake and send back every frame.
+pub fn echo_once(mut wire: Wire) {
+    let head = wire.read_head();
+    wire.send(ws::switching(head.get("sec-websocket-key").expect("a handshake"), ""));
+    echo_frames(&mut wire);
+}
+
 fn echo_frames(wire: &mut Wire) {
     while wire.has_more() {
         let frame = wire.read_frame();

@@ -15,11 +15,13 @@
 
 pub mod backend;
 pub mod certificates;
+pub mod dns;
 pub mod eventually;
 pub mod front;
 pub mod guests;
 pub mod head;
 pub mod http;
+pub mod http2;
 pub mod noise;
 pub mod subject;
 pub mod tempdir;
@@ -30,9 +32,11 @@ pub mod ws;
 
 pub use backend::Backend;
 pub use certificates::{Authority, Certified};
+pub use dns::{Asked, Dns};
 pub use eventually::{eventually, patience, wait_for};
 pub use head::Head;
 pub use http::{Request, Response};
+pub use http2::Http2;
 pub use noise::Noise;
 pub use subject::{Proxy, Setup, Subject, tidegate};
 pub use tempdir::TempDir;

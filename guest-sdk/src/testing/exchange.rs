@@ -125,6 +125,11 @@ impl Request {
             let mut pairs = self.query()?.split('&').filter_map(|pair| pair.split_once('='));
             return pairs.find(|(n, _)| n.eq_ignore_ascii_case(argument)).map(|(_, value)| value.to_owned());
         }
+        if let Some(cookie) = name.strip_prefix("cookie_") {
+            let lines = self.values("cookie").filter_map(|line| std::str::from_utf8(line).ok());
+            let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim_start().split_once('='));
+            return pairs.find(|(n, _)| *n == cookie).map(|(_, value)| value.trim_end().to_owned());
+        }
         Some(match name {
             "host" => self.host(),
             "remote_addr" => self.client.ip().to_string(),

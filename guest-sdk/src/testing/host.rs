@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::exchange::{Request, Response};
+use super::load::Load;
 use crate::bindings::imports::tidegate::plugin::log::Level;
 use crate::bindings::imports::tidegate::plugin::metrics::MetricError;
 
@@ -11,6 +12,7 @@ use crate::bindings::imports::tidegate::plugin::metrics::MetricError;
 struct Host {
     request: Option<Request>,
     response: Option<Response>,
+    load: Option<Load>,
     log: Vec<(Level, String)>,
     series: Vec<Series>,
     monotonic: Duration,
@@ -57,6 +59,21 @@ pub(super) fn during<R>(request: Option<Request>, response: Option<Response>, ho
     hook()
 }
 
+/// Takes the load away again, also when the hook panics.
+struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        HOST.with_borrow_mut(|host| host.load = None);
+    }
+}
+
+pub(super) fn during_pick<R>(load: Load, hook: impl FnOnce() -> R) -> R {
+    let _forget = Forget;
+    HOST.with_borrow_mut(|host| host.load = Some(load));
+    hook()
+}
+
 pub(super) fn take_log() -> Vec<(Level, String)> {
     HOST.with_borrow_mut(|host| std::mem::take(&mut host.log))
 }
@@ -97,6 +114,14 @@ fn answered<R>(read: impl FnOnce(&Response) -> R) -> R {
     HOST.with_borrow(|host| match &host.response {
         Some(response) => read(response),
         None => panic!("there is no response here: run the hook in `tidegate_plugin::testing::with_response`"),
+    })
+}
+
+#[expect(clippy::panic, reason = "the host traps here, and a test should say why it fails")]
+fn loaded<R>(read: impl FnOnce(&Load) -> R) -> R {
+    HOST.with_borrow(|host| match &host.load {
+        Some(load) => read(load),
+        None => panic!("there is nothing to pick here: run the hook in `tidegate_plugin::testing::with_peers`"),
     })
 }
 
@@ -175,6 +200,21 @@ pub(crate) mod response {
     }
     pub(crate) fn entries() -> Vec<Field> {
         answered(|r| super::lines(&r.headers))
+    }
+}
+
+/// Interface `peers`.
+pub(crate) mod peers {
+    use super::loaded;
+
+    pub(crate) fn active(id: u32) -> Option<u32> {
+        loaded(|load| load.active(id))
+    }
+    pub(crate) fn total() -> u32 {
+        loaded(|load| load.total())
+    }
+    pub(crate) fn tried() -> Vec<u32> {
+        loaded(|load| load.ids_tried().to_vec())
     }
 }
 

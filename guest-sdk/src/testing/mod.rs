@@ -22,12 +22,14 @@
 
 mod exchange;
 mod host;
+mod load;
 mod path;
 
 use std::time::Duration;
 
 pub use exchange::{Request, Response};
-pub(crate) use host::{clock, http_client, log, metrics, request, response};
+pub(crate) use host::{clock, http_client, log, metrics, peers, request, response};
+pub use load::Load;
 
 use crate::http_client::FetchError;
 use crate::log::Level;
@@ -50,6 +52,11 @@ pub fn with<R>(request: &Request, hook: impl FnOnce() -> R) -> R {
 /// `response-headers` and `access-log` are.
 pub fn with_response<R>(request: &Request, response: &Response, hook: impl FnOnce() -> R) -> R {
     host::during(Some(request.clone()), Some(response.clone()), hook)
+}
+
+/// Run `hook` with this request and this load of the peers, as [`crate::Balancer::pick`] is.
+pub fn with_peers<R>(request: &Request, load: &Load, hook: impl FnOnce() -> R) -> R {
+    host::during_pick(load.clone(), || with(request, hook))
 }
 
 /// The lines that this thread's plugins logged since the last call.

@@ -1,6 +1,8 @@
 //! What operators ask the process: `/metrics` for Prometheus, `/status` in JSON, and nginx's
 //! `/stub_status`.
 
+mod guards;
+mod names;
 mod peers;
 mod status;
 
@@ -94,6 +96,8 @@ impl Admin {
     fn metrics(&self) -> (&'static str, String) {
         let mut text = String::new();
         self.proxy.metrics.render(&mut text, self.proxy.tunnels.len());
+        names::render(&self.proxy, &mut text);
+        guards::metrics(&self.proxy, &mut text);
         peers::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
         ("text/plain; version=0.0.4", text)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::peers;
+use super::{guards, names, peers};
 use crate::observe::{Subject, Totals};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
@@ -28,7 +28,9 @@ pub(super) fn stub(proxy: &Proxy) -> String {
 pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
     let metrics = &proxy.metrics;
     let now = metrics.connections();
-    let (sites, upstreams) = tallies(proxy);
+    let (sites, mut upstreams) = tallies(proxy);
+    names::status(proxy, &mut upstreams);
+    guards::describe(proxy, &mut upstreams);
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),

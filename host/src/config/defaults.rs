@@ -45,6 +45,10 @@ pub const POLICY: &str = "round-robin";
 pub const UPSTREAM_KEEPALIVE: u64 = 32;
 /// `upstreams.keepalive_timeout`: nginx's.
 pub const UPSTREAM_KEEPALIVE_TIMEOUT: Duration = seconds(60);
+/// `upstreams.protocol`: what every backend speaks, nginx's default; HTTP/2 is asked for.
+pub const PROTOCOL: &str = "h1";
+/// `upstreams.ping`: with as long again for the answer, a dead peer is noticed in half a minute.
+pub const PING: Duration = seconds(10);
 /// `upstreams.NAME.least_time`.
 pub const LEAST_TIME_UNTIL: &str = "header";
 /// `sticky.sessions`: those of four of nginx's megabytes.
@@ -146,6 +150,28 @@ pub const CONNECT_TIMEOUT: Duration = seconds(60);
 pub const READ_TIMEOUT: Duration = seconds(60);
 /// `timeouts.send`: nginx's `proxy_send_timeout`.
 pub const SEND_TIMEOUT: Duration = seconds(60);
+/// `sites.next_upstream`: nginx's.
+pub const NEXT_UPSTREAM: &[&str] = &["error", "timeout"];
+/// `sites.next_upstream_body`, bytes: what the usual forms and messages fit in.
+pub const NEXT_BODY: u64 = 64 << 10;
+/// `breaker.failures`, percent.
+pub const BREAKER_FAILURES: u64 = 50;
+/// `breaker.requests`.
+pub const BREAKER_REQUESTS: u64 = 20;
+/// The most that `breaker.requests` may be: what a part of the window counts to.
+pub const MOST_BREAKER_REQUESTS: u64 = 1_000_000;
+/// `breaker.window`.
+pub const BREAKER_WINDOW: Duration = seconds(10);
+/// `breaker.open`.
+pub const BREAKER_OPEN: Duration = seconds(30);
+/// `admission.queue`.
+pub const ADMISSION_QUEUE: u64 = 256;
+/// `admission.wait`.
+pub const ADMISSION_WAIT: Duration = seconds(1);
+/// `admission.retry_after`.
+pub const RETRY_AFTER: Duration = seconds(5);
+/// The least of it: Retry-After is in seconds.
+pub const LEAST_RETRY_AFTER: Duration = seconds(1);
 /// `sites.upgrade`.
 pub const UPGRADE: &[&str] = &["websocket"];
 

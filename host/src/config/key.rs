@@ -42,11 +42,13 @@ pub(super) enum Section {
     ListenerTls,
     SiteTls,
     ClientAuth,
+    Breaker,
+    Admission,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -58,6 +60,8 @@ impl Section {
         Self::Upstream,
         Self::UpstreamTls,
         Self::Peer,
+        Self::Breaker,
+        Self::Admission,
         Self::Hash,
         Self::Sticky,
         Self::Health,
@@ -97,6 +101,8 @@ impl Section {
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "tls = { … }",
             Self::Peer => "peers = [{ … }]",
+            Self::Breaker => "breaker = { … }",
+            Self::Admission => "admission = { … }",
             Self::Hash => "hash = { … }",
             Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
@@ -160,6 +166,17 @@ impl Section {
                  defaults. Sessions are resumed. nginx: `proxy_ssl_…`."
             }
             Self::Peer => "One backend of an upstream. nginx: `server` in `upstream`.",
+            Self::Breaker => {
+                "Each peer's own; it opens where `failures` of what the peer was asked within `window` failed, keeps \
+                 requests away for `open`, then lets one try the peer, and closes where that one is answered. A failure \
+                 is no answer, a bad one, or one with a status from 500 on. Unlike `max_fails` it acts on a peer that is \
+                 alone too."
+            }
+            Self::Admission => {
+                "How much an upstream is given at once, over all workers and from before a peer is picked to the head of \
+                 the answer, so that clients that all come back at the same time cannot flatten it. Who finds no place \
+                 waits in order; who finds no room to wait or waits too long gets a 503 with `Retry-After`."
+            }
             Self::Sticky => {
                 "Requests and tunnels of a session go to one peer, one that drains too, as long as it can serve; else \
                  the policy chooses another. By `cookie` (with `secret`), by `route`, or by what is learnt from answers \

@@ -32,6 +32,7 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod retry;
 mod tls;
 mod upstream;
 
@@ -39,12 +40,13 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use retry::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), balance_keys(), upstream_keys(), health_keys()];
+    let parts = [content_keys(), auth_keys(), tls_keys(), balance_keys(), upstream_keys(), health_keys(), retry_keys()];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 
@@ -174,8 +176,8 @@ keys! {
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
-        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `response-headers`, \
-         `access-log`.";
+        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
+         `response-headers`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",

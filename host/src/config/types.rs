@@ -15,6 +15,7 @@ mod dial;
 mod health;
 mod limits;
 mod resolver;
+mod retry;
 mod tls;
 mod upstream;
 
@@ -26,8 +27,9 @@ pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
+pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
 pub use tls::ListenerTls;
-pub use upstream::{Address, Peer, Policy, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
+pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
@@ -289,6 +291,8 @@ pub struct Route {
     pub access_logs: Arc<[AccessLog]>,
     /// nginx: `proxy_{connect,read,send}_timeout`.
     pub timeouts: Timeouts,
+    /// What another peer is tried after. nginx: `proxy_next_upstream`.
+    pub next_upstream: NextUpstream,
     /// Upgrade tokens that may pass, lower case.
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.

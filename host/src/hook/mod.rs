@@ -4,6 +4,7 @@
 //! tests implement it in plain Rust. A plugin serves any subset of the hooks and says
 //! which in [`Plugin::hooks`]; the core never calls one that is absent.
 
+mod balance;
 mod chain;
 mod exchange;
 mod fetch;
@@ -13,6 +14,7 @@ mod only_with;
 mod outcome;
 mod template;
 
+pub use balance::{Choice, PeerFacts, Peers};
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
@@ -162,6 +164,8 @@ pub enum Hook {
     Authorizer,
     /// What the upstream sees.
     RequestHeaders,
+    /// Which peer.
+    Balancer,
     /// What the client sees.
     ResponseHeaders,
     /// What happened.
@@ -170,8 +174,15 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Router, Self::Origin, Self::Authorizer, Self::RequestHeaders, Self::ResponseHeaders, Self::AccessLog];
+    pub const ALL: [Self; 7] = [
+        Self::Router,
+        Self::Origin,
+        Self::Authorizer,
+        Self::RequestHeaders,
+        Self::Balancer,
+        Self::ResponseHeaders,
+        Self::AccessLog,
+    ];
 
     /// The name of its interface in `wit/`.
     pub fn name(self) -> &'static str {
@@ -180,6 +191,7 @@ impl Hook {
             Self::Origin => "origin",
             Self::Authorizer => "authorizer",
             Self::RequestHeaders => "request-headers",
+            Self::Balancer => "balancer",
             Self::ResponseHeaders => "response-headers",
             Self::AccessLog => "access-log",
         }
@@ -277,6 +289,9 @@ pub trait Plugin: Send + Sync {
     fn authorize(&self, view: &std::sync::Arc<View>) -> Call<Verdict>;
     /// Hook `request-headers`.
     fn on_request(&self, view: &std::sync::Arc<View>) -> Call<Result<Vec<FieldEdit>, LocalReply>>;
+    /// Hook `balancer`: the id of a peer that [`Choice::active`] has, or none for the upstream's own
+    /// policy. The caller goes on by that policy too where the call fails.
+    fn pick(&self, view: &std::sync::Arc<View>, choice: Choice) -> Call<Option<u32>>;
     /// Hook `response-headers`.
     fn on_response(
         &self,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{
-    Call, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Summary, Target, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Summary, Target, Verdict,
+    View,
 };
 
 /// Spares a plugin the calls of hook `response-headers` for answers without these headers;
@@ -49,6 +50,10 @@ impl Plugin for OnlyWith {
 
     fn on_request(&self, view: &Arc<View>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         self.plugin.on_request(view)
+    }
+
+    fn pick(&self, view: &Arc<View>, choice: Choice) -> Call<Option<u32>> {
+        self.plugin.pick(view, choice)
     }
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {

@@ -27,6 +27,11 @@ const FORBIDDEN: [&str; 11] = [
     "authorization",
 ];
 
+/// Whether a line of this name may come behind a body.
+pub fn may_trail(name: &[u8]) -> bool {
+    !FORBIDDEN.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// Where in a body a reader is.
 #[derive(Debug)]
 pub struct Decoder {
@@ -157,7 +162,7 @@ impl Decoder {
             return Err(BadBody("a bare line end in the trailers"));
         }
         let mut fields = Fields::of_text(text, located);
-        fields.retain(|name| !FORBIDDEN.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name)));
+        fields.retain(may_trail);
         self.state = State::End;
         Ok(if fields.is_empty() { Step::End } else { Step::Trailers(fields) })
     }

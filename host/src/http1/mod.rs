@@ -10,7 +10,7 @@ mod length;
 mod parse;
 mod writer;
 
-pub use decode::{Decoder, Step};
+pub use decode::{Decoder, Step, may_trail};
 pub use encode::{Persistence, request_head, response_head};
 pub use length::{BadLength, Length, request_length, response_length};
 pub use parse::{HeadLimits, HeadReader, Malformed};

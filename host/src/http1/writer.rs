@@ -25,12 +25,14 @@ pub struct Writer {
     /// Behind the piece.
     tail: &'static [u8],
     framing: Length,
+    /// Whether the stream has taken a byte.
+    begun: bool,
 }
 
 impl Writer {
     /// Begin with a head; its body will be framed like this.
     pub fn new(head: Vec<u8>, framing: Length) -> Self {
-        Self { text: head, written: 0, piece: Bytes::new(), tail: b"", framing }
+        Self { text: head, written: 0, piece: Bytes::new(), tail: b"", framing, begun: false }
     }
 
     /// Add a piece of the body. Only where all before is written, or small.
@@ -71,6 +73,11 @@ impl Writer {
         self.piece.is_empty() && self.tail.is_empty() && self.text.len() - self.written <= 4 * SMALL
     }
 
+    /// Whether the stream has taken a byte of it.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Whether all is written.
     pub fn is_empty(&self) -> bool {
         self.written == self.text.len() && self.piece.is_empty() && self.tail.is_empty()
@@ -101,6 +108,7 @@ impl Writer {
     }
 
     fn advance(&mut self, mut written: usize) {
+        self.begun = true;
         let text = written.min(self.text.len() - self.written);
         self.written += text;
         written -= text;

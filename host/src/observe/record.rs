@@ -138,6 +138,18 @@ impl Record {
         self.end_try();
     }
 
+    /// The peer's answer had this status, and another peer is asked in its place.
+    pub fn passed_over(&mut self, status: u16, failure: bool) {
+        self.answered(status);
+        self.end_try();
+        if let Some(peer) = self.peer.take() {
+            if failure {
+                peer.failed();
+            }
+            peer.ended(status, 0, 0);
+        }
+    }
+
     fn end_try(&mut self) {
         if let Some(last) = self.tries.last_mut() {
             last.response.get_or_insert(last.began.elapsed());

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::hook::Hook;
 
 /// The types of `wit/v0.1`, in an order in which each uses only earlier ones.
-const TYPES: [(&str, &str); 10] = [
+const TYPES: [(&str, &str); 12] = [
     ("field", r#"(record (field "name" string) (field "value" (list u8)))"#),
     ("local-reply", r#"(record (field "status" u16) (field "fields" (list $field)) (field "body" (list u8)))"#),
     ("edit-operation", r#"(enum "set" "append" "set-default" "remove")"#),
@@ -18,6 +18,12 @@ const TYPES: [(&str, &str); 10] = [
         "target",
         r#"(record (field "route" string) (field "upstream" (option string))
              (field "path-with-query" (option string)) (field "variables" (list $variable)))"#,
+    ),
+    ("tag", r#"(record (field "name" string) (field "value" string))"#),
+    (
+        "peer",
+        r#"(record (field "id" u32) (field "name" string) (field "address" string) (field "weight" u32)
+             (field "backup" bool) (field "tags" (list $tag)))"#,
     ),
     ("grant", r#"(record (field "variables" (list $variable)) (field "edits" (list $field-edit)))"#),
     ("verdict", r#"(variant (case "next") (case "grant" $grant) (case "deny" $local-reply))"#),
@@ -35,6 +41,10 @@ pub(super) const REQUEST: &str = r#"(import "tidegate:plugin/request@0.1.0" (ins
     (export "variable" (func (param "name" string) (result (option string))))))"#;
 pub(super) const RESPONSE: &str = r#"(import "tidegate:plugin/response@0.1.0" (instance $response
     (export "status" (func (result u16)))))"#;
+pub(super) const PEERS: &str = r#"(import "tidegate:plugin/peers@0.1.0" (instance $peers
+    (export "active" (func (param "id" u32) (result (option u32))))
+    (export "total" (func (result u32)))
+    (export "tried" (func (result (list u32))))))"#;
 pub(super) const METRICS: &str = r#"(import "tidegate:plugin/metrics@0.1.0" (instance $metrics
     (type $e (enum "bad-name" "too-many" "type-mismatch"))
     (export "metric-error" (type $error (eq $e)))
@@ -144,55 +154,70 @@ impl Guest<'_> {
         }
         text.push_str("))\n");
         if self.configure {
-            self.export(
-                &mut text,
-                "lifecycle",
-                "configure",
-                r#"(param "document" string) (result (result (error string)))"#,
-            );
+            let signature = r#"(param "document" string) (result (result (error string)))"#;
+            self.export(&mut text, "lifecycle", &[("configure", signature)]);
         }
         for hook in self.hooks {
-            let (function, signature) = match hook {
-                Hook::Router => ("route", "(result (result (option $target) (error $local-reply)))"),
-                Hook::Origin => ("check", "(result $decision)"),
-                Hook::Authorizer => ("authorize", "(result $verdict)"),
-                Hook::RequestHeaders => ("on-request", "(result (result (list $field-edit) (error $local-reply)))"),
-                Hook::ResponseHeaders => ("on-response", "(result (result (list $field-edit) (error $local-reply)))"),
-                Hook::AccessLog => ("on-end", r#"(param "summary" $summary)"#),
-            };
-            self.export(&mut text, hook.name(), function, signature);
+            self.export(&mut text, hook.name(), functions(*hook));
         }
         text.push(')');
         text
     }
 
-    /// Lift a function and export it in an interface. An exported function may only use
+    /// Lift functions and export them in an interface. An exported function may only use
     /// types with names, so it goes through a component that gives them names.
-    fn export(&self, text: &mut String, interface: &str, function: &str, signature: &str) {
-        let reset = if signature.contains("(result ") { "reset" } else { "reset-none" };
-        let _ = writeln!(
-            text,
-            r#"(func ${interface}-f {signature} (canon lift (core func $main "{function}") (memory (core memory $libc "memory"))
-                 (realloc (core func $libc "realloc")) (post-return (core func $libc "{reset}"))))
-  (component ${interface}-c"#
-        );
+    fn export(&self, text: &mut String, interface: &str, functions: &[(&str, &str)]) {
+        for (function, signature) in functions {
+            let reset = if signature.contains("(result ") { "reset" } else { "reset-none" };
+            let _ = writeln!(
+                text,
+                r#"(func ${interface}-{function} {signature} (canon lift (core func $main "{function}")
+                     (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))
+                     (post-return (core func $libc "{reset}"))))"#
+            );
+        }
+        let _ = writeln!(text, "(component ${interface}-c");
         for (name, definition) in TYPES {
             let _ = writeln!(text, r#"(type ${name}0 {definition}) (import "{name}" (type ${name} (eq ${name}0)))"#);
         }
-        let _ = writeln!(text, r#"(import "f" (func $f {signature}))"#);
-        let mut named = signature.to_owned();
+        for (function, signature) in functions {
+            let _ = writeln!(text, r#"(import "f-{function}" (func $f-{function} {signature}))"#);
+        }
         for (name, _) in TYPES {
             let _ = writeln!(text, r#"(export ${name}2 "{name}" (type ${name}))"#);
-            named = named.replace(&format!("${name})"), &format!("${name}2)"));
         }
-        let _ = writeln!(text, r#"(export "{function}" (func $f) (func {named})))"#);
-        let _ =
-            write!(text, r#"(instance ${interface}-i (instantiate ${interface}-c (with "f" (func ${interface}-f))"#);
+        for (function, signature) in functions {
+            let mut named = (*signature).to_owned();
+            for (name, _) in TYPES {
+                named = named.replace(&format!("${name})"), &format!("${name}2)"));
+            }
+            let _ = writeln!(text, r#"(export "{function}" (func $f-{function}) (func {named}))"#);
+        }
+        let _ = write!(text, ") (instance ${interface}-i (instantiate ${interface}-c");
+        for (function, _) in functions {
+            let _ = write!(text, r#"(with "f-{function}" (func ${interface}-{function}))"#);
+        }
         for (name, _) in TYPES {
             let _ = write!(text, r#"(with "{name}" (type ${name}))"#);
         }
         let version = self.version;
         let _ = writeln!(text, r#")) (export "tidegate:plugin/{interface}@{version}" (instance ${interface}-i))"#);
+    }
+}
+
+/// A hook's functions, and their types.
+fn functions(hook: Hook) -> &'static [(&'static str, &'static str)] {
+    match hook {
+        Hook::Router => &[("route", "(result (result (option $target) (error $local-reply)))")],
+        Hook::Origin => &[("check", "(result $decision)")],
+        Hook::Authorizer => &[("authorize", "(result $verdict)")],
+        Hook::RequestHeaders => &[("on-request", "(result (result (list $field-edit) (error $local-reply)))")],
+        Hook::Balancer => &[
+            ("update", r#"(param "group" u32) (param "name" string) (param "peers" (list $peer))"#),
+            ("pick", r#"(param "group" u32) (result (option u32))"#),
+        ],
+        Hook::ResponseHeaders => &[("on-response", "(result (result (list $field-edit) (error $local-reply)))")],
+        Hook::AccessLog => &[("on-end", r#"(param "summary" $summary)"#)],
     }
 }
 

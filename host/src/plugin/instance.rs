@@ -8,6 +8,7 @@ use wasmtime::component::{Instance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::abi::v0_1::hooks::{Functions, HookFunction};
+use super::balance::{self, Asked, Known};
 use super::failure::{Failure, Fault};
 use super::lane::{self, Lane};
 use super::limits::{Limits, Meter};
@@ -15,7 +16,7 @@ use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
 use super::ticker::Ticker;
-use crate::hook::{Fetch, ResponseView, View};
+use crate::hook::{Choice, Fetch, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -41,6 +42,9 @@ pub(super) struct Ctx {
     pub(super) view: Option<Arc<View>>,
     /// The current response; none where the hook has none.
     pub(super) response: Option<Arc<ResponseView>>,
+    /// The choice among peers that the call is about; none where the hook has none.
+    pub(super) balance: Option<Asked>,
+    room: Vec<u32>,
     pub(super) meter: Meter,
     pub(super) turn: lane::Turn,
     /// The series that this instance registered; their ids are the indexes.
@@ -66,6 +70,8 @@ impl WasiView for Ctx {
 pub(super) struct Live {
     store: Store<Ctx>,
     functions: Functions,
+    /// The peers that it was told of.
+    known: Known,
     /// Calls so far.
     calls: u64,
     /// Memory above which it is not used again, bytes.
@@ -122,16 +128,48 @@ impl Live {
         let soft_memory = ctx.meter.memory.midpoint(ctx.shared.limits.memory);
         let numbers = Arc::clone(&ctx.shared.numbers);
         numbers.instances(1);
-        Ok(Box::new(Self { store, functions, calls: 0, soft_memory, _counted: Counted(numbers) }))
+        Ok(Box::new(Self {
+            store,
+            functions,
+            known: Known::default(),
+            calls: 0,
+            soft_memory,
+            _counted: Counted(numbers),
+        }))
     }
 
     /// Call a hook in the sync lane.
     pub(super) fn call<H: HookFunction>(&mut self, exchange: Exchange, params: H::Params) -> Result<H::Answer, Fault> {
         let function = H::function(&self.functions).ok_or_else(absent)?;
+        if let Some(choice) = exchange.choice.as_ref().filter(|choice| !self.known.has(choice)) {
+            self.update(choice)?;
+        }
         self.begin(exchange);
         let raw = function.call(&mut self.store, params);
-        self.end();
-        H::convert(raw?).map_err(Fault::Answer)
+        self.end::<H>(raw)
+    }
+
+    /// Tell it of a group's peers, in the sync lane.
+    #[cold]
+    fn update(&mut self, choice: &Choice) -> Result<(), Fault> {
+        let function = self.functions.update().ok_or_else(absent)?;
+        let limit = self.store.data().shared.limits.deadline;
+        lane::begin(&mut self.store, limit);
+        function.call(&mut self.store, balance::params(choice))?;
+        self.known.add(choice);
+        Ok(())
+    }
+
+    /// Tell it of a group's peers, in the fiber lane.
+    async fn update_async(&mut self, choice: &Choice) -> Result<(), Fault> {
+        let function = self.functions.update().ok_or_else(absent)?;
+        let ctx = self.store.data();
+        let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
+        lane::begin(&mut self.store, limit);
+        let told = lane::within(limit, &pauses, function.call_async(&mut self.store, balance::params(choice))).await;
+        told.ok_or(Fault::Deadline)??;
+        self.known.add(choice);
+        Ok(())
     }
 
     /// Call a hook in the fiber lane.
@@ -141,28 +179,49 @@ impl Live {
         params: H::Params,
     ) -> Result<H::Answer, Fault> {
         let function = H::function(&self.functions).ok_or_else(absent)?;
+        if let Some(choice) = exchange.choice.as_ref().filter(|choice| !self.known.has(choice)) {
+            // Boxed, since it is rare and would make every call's future larger.
+            Box::pin(self.update_async(choice)).await?;
+        }
         self.begin(exchange);
         let ctx = self.store.data();
         let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
         let raw = lane::within(limit, &pauses, function.call_async(&mut self.store, params)).await;
-        self.end();
-        H::convert(raw.ok_or(Fault::Deadline)??).map_err(Fault::Answer)
+        match raw {
+            Some(raw) => self.end::<H>(raw),
+            None => {
+                self.let_go();
+                Err(Fault::Deadline)
+            }
+        }
     }
 
     fn begin(&mut self, exchange: Exchange) {
         let ctx = self.store.data_mut();
         ctx.view = Some(exchange.view);
         ctx.response = exchange.response;
+        ctx.balance = exchange.choice.map(|choice| Asked::new(choice, std::mem::take(&mut ctx.room)));
         let limit = ctx.shared.limits.deadline;
         lane::begin(&mut self.store, limit);
         self.calls += 1;
     }
 
+    /// Read the answer, judge it, and let go of the exchange.
+    fn end<H: HookFunction>(&mut self, raw: wasmtime::Result<H::Raw>) -> Result<H::Answer, Fault> {
+        let judged = |raw| H::convert(raw).and_then(|answer| H::judge(answer, self.store.data()));
+        let answer = raw.map_err(Fault::Engine).and_then(|raw| judged(raw).map_err(Fault::Answer));
+        self.let_go();
+        answer
+    }
+
     /// Let go of the exchange: the core changes it in place when nobody else holds it.
-    fn end(&mut self) {
+    fn let_go(&mut self) {
         let ctx = self.store.data_mut();
         ctx.view = None;
         ctx.response = None;
+        if let Some(asked) = ctx.balance.take() {
+            ctx.room = asked.into_room();
+        }
     }
 
     /// Name what went wrong in the last call.
@@ -181,6 +240,7 @@ impl Live {
 pub(super) struct Exchange {
     pub(super) view: Arc<View>,
     pub(super) response: Option<Arc<ResponseView>>,
+    pub(super) choice: Option<Choice>,
 }
 
 fn absent() -> Fault {
@@ -192,6 +252,8 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         shared: Arc::clone(shared),
         view: None,
         response: None,
+        balance: None,
+        room: Vec::new(),
         meter: Meter::new(shared.limits.memory),
         turn: lane::Turn::new(),
         series: Vec::new(),

@@ -13,7 +13,7 @@ use super::lane::Lane;
 use super::load::Compiled;
 use super::pool::{Pool, Seats};
 use crate::hook::{
-    Call, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
+    Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
     ResponseView, Summary, Target, Verdict, View,
 };
 
@@ -152,7 +152,10 @@ impl Handle {
         response: Option<&Arc<ResponseView>>,
         params: H::Params,
     ) -> Call<H::Answer> {
-        let exchange = Exchange { view: Arc::clone(view), response: response.map(Arc::clone) };
+        self.call::<H>(Exchange { view: Arc::clone(view), response: response.map(Arc::clone), choice: None }, params)
+    }
+
+    fn call<H: HookFunction + 'static>(&self, exchange: Exchange, params: H::Params) -> Call<H::Answer> {
         match self.0.shared.lane {
             Lane::Sync => Call::Ready(self.0.call::<H>(exchange, params)),
             Lane::Fiber => Call::Later(Box::pin(Arc::clone(&self.0).call_later::<H>(exchange, params))),
@@ -187,6 +190,11 @@ impl Plugin for Handle {
 
     fn on_request(&self, view: &Arc<View>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         self.ask::<call::OnRequest>(view, None, ())
+    }
+
+    fn pick(&self, view: &Arc<View>, choice: Choice) -> Call<Option<u32>> {
+        let group = choice.peers.group();
+        self.call::<call::Pick>(Exchange { view: Arc::clone(view), response: None, choice: Some(choice) }, (group,))
     }
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {

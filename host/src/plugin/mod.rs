@@ -18,6 +18,7 @@
 //! caller's business.
 
 mod abi;
+mod balance;
 mod cache;
 mod cwasm;
 mod engine;

@@ -36,6 +36,14 @@ pub(super) fn failed(exchange: &mut Exchange, error: &Error) {
     }
 }
 
+/// Note that a peer's answer was passed over for that of another; `failure` is whether that
+/// counts as one of the peer.
+pub(super) fn passed_over(exchange: &mut Exchange, answer: &Answer, failure: bool) {
+    if let Some(record) = &mut exchange.record {
+        record.passed_over(answer.head().status.as_u16(), failure);
+    }
+}
+
 /// Let the hooks of the answer see what is known by now.
 pub(super) fn lend(exchange: &mut Exchange, status: StatusCode) {
     let Some(record) = &mut exchange.record else { return };

@@ -26,6 +26,7 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         // The route's limits say which.
         Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
+        Kind::Admission(_) => StatusCode::SERVICE_UNAVAILABLE,
         Kind::NoRoute | Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::Precondition => StatusCode::PRECONDITION_FAILED,
@@ -35,9 +36,11 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer
         | Kind::Connect
+        | Kind::Closed
+        | Kind::Refused
+        | Kind::NotHttp2
         | Kind::Tls
         | Kind::TlsBroken
-        | Kind::Closed
         | Kind::BadResponse
         | Kind::BadSwitch
         | Kind::UnaskedSwitch => StatusCode::BAD_GATEWAY,
@@ -143,6 +146,10 @@ impl Own {
         if error.kind == Kind::HandshakeVersion {
             // RFC 6455 §4.4: say which version is spoken.
             headers.append("Sec-WebSocket-Version", b"13");
+        }
+        if let Kind::Admission(seconds) = error.kind {
+            // RFC 9110 §10.2.3.
+            headers.append("Retry-After", seconds.to_string().as_bytes());
         }
         if let Kind::Range(length) = error.kind {
             // RFC 9110 §14.4: say how much there is.

@@ -29,7 +29,7 @@ pub(super) fn snapshot(
         level::activate();
     }
     let shared = &Shared { resolver: Arc::clone(&config.resolver), ..shared.clone() };
-    let (upstreams, plugins) = ready(config, shared, runtime)?;
+    let (upstreams, plugins, balancers) = ready(config, shared, runtime)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
@@ -51,6 +51,7 @@ pub(super) fn snapshot(
             logs: opened.logs(&route.access_logs)?,
             log_level: route.log_level,
             timeouts: route.timeouts,
+            next_upstream: route.next_upstream,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             limits: Limits::new(&route.limits, &zones),
@@ -64,6 +65,7 @@ pub(super) fn snapshot(
         routers: chain_of(&at(&config.routers), Hook::Router),
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
+        balancers,
         maps: Arc::clone(&config.maps),
         logs,
         debug_clients: config.debug_clients.clone(),
@@ -123,6 +125,10 @@ fn nowhere() -> config::Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: std::time::Duration::ZERO,
+        protocol: config::Protocol::H1,
+        ping: std::time::Duration::ZERO,
+        admission: None,
+        balancer: None,
         keepalive_requests: 0,
         keepalive_time: std::time::Duration::ZERO,
         peers: Vec::new(),
@@ -131,7 +137,13 @@ fn nowhere() -> config::Upstream {
 
 /// What upstreams share, with nothing known yet.
 pub(super) fn shared(config: &Config, tallies: Arc<Tallies>) -> Shared {
-    Shared { tallies, known: Arc::default(), names: Arc::default(), resolver: Arc::clone(&config.resolver) }
+    Shared {
+        tallies,
+        known: Arc::default(),
+        names: Arc::default(),
+        gates: Arc::default(),
+        resolver: Arc::clone(&config.resolver),
+    }
 }
 
 /// Try a configuration without serving it: look up every name, load every plugin and let it
@@ -143,14 +155,34 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     ready(config, &shared(config, Arc::default()), &runtime(config, 1)?).map(drop)
 }
 
+/// The plugins that choose peers, by upstream.
+fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, Vec<Problem>> {
+    let (mut found, mut problems) = (HashMap::new(), Vec::new());
+    for upstream in &config.upstreams {
+        let chosen = upstream.balancer.and_then(|index| Some((config.plugins.get(index)?, plugins.get(index)?)));
+        match chosen {
+            Some((_, plugin)) if plugin.hooks().contains(Hook::Balancer) => {
+                found.insert(Arc::clone(&upstream.name), Arc::clone(plugin));
+            }
+            Some((config, _)) => {
+                let what =
+                    format!("upstream `{}` names it as its balancer: it does not serve that hook", upstream.name);
+                problems.push(Problem::at_plugin(config, &what));
+            }
+            None => {}
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
 /// The upstreams and plugins of a configuration; all that is wrong with them at once.
 fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Ready, StartError> {
     // What is known of names is held by the upstreams, so they come first and follow after.
     let upstreams: Vec<_> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect();
     let mut problems = upstream::problems(&config.upstreams, shared);
     upstreams.iter().for_each(|upstream| upstream.follow());
-    match plugins(config, &upstreams, runtime) {
-        Ok(plugins) if problems.is_empty() => return Ok((upstreams, plugins)),
+    match plugins(config, &upstreams, runtime).and_then(|plugins| Ok((balancers(config, &plugins)?, plugins))) {
+        Ok((balancers, plugins)) if problems.is_empty() => return Ok((upstreams, plugins, balancers)),
         Ok(_) => {}
         Err(refused) => problems.extend(refused),
     }
@@ -158,8 +190,11 @@ fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Rea
     Err(StartError::Refused(problems))
 }
 
-/// Upstreams and plugins, in the order of the configuration.
-type Ready = (Vec<Arc<Upstream>>, Vec<Arc<dyn Plugin>>);
+/// Upstreams and plugins, in the order of the configuration, and who balances which.
+type Ready = (Vec<Arc<Upstream>>, Vec<Arc<dyn Plugin>>, Balancers);
+
+/// Plugins that choose peers, by upstream.
+type Balancers = HashMap<Arc<str>, Arc<dyn Plugin>>;
 
 fn plugins(
     config: &Config,

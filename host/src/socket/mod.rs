@@ -1,7 +1,8 @@
-//! A connection's socket as the rest of the program sees it: plain or with TLS on top.
+//! A connection's socket as the rest of the program sees it: plain, with TLS on top, or one
+//! stream of an HTTP/2 connection.
 //!
 //! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
-//! TLS, whose state is large.
+//! what has a large state.
 
 mod halves;
 
@@ -14,6 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 pub use halves::{ReadHalf, WriteHalf};
+
+use crate::duplex::Duplex;
 
 /// A socket of the system, whose bytes the kernel can move by itself.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub enum Socket {
     Plain(Plain),
     /// With TLS on top, its handshake done.
     Tls(Box<TlsStream<Plain>>),
+    /// A stream of an HTTP/2 connection, which carries a tunnel (RFC 8441).
+    Http2(Box<Duplex>),
 }
 
 /// The same for each kind of plain socket.
@@ -118,6 +123,8 @@ impl Socket {
                 (plain, session) if session.wants_read() => plain.poll_read_ready(cx),
                 _ => Poll::Ready(Ok(())),
             },
+            // Its memory is the connection's already.
+            Self::Http2(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -134,6 +141,15 @@ impl Socket {
                 matches!(plain.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
+        }
+    }
+
+    /// What was chosen to be spoken in the TLS handshake (RFC 7301).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+            Self::Plain(_) | Self::Http2(_) => None,
         }
     }
 
@@ -143,11 +159,15 @@ impl Socket {
     }
 
     /// Before it is dropped: tell the other side that all it was sent was whole (TLS
-    /// close_notify, RFC 8446 §6.1). One try, without waiting: who takes no bytes is told nothing.
-    /// Not to be called where something was cut short.
+    /// close_notify, RFC 8446 §6.1; END_STREAM). One try, without waiting: who takes no bytes is
+    /// told nothing. Not to be called where something was cut short.
     pub fn say_goodbye(&mut self) {
-        if let Self::Tls(tls) = self {
-            let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        match self {
+            Self::Plain(_) => {}
+            Self::Tls(tls) => {
+                let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+            }
+            Self::Http2(stream) => stream.let_go(),
         }
     }
 }
@@ -169,6 +189,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -178,6 +199,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Http2(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -189,6 +211,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -200,6 +223,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -207,6 +231,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -14,8 +14,28 @@ use sha2::{Digest, Sha256};
 
 use super::{Version, provider};
 
-/// What a peer is offered to speak, most wanted first (RFC 7301).
-const ALPN: &[&[u8]] = &[b"http/1.1"];
+/// What a peer is offered to speak (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alpn {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Either, HTTP/2 rather.
+    Either,
+}
+
+impl Alpn {
+    /// The names, most wanted first.
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+            Self::Either => &[b"h2", b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
 
 /// Whose certificates peers must have: everyone's, or those that lead to one of these.
 #[derive(Debug)]
@@ -66,7 +86,9 @@ pub struct ClientSettings {
 /// same settings made them.
 #[derive(Clone)]
 pub struct Client {
-    config: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
     settings: [u8; 32],
 }
 
@@ -102,14 +124,22 @@ impl Client {
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key).map_err(Unusable::Identity)?,
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = ALPN.iter().map(|protocol| protocol.to_vec()).collect();
         // Sessions are resumed, as nginx's `proxy_ssl_session_reuse on`: rustls keeps 256 by name.
-        Ok(Self { config: Arc::new(config), settings: digest })
+        let mut offering = |alpn: Alpn| {
+            config.alpn_protocols = alpn.names();
+            Arc::new(config.clone())
+        };
+        let (http1, http2, either) = (offering(Alpn::Http1), offering(Alpn::Http2), offering(Alpn::Either));
+        Ok(Self { http1, http2, either, settings: digest })
     }
 
     /// What rustls needs.
-    pub fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.config)
+    pub fn config(&self, alpn: Alpn) -> Arc<ClientConfig> {
+        Arc::clone(match alpn {
+            Alpn::Http1 => &self.http1,
+            Alpn::Http2 => &self.http2,
+            Alpn::Either => &self.either,
+        })
     }
 }
 

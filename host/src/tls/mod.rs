@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{SupportedProtocolVersion, version};
 
-pub use client::{Client, ClientSettings, Identity, Roots, Unusable};
+pub use client::{Alpn, Client, ClientSettings, Identity, Roots, Unusable};
 pub use pem::{Unreadable, certificates, private_key};
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 

@@ -35,8 +35,17 @@ pub struct Asked {
     writer: Writer,
     body: Body,
     sending: Sending,
-    /// Whether the body was asked for a piece.
-    touched: bool,
+}
+
+/// What is left of a request that was given up before its answer's head.
+#[derive(Debug)]
+pub struct GivenUp {
+    /// The peer, still busy with it.
+    pub lease: Lease,
+    /// Whether the connection took a byte of it, which the peer may have seen.
+    pub reached: bool,
+    /// Whether a byte of an answer came.
+    pub answered: bool,
 }
 
 /// How far the sending is.
@@ -58,7 +67,7 @@ impl Asked {
         link.begin_request();
         let writer = Writer::new(head, body.length());
         let (head, sending) = (HeadReader::default(), Sending::Going);
-        Self { link, lease, head, method, writer, body, sending, touched: false }
+        Self { link, lease, head, method, writer, body, sending }
     }
 
     /// Send, and wait for the head of the answer. Interim answers are skipped.
@@ -106,7 +115,6 @@ impl Asked {
         loop {
             let mut waits = false;
             while self.sending == Sending::Going && self.writer.has_room() && !waits {
-                self.touched |= matches!(self.body, Body::Stream(_));
                 match self.body.poll_piece(cx) {
                     Poll::Pending => waits = true,
                     Poll::Ready(piece) => self.put(piece?),
@@ -137,10 +145,9 @@ impl Asked {
         self.sending = Sending::Ending;
     }
 
-    /// The body and the lease, where the request can be sent again: nobody has begun to read it,
-    /// and not a byte of an answer came.
-    pub fn untouched_body(self) -> Option<(Body, Lease)> {
-        (!self.touched && self.head.buffer.is_empty()).then_some((self.body, self.lease))
+    /// Give it up: the connection is closed. What matters for another try is left.
+    pub fn give_up(self) -> GivenUp {
+        GivenUp { lease: self.lease, reached: self.writer.has_begun(), answered: !self.head.buffer.is_empty() }
     }
 
     /// The body of the answer with this head.

@@ -15,6 +15,8 @@ const FIRST: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Board {
     seats: Mutex<Seats>,
+    /// Exchanges and tunnels of all its peers, with those that have left and not ended.
+    total: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,11 @@ impl Block {
 }
 
 impl Board {
+    /// Exchanges and tunnels of all its peers, with those that have left and not ended.
+    pub(super) fn total(&self) -> u32 {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// A seat, empty.
     pub(super) fn take(self: &Arc<Self>) -> Seat {
         let mut seats = self.seats.lock();
@@ -94,6 +101,11 @@ impl Board {
 }
 
 impl Seat {
+    /// Exchanges and tunnels of the whole board.
+    pub(super) fn total(&self) -> &AtomicU32 {
+        &self.board.total
+    }
+
     /// Exchanges and tunnels that are served.
     pub(super) fn active(&self) -> &AtomicU32 {
         at(&self.block.active, self.place)

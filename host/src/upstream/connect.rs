@@ -13,6 +13,7 @@ use crate::config::{Address, Dial, PeerTls};
 use crate::error::{Error, Kind};
 use crate::proxy_protocol::{self, Ends, Version};
 use crate::socket::{Plain, Socket};
+use crate::tls::Alpn;
 
 /// Connect to a peer within `timeout`, with TLS and its handshake where it has TLS, and before it
 /// the PROXY protocol's header where it wants one: about `ends`, none for the proxy itself.
@@ -21,6 +22,19 @@ use crate::socket::{Plain, Socket};
 /// [`Kind::ConnectTimeout`]; [`Kind::Connect`] where it is refused or unreachable; [`Kind::Tls`]
 /// where there is a connection and the handshake fails.
 pub async fn connect(peer: &Peer, ends: Option<Ends>, timeout: Duration) -> Result<Socket, Error> {
+    connect_for(peer, Alpn::Http1, ends, timeout).await
+}
+
+/// The same, for what a peer with TLS is offered to speak.
+///
+/// # Errors
+/// As [`connect`].
+pub(super) async fn connect_for(
+    peer: &Peer,
+    alpn: Alpn,
+    ends: Option<Ends>,
+    timeout: Duration,
+) -> Result<Socket, Error> {
     let connecting = async {
         let mut plain = open(&peer.way.address, &peer.way.dial).await.map_err(|error| refusal(peer, &error))?;
         if let Some(version) = peer.way.dial.proxy_protocol {
@@ -29,7 +43,7 @@ pub async fn connect(peer: &Peer, ends: Option<Ends>, timeout: Duration) -> Resu
         match &peer.way.dial.tls {
             None => Ok(Socket::Plain(plain)),
             // Boxed, since it is many times as large as what comes before, which all wait in.
-            Some(tls) => Box::pin(handshake(plain, tls))
+            Some(tls) => Box::pin(handshake(plain, tls, alpn))
                 .await
                 .map_err(|error| Error::new(Kind::Tls, format!("{}: {error}", peer.name))),
         }
@@ -82,8 +96,8 @@ async fn announce(plain: &mut Plain, version: Version, ends: Option<Ends>) -> io
     plain.write_all(&header).await
 }
 
-async fn handshake(plain: Plain, tls: &PeerTls) -> io::Result<Socket> {
-    let connector = TlsConnector::from(tls.client.config());
+async fn handshake(plain: Plain, tls: &PeerTls, alpn: Alpn) -> io::Result<Socket> {
+    let connector = TlsConnector::from(tls.client.config(alpn));
     let stream = connector.connect(tls.name.clone(), plain).await?;
     Ok(Socket::Tls(Box::new(stream.into())))
 }

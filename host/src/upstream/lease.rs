@@ -11,6 +11,7 @@ use super::{Peer, Tick};
 #[derive(Debug)]
 pub struct Lease {
     peer: Arc<Peer>,
+    picked: Option<Tick>,
     /// When it was picked; none where nobody measures.
     since: Option<Instant>,
 }
@@ -19,7 +20,20 @@ impl Lease {
     /// The peer is busy from now on; none where it has no room.
     pub(super) fn new(peer: &Arc<Peer>, measures: bool) -> Option<Self> {
         let busy = peer.vitals.enter(peer.max_conns);
-        busy.then(|| Self { peer: Arc::clone(peer), since: measures.then(Instant::now) })
+        busy.then(|| Self { peer: Arc::clone(peer), picked: None, since: measures.then(Instant::now) })
+    }
+
+    /// It begins; false where the peer may be tried by one request at a time, and another was
+    /// faster.
+    pub(super) fn begin(&mut self, now: Tick) -> bool {
+        let may = self.peer.take(now) && self.peer.breaker.as_ref().is_none_or(|breaker| breaker.take(now));
+        self.picked = may.then_some(now);
+        may
+    }
+
+    /// When the peer was picked: what [`Peer::judge`] wants to know.
+    pub fn picked(&self) -> Tick {
+        self.picked.unwrap_or_default()
     }
 
     /// The peer.
@@ -45,5 +59,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.peer.vitals.leave();
+        if let (Some(breaker), Some(picked)) = (&self.peer.breaker, self.picked) {
+            breaker.release(picked);
+        }
     }
 }

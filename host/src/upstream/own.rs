@@ -8,17 +8,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::answer::AnswerBody;
+use super::http2::{self, Again, Found, Slot};
 use super::{Ask, Asked, Lease, Link, Upstream, checkout, connect};
 use crate::body::{Body, Piece, Source};
 use crate::error::{Error, Kind, Retry};
 use crate::http1::{self, Length};
 use crate::message::{FieldName, FieldValue, Fields, ResponseHead};
+use crate::socket::Socket;
 
 /// A body that nobody wants is read on for the connection's sake up to this, bytes.
 const WORTH_READING: u64 = 64 << 10;
 /// And for so long.
 const WORTH_WAITING: Duration = Duration::from_secs(1);
+
+/// How often a request that an HTTP/2 peer did not process is sent to it again.
+const MOST_AGAIN: usize = 2;
 
 /// A request of the proxy's own.
 #[derive(Debug)]
@@ -61,8 +65,9 @@ impl Upstream {
                 let none = || Error::new(Kind::NoPeer, format!("no live peer in `{}`", self.name));
                 return Err(last.unwrap_or_else(none));
             };
-            let peer = Arc::clone(lease.peer());
+            let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
             let answer = self.ask_peer(lease, request).await;
+            peer.judge(answer.as_ref().is_ok_and(|answer| !answer.head.status.is_server_error()), picked);
             match &answer {
                 Ok(_) => peer.succeeded(),
                 Err(error) => peer.failed(error),
@@ -78,6 +83,26 @@ impl Upstream {
     }
 
     async fn ask_peer(&self, mut lease: Lease, request: &OwnRequest) -> Result<OwnAnswer, Error> {
+        let mut again = 0;
+        while self.may_speak_http2(lease.peer()) {
+            let slot = match http2::acquire(lease.peer(), self, request.patience).await? {
+                Found::Http2(slot) => slot,
+                Found::Http1(Some(stream)) => return self.ask_afresh(lease, stream, request).await,
+                Found::Http1(None) => break,
+            };
+            let may_repeat = |again| match again {
+                Again::Untouched => true,
+                Again::Idempotent => request.method.is_idempotent(),
+                Again::Never => false,
+            };
+            match over_http2(lease, slot, request).await {
+                Err((failure, Some(left))) if again < MOST_AGAIN && may_repeat(failure.again) => {
+                    again += 1;
+                    lease = left;
+                }
+                answer => return answer.map_err(|(failure, _)| failure.error),
+            }
+        }
         while let Some(kept) = checkout(lease.peer(), request.patience) {
             match exchange(lease, kept, request).await {
                 // The peer had closed it when the request came. RFC 9110 §9.2.2: only what
@@ -89,6 +114,11 @@ impl Upstream {
             }
         }
         let stream = connect(lease.peer(), None, request.patience).await?;
+        self.ask_afresh(lease, stream, request).await
+    }
+
+    /// Ask over a connection that was just opened.
+    async fn ask_afresh(&self, lease: Lease, stream: Socket, request: &OwnRequest) -> Result<OwnAnswer, Error> {
         let link = Link::new(stream, lease.peer(), self, request.patience);
         exchange(lease, link, request).await.map_err(|(error, _)| error)
     }
@@ -96,27 +126,64 @@ impl Upstream {
 
 /// One try over one connection; with an error that came before a byte of an answer comes the lease.
 async fn exchange(lease: Lease, link: Link, request: &OwnRequest) -> Result<OwnAnswer, (Error, Option<Lease>)> {
-    let body = if request.body.is_empty() { Body::Empty } else { Body::Full(request.body.clone()) };
-    let mut asked = Asked::new(lease, link, head(request), request.method.clone(), body);
+    let mut asked = Asked::new(lease, link, head(request), request.method.clone(), body_of(request));
     let answer = tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await;
     let (head, version) = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err((error, asked.untouched_body().map(|(_, lease)| lease))),
+        Ok(Err(error)) => {
+            let left = asked.give_up();
+            return Err((error, (!left.answered).then_some(left.lease)));
+        }
         Err(_elapsed) => return Err((Kind::ReadTimeout.into(), None)),
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err((Kind::UnaskedSwitch.into(), None));
     }
     let body = asked.into_body(&head, version, request.patience).map_err(|error| (error, None))?;
-    if request.max_body == 0 {
+    whole(head, Box::new(body), request.max_body).await.map_err(|error| (error, None))
+}
+
+/// One try over one stream; with an error that came before the answer's head comes the lease.
+async fn over_http2(
+    lease: Lease,
+    slot: Slot,
+    request: &OwnRequest,
+) -> Result<OwnAnswer, (http2::Failure, Option<Lease>)> {
+    let (fields, method, target) = (fields(request), &request.method, request.target.as_str());
+    let head = http2::Head { method, target, fields: &fields };
+    let mut asked = http2::Asked::new((lease, slot), &head, body_of(request), false, request.patience)
+        .map_err(|(failure, lease)| (failure, Some(lease)))?;
+    let head = match tokio::time::timeout(request.patience, poll_fn(|cx| asked.poll_head(cx))).await {
+        Ok(Ok(head)) => head,
+        Ok(Err(failure)) => return Err((failure, Some(asked.give_up()))),
+        Err(_elapsed) => return Err((Error::from(Kind::ReadTimeout).into(), None)),
+    };
+    let body = asked.into_body(&head, request.patience).map_err(|error| (error.into(), None))?;
+    whole(head, body, request.max_body).await.map_err(|error| (error.into(), None))
+}
+
+/// The answer with its body, where that is wanted.
+async fn whole(head: ResponseHead, body: Box<dyn Source>, most: usize) -> Result<OwnAnswer, Error> {
+    if most == 0 {
         leave(body).await;
         return Ok(OwnAnswer { head, body: Some(Vec::new()) });
     }
-    let body = collect(body, request.max_body).await.map_err(|error| (error, None))?;
+    let body = collect(body, most).await?;
     Ok(OwnAnswer { head, body })
 }
 
+fn body_of(request: &OwnRequest) -> Body {
+    if request.body.is_empty() { Body::Empty } else { Body::Full(request.body.clone()) }
+}
+
 fn head(request: &OwnRequest) -> Vec<u8> {
+    let mut head = Vec::new();
+    let length = Length::Known(request.body.len() as u64);
+    http1::request_head(&mut head, &request.method, &request.target, &fields(request), length);
+    head
+}
+
+fn fields(request: &OwnRequest) -> Fields {
     let mut fields = Fields::new();
     if !request.fields.iter().any(|(name, _)| name.as_str().eq_ignore_ascii_case("host")) {
         fields.append("Host", request.host.as_bytes());
@@ -128,14 +195,11 @@ fn head(request: &OwnRequest) -> Vec<u8> {
     if !request.body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
         fields.append("Content-Length", request.body.len().to_string().as_bytes());
     }
-    let mut head = Vec::new();
-    let length = Length::Known(request.body.len() as u64);
-    http1::request_head(&mut head, &request.method, &request.target, &fields, length);
-    head
+    fields
 }
 
 /// The whole body; none where it is larger than `most`.
-async fn collect(mut body: AnswerBody, most: usize) -> Result<Option<Vec<u8>>, Error> {
+async fn collect(mut body: Box<dyn Source>, most: usize) -> Result<Option<Vec<u8>>, Error> {
     let mut whole = Vec::new();
     loop {
         match poll_fn(|cx| body.poll_piece(cx)).await? {
@@ -148,7 +212,7 @@ async fn collect(mut body: AnswerBody, most: usize) -> Result<Option<Vec<u8>>, E
 
 /// Let a body that nobody wants come to its end, so that the connection can be kept; nobody
 /// waits for it. What is too large or slow is closed instead.
-async fn leave(mut body: AnswerBody) {
+async fn leave(mut body: Box<dyn Source>) {
     match body.length() {
         Length::Known(0) => {
             // It has its end already.

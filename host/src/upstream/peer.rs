@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Shared, Tick, Tolerance, Vitals, Way};
+use super::{Breaker, Shared, Tick, Tolerance, Vitals, Way};
 use crate::config::{self, Address};
 use crate::observe::{Subject, Tally};
 
@@ -33,12 +33,16 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start`.
     pub slow_start: Duration,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
     pub route: Option<Arc<str>>,
     /// What stands for it in sticky cookies, once it was needed.
     pub(super) token: OnceLock<Arc<str>>,
     /// How many failures it is forgiven.
     pub tolerance: Tolerance,
+    /// Its breaker; none where it has none.
+    pub breaker: Option<Breaker>,
     /// How it is checked; none where it is not.
     pub health: Option<Arc<config::Health>>,
     /// Whether its set has no other.
@@ -53,6 +57,7 @@ impl Peer {
     /// Make a peer ready; what is known of the one at this address in this upstream goes on.
     pub fn new(config: &config::Peer, address: &Address, upstream: &Arc<str>, shared: &Shared) -> Self {
         let subject = Subject::Peer(Arc::clone(upstream), Arc::clone(&config.name));
+        let vitals = shared.known.of(upstream, address);
         Self {
             name: Arc::clone(&config.name),
             address: address.clone(),
@@ -64,13 +69,15 @@ impl Peer {
             backup: config.backup,
             max_conns: config.max_conns,
             slow_start: config.slow_start,
+            tags: config.tags.clone(),
             route: config.route.clone(),
             token: OnceLock::new(),
             tolerance: Tolerance { max_fails: config.max_fails, fail_timeout: config.fail_timeout },
             health: config.health.clone(),
             alone: Arc::default(),
             tally: shared.tallies.of(subject),
-            vitals: shared.known.of(upstream, address),
+            breaker: config.breaker.map(|settings| vitals.breaker.breaker(settings)),
+            vitals,
         }
     }
 

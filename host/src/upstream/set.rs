@@ -19,6 +19,8 @@ pub(super) struct Set {
     pub(super) generation: u64,
     /// All of them, with those that are down.
     pub(super) peers: Vec<Arc<Peer>>,
+    /// How many of them are not down. nginx: `tries`.
+    pub(super) usable: usize,
     primary: Tier,
     backup: Option<Tier>,
     /// The peers that each token or route stands for; empty where nothing sticks.
@@ -55,7 +57,8 @@ impl Set {
                 tokens.entry(token).or_default().push(Arc::clone(peer));
             }
         }
-        Self { generation, peers, primary, backup, tokens }
+        let usable = peers.iter().filter(|peer| !peer.down).count();
+        Self { generation, peers, usable, primary, backup, tokens }
     }
 
     /// Peers that no set had before begin slowly, where there are others that serve already.
@@ -72,7 +75,16 @@ impl Set {
     pub(super) fn pick_stuck(&self, token: &str, ask: &Ask<'_>) -> Option<Lease> {
         let candidates = Candidates { peers: &self.peers, ask };
         let can = self.tokens.get(token)?.iter().filter(|peer| candidates.can(peer));
-        can.filter_map(|peer| Lease::new(peer, self.primary.measures)).find(|lease| lease.peer().take(ask.now))
+        can.filter_map(|peer| Lease::new(peer, self.primary.measures))
+            .find_map(|mut lease| lease.begin(ask.now).then_some(lease))
+    }
+
+    /// The peer at this place, where it may be chosen.
+    pub(super) fn lease(&self, index: usize, ask: &Ask<'_>) -> Option<Lease> {
+        let candidates = Candidates { peers: &self.peers, ask };
+        let peer = self.peers.get(index).filter(|_| candidates.may(index))?;
+        let mut lease = Lease::new(peer, self.primary.measures)?;
+        lease.begin(ask.now).then_some(lease)
     }
 
     /// The next peer by the policy: one of the backups where no other may be chosen.
@@ -87,8 +99,8 @@ impl Tier {
         (0..RACES).find_map(|_| {
             // None at all ends it; a peer whose room is gone is not chosen again.
             let Some(index) = self.policy.pick(&candidates) else { return Some(None) };
-            let lease = self.peers.get(index).and_then(|peer| Lease::new(peer, self.measures))?;
-            lease.peer().take(ask.now).then_some(Some(lease))
+            let mut lease = self.peers.get(index).and_then(|peer| Lease::new(peer, self.measures))?;
+            lease.begin(ask.now).then_some(Some(lease))
         })?
     }
 }

@@ -82,6 +82,24 @@ fn nobody_is_tried_twice() {
     assert_eq!(tried.len(), 3);
 }
 
+/// One that fails is not asked more often for that, and those who serve in its place do so in turn.
+#[test]
+fn a_retry_takes_nobodys_turn() {
+    let peers = peers(3, |_, _| {});
+    let set = set(&peers, &Policy::RoundRobin);
+    let (mut first, mut served) = ([0; 3], [0; 3]);
+    for _ in 0..300 {
+        let mut lease = set.pick(&Ask::default()).unwrap();
+        first[number(&set, &lease)] += 1;
+        if number(&set, &lease) == 0 {
+            let tried = [Arc::clone(lease.peer())];
+            lease = set.pick(&Ask { tried: &tried, ..Ask::default() }).unwrap();
+        }
+        served[number(&set, &lease)] += 1;
+    }
+    assert_eq!((first, served), ([100; 3], [0, 150, 150]));
+}
+
 #[test]
 fn the_turns_of_one_that_is_full_do_not_go_to_its_neighbour() {
     let peers = peers(4, |number, peer| peer.max_conns = u32::from(number == 1));

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::board::{Block, Board, Column, Seat};
 use super::sessions::Sessions;
 use super::way::Ways;
-use super::{Health, Tick, pace};
+use super::{Health, Tick, breaker, pace};
 use crate::config::Address;
 
 /// A peer's whole share, see [`Vitals::share`].
@@ -33,6 +33,8 @@ pub struct Vitals {
     lost: AtomicU32,
     /// What requests and checks have met.
     pub health: Health,
+    /// Its breaker, where it has one.
+    pub(super) breaker: breaker::Kept,
 }
 
 impl Vitals {
@@ -46,6 +48,7 @@ impl Vitals {
             rising_since: AtomicU64::new(0),
             lost: AtomicU32::new(0),
             health: Health::default(),
+            breaker: breaker::Kept::default(),
         }
     }
 
@@ -63,17 +66,22 @@ impl Vitals {
     pub(super) fn enter(&self, most: u32) -> bool {
         if most == 0 {
             self.seat.active().fetch_add(1, Ordering::Relaxed);
+            self.seat.total().fetch_add(1, Ordering::Relaxed);
             return true;
         }
         // Two workers that both saw room for one must not both take it.
         let taken =
             self.seat.active().fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        if taken.is_ok() {
+            self.seat.total().fetch_add(1, Ordering::Relaxed);
+        }
         taken.is_ok()
     }
 
     /// One less.
     pub(super) fn leave(&self) {
         self.seat.active().fetch_sub(1, Ordering::Relaxed);
+        self.seat.total().fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Its share of what its weight promises, of [`WHOLE`]: less while it has its slow start, and
@@ -179,7 +187,21 @@ struct Inner {
     sessions: HashMap<Arc<str>, Weak<Sessions>>,
 }
 
+impl Inner {
+    /// Where the peers of an upstream have their seats.
+    fn board(&mut self, upstream: &Arc<str>) -> Arc<Board> {
+        let board = self.boards.get(upstream).and_then(Weak::upgrade).unwrap_or_default();
+        self.boards.insert(Arc::clone(upstream), Arc::downgrade(&board));
+        board
+    }
+}
+
 impl Known {
+    /// Where the peers of an upstream have their seats.
+    pub(super) fn board(&self, upstream: &Arc<str>) -> Arc<Board> {
+        self.inner.lock().board(upstream)
+    }
+
     /// The learnt sessions of an upstream: those that are there, where they are kept in the same
     /// way, or none yet.
     pub(super) fn sessions(&self, upstream: &Arc<str>, most: usize, timeout: Duration) -> Arc<Sessions> {
@@ -205,8 +227,7 @@ impl Known {
             inner.vitals.retain(|_, vitals| vitals.strong_count() > 0);
             inner.boards.retain(|_, board| board.strong_count() > 0);
         }
-        let board = inner.boards.get(upstream).and_then(Weak::upgrade).unwrap_or_default();
-        inner.boards.insert(Arc::clone(upstream), Arc::downgrade(&board));
+        let board = inner.board(upstream);
         let vitals = Arc::new(Vitals::new(board.take()));
         inner.vitals.insert(key, Arc::downgrade(&vitals));
         vitals

@@ -13,7 +13,7 @@ const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
 const STRICT: &[&str] =
-    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "proxy_protocol", "tls"];
+    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "duplex", "proxy_protocol", "tls"];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -75,8 +75,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
+    // Its peers are what hook `balancer` chooses from.
     // Keys of hashes and of sticky sessions are texts with variables.
-    ("upstream", &["body", "hook", "http1", "message", "proxy_protocol", "socket", "stream"]),
+    ("upstream", &["body", "duplex", "hook", "http1", "message", "proxy_protocol", "socket", "stream", "tls"]),
     ("body", &["http1", "message"]),
     ("tunnel", &["hook", "socket", "upstream"]),
     ("plugin", &["hook", "message"]),
@@ -87,7 +88,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("stream", &[]),
     // Bytes and addresses, without any socket.
     ("proxy_protocol", &[]),
-    ("socket", &[]),
+    // A stream of HTTP/2 is a side of a tunnel as a socket is.
+    ("socket", &["duplex"]),
+    ("duplex", &[]),
     ("tls", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),

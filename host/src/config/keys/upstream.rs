@@ -2,10 +2,12 @@
 
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
-use super::super::key::Key;
-use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, Texts, TextsOrTables};
+use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, TextMap, Texts, TextsOrTables};
 use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
+use super::super::key::{Key, Kind};
 use super::{WAIT, WAIT_OR_NOT};
+
+const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
 
 keys! {
     RESOLVER = "resolver" in [Top]: Table(Resolver), Other("all defaults"), "", "How names of peers are looked up.";
@@ -31,6 +33,13 @@ keys! {
     UPSTREAM_KEEPALIVE_TIMEOUT = "keepalive_timeout" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIMEOUT),
         "keepalive_timeout",
         "How long an idle connection is kept.";
+    PROTOCOL = "protocol" in [Upstream]: PROTOCOLS, S(d::PROTOCOL), "proxy_http_version",
+        "Which version of HTTP peers are asked in: `h1` for HTTP/1.1; `h2` for HTTP/2, with prior knowledge where there \
+         is no TLS; `auto` for what a peer chooses in the TLS handshake, and HTTP/1.1 without TLS. WebSockets go over \
+         HTTP/2 where the peer offers that (RFC 8441), else over an HTTP/1.1 connection of their own.";
+    PING = "ping" in [Upstream]: WAIT, T(d::PING), "",
+        "With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for a sign of life; \
+         after as long again its connection is given up.";
     PEERS = "peers" in [Upstream]: TextsOrTables(Peer), Required, "server",
         "The backends; a string is a peer's address alone.";
     UPSTREAM_KEEPALIVE_REQUESTS = "keepalive_requests" in [Upstream]: Count { least: 1, most: d::MOST_REQUESTS },
@@ -46,6 +55,9 @@ keys! {
         "Whether the system probes connections that are silent, as it is set up to.";
     HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
         "Checks of every peer that is not `down`, whether or not requests come.";
+    BALANCER = "balancer" in [Upstream]: Text, Other("none"), "",
+        "The plugin of `[plugins]` that is asked for a peer (hook `balancer`), for each request and each further try. \
+         Where it leaves the choice, or fails, whatever its `on_failure` says, `policy` chooses.";
 
     TLS_VERIFY = "verify" in [UpstreamTls]: Flag, B(true), "proxy_ssl_verify",
         "Whether a peer's certificate must be in date, for its name, and lead to an authority that is trusted.";
@@ -78,6 +90,8 @@ keys! {
          put before `HOST`. They say the port, the weight where the peer has none, and which ones are backups.";
     WEIGHT = "weight" in [Peer]: Count { least: 1, most: d::MOST_WEIGHT }, N(d::WEIGHT), "server … weight=",
         "Its share of the requests.";
+    TAGS = "tags" in [Peer]: TextMap, Other("`{}`"), "",
+        "What plugins that balance are told of it, such as `{ zone = \"eu\" }`.";
     DOWN = "down" in [Peer]: Flag, B(false), "server … down", "Takes it out of use.";
     BACKUP = "backup" in [Peer]: Flag, B(false), "server … backup",
         "Serves only where no other peer can.";

@@ -10,6 +10,7 @@ mod logs;
 mod maps;
 mod plugin;
 mod resolver;
+mod retry;
 mod route;
 mod router;
 mod server;
@@ -57,7 +58,8 @@ struct Build<'a> {
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
 pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let mut upstreams = Upstreams::read(root);
-    let plugins = Plugins::read(root, &mut upstreams);
+    let mut plugins = Plugins::read(root, &mut upstreams);
+    upstreams.take_balancers(root, &mut plugins);
     let maps = maps::read(root);
     let mut defined = captures(root);
     defined.extend(maps.iter().map(|m| m.name.to_owned()));

@@ -15,8 +15,8 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 7] =
-    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request"];
+pub(super) const STOCK: [&str; 8] =
+    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request", "affinity"];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -114,6 +114,9 @@ impl Plugins {
             "auth-request" => "the key `auth_request` asks for it",
             "header-map" => "it is in every chain that needs it",
             "router" => "`routers` asks for it",
+            "affinity" => {
+                return "it needs to know by what: [plugins.affinity] config = { by = { cookie = \"room\" } }".into();
+            }
             _ => {
                 let names: Vec<&str> = self.definitions.keys().map(String::as_str).collect();
                 return suggest::hint(name, names.iter().copied(), &format!("define it in [plugins.{name}]"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, fetch, headers, limits, logs, note, stock, upstream_values};
+use super::{Build, access, content, fetch, headers, limits, logs, note, retry, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -47,6 +47,7 @@ fn route<'a>(
     };
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
+    retry::check(table);
     let Some(pattern) = table.own_placed(&k::MATCH).filter(|m| !m.text.is_empty()) else { return Vec::new() };
     if pattern.text.starts_with('@') && table.around().is_none() {
         return named(&inherited, pattern.text, upstream, chain, build);
@@ -139,6 +140,7 @@ fn resolved(
         log_level: table.text(&k::ROUTE_LOG_LEVEL).and_then(|level| level.parse().ok()),
         access_logs: Arc::clone(&own.access_logs),
         timeouts: timeouts(table),
+        next_upstream: retry::next_upstream(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
         limits,

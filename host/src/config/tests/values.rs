@@ -54,6 +54,9 @@ fn every_key_is_read() {
     assert_eq!((&*chat.name, chat.keepalive, chat.keepalive_timeout), ("chat", 64, 5 * MINUTE));
     let peers: Vec<_> = chat.peers.iter().map(|p| (&*p.name, p.weight, p.down)).collect();
     assert_eq!(peers, [("10.0.0.1:8080", 3, false), ("10.0.0.2:8080", 1, false), ("[::1]:8080", 1, true)]);
+    let tags = &chat.peers[0].tags;
+    assert_eq!(tags, &[("rack", "7"), ("zone", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(chat.balancer.map(|index| &*config.plugins[index].name), Some("mine"));
     let site = &config.sites[0];
     let names = ["ws.example.com", "*.example.com", "mail.*", r"~^(?<tenant>[a-z]+)\.example\.net$"];
     assert_eq!(

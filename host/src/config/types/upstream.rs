@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dial::Dial;
-use super::{Health, Lookup};
+use super::{Admission, Breaker, Health, Lookup};
 use crate::config::{Secret, defaults};
 use crate::hook::Template;
 
@@ -24,12 +24,33 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long an idle connection is kept. nginx: `keepalive_timeout` (upstream).
     pub keepalive_timeout: Duration,
+    /// Which version of HTTP its peers are asked in. nginx: `proxy_http_version`.
+    pub protocol: Protocol,
+    /// With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for
+    /// a sign of life, and how long that may take.
+    pub ping: Duration,
+    /// How much it is given at once; none for any number.
+    pub admission: Option<Admission>,
+    /// Index into `Config::plugins` of the one that is asked for a peer first.
+    pub balancer: Option<usize>,
     /// Requests that one connection serves. nginx: `keepalive_requests` (upstream).
     pub keepalive_requests: u64,
     /// How long one connection serves requests. nginx: `keepalive_time` (upstream).
     pub keepalive_time: Duration,
     /// At least one that is not down.
     pub peers: Vec<Peer>,
+}
+
+/// Which version of HTTP peers are asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2: over TLS by ALPN, else with prior knowledge (RFC 9113 §3.3).
+    H2,
+    /// Over TLS what the peer chooses by ALPN, else HTTP/1.1.
+    Auto,
 }
 
 /// Where a peer is.
@@ -170,6 +191,10 @@ pub struct Peer {
     /// How long its share grows when it is new or serves again; zero for not at all. nginx Plus:
     /// `slow_start=`.
     pub slow_start: Duration,
+    /// That of its upstream; none where it has none.
+    pub breaker: Option<Breaker>,
+    /// What balancers are told of it, in the order of the names.
+    pub tags: Vec<(String, String)>,
     /// What requests call it that are to go to it. nginx: `route=`.
     pub route: Option<Arc<str>>,
     /// How connections to it are made.
@@ -191,6 +216,8 @@ impl Peer {
             fail_timeout: defaults::FAIL_TIMEOUT,
             health: None,
             slow_start: Duration::ZERO,
+            breaker: None,
+            tags: Vec::new(),
             route: None,
             dial: Arc::default(),
         }

@@ -5,6 +5,7 @@ mod config;
 mod http_client;
 mod log;
 mod metrics;
+mod peers;
 mod request;
 mod response;
 
@@ -15,7 +16,8 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 7] = ["request", "response", "log", "config", "clock", "metrics", "http-client"];
+pub(super) const SERVICES: [&str; 8] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers"];
 
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
@@ -28,6 +30,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

@@ -1,5 +1,6 @@
 //! The runtime with real components.
 
+mod balance;
 mod failures;
 mod fetch;
 mod fiber;

@@ -1,25 +1,31 @@
 //! Phases 6 and 7: a peer is chosen, asked, and its answer's head awaited.
 //!
-//! Where a connection cannot be made, the next peer is tried: nothing has reached the first.
+//! Where one fails, `retry` says whether another is; `replay` has the body for it.
 
 mod ask;
+mod balance;
+mod http2;
+mod replay;
+mod retry;
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::Method;
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, Target};
 use super::handshake::Upgrade;
-use super::{headers, outcome};
-use crate::body::{Body, Meter, Metered};
-use crate::error::{Error, Kind, Retry, Side};
-use crate::http1;
+use super::outcome;
+use crate::body::Body;
+use crate::config::Condition;
+use crate::error::{Error, Kind};
 use crate::message::ResponseHead;
 use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
-use crate::upstream::{Ask, Lease, Peer, Tick};
+use crate::upstream::{Ask, Class, Lease, Peer, Place, Tick};
+
+use replay::Outgoing;
+use retry::Tries;
 
 /// What the peer answered.
 pub(super) enum Answer {
@@ -64,81 +70,84 @@ impl Answer {
     }
 }
 
-/// A request as a peer will see it. The bytes of its head serve for several tries.
-struct Outgoing {
-    head: Vec<u8>,
-    method: Method,
-    body: Body,
-}
-
-/// Send the request to a peer and await the head of its answer.
+/// Send the request to a peer and await the head of its answer; where one fails, ask the next,
+/// as far as the route's `next_upstream` and the request itself allow.
 ///
 /// # Errors
 /// Upstream kinds, and [`Kind::ClientBody`] where the client's body breaks off.
 pub(super) async fn send(exchange: &mut Exchange, body: Body) -> Result<Answer, Error> {
     let target = exchange.target.clone().ok_or(Kind::NoRoute)?;
-    let meter = (!matches!(body, Body::Empty)).then(|| Arc::new(Meter::default()));
-    let body = match &meter {
-        Some(meter) => Body::Stream(Box::new(Metered::new(body, Arc::clone(meter)))),
-        None => body,
-    };
-    if let Some(record) = &mut exchange.record {
-        record.meter.clone_from(&meter);
-    }
-    let mut outgoing = outgoing(exchange, body);
-    let (mut tried, mut last) = (Vec::new(), None);
+    let outgoing = Outgoing::new(exchange, &target.route.next_upstream, body);
+    // Held until the head of the answer is there, over all tries.
+    let _place = admit(exchange, &target).await?;
+    let mut tries = Tries::new(&target);
+    let mut lease = pick(exchange, &target, &tries.tried).await.ok_or_else(|| no_peer(&target))?;
     loop {
-        let Some(lease) = pick(exchange, &target, &tried) else {
-            return Err(last.unwrap_or_else(|| no_peer(&target)));
+        let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
+        let answer = one(exchange, &target, &outgoing, lease).await;
+        let (condition, reached) = match &answer {
+            Ok(answer) => (Condition::of_status(answer.head().status.as_u16()), true),
+            Err(failed) => (retry::condition(failed.error.kind), failed.reached),
         };
-        let peer = Arc::clone(lease.peer());
-        if let Some(record) = &mut exchange.record {
-            record.asks(&peer.name, &peer.tally);
-        }
-        let connected = OnceLock::new();
-        let attempt = Attempt {
-            target: &target,
-            peer: &peer,
-            meter: meter.as_ref(),
-            asked: &exchange.upgrade,
-            connected: &connected,
-            ends: Ends { source: exchange.view.client, destination: exchange.view.local },
+        let condition = condition.filter(|condition| tries.may_go_on(*condition, reached, &outgoing));
+        retry::judge(&peer, picked, &answer, condition);
+        let next = match condition {
+            Some(_) => {
+                tries.tried.push(Arc::clone(&peer));
+                pick(exchange, &target, &tries.tried).await
+            }
+            None => None,
         };
-        let answer = ask::ask(&attempt, lease, outgoing).await;
-        if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
-            record.connected(*at);
-        }
-        match answer {
-            Ok(answer) => {
+        match (answer, next) {
+            // Where every other peer is out of use nginx answers 502; this says more.
+            (Ok(answer), None) => {
                 exchange.sticky = target.upstream.answered(&peer, &*exchange.view, &answer.head().fields);
-                peer.succeeded();
                 return Ok(answer);
             }
-            // The request is still whole only where no connection was made.
-            Err(Failed { error, unsent: Some(whole) }) if error.kind.retry() == Retry::NextPeer => {
+            (Err(failed), None) => return Err(failed.error),
+            (Ok(answer), Some(next)) => {
+                let status = answer.head().status.as_u16();
+                tracing::debug!(peer = %peer.name, status, "trying the next peer");
+                outcome::passed_over(exchange, &answer, condition.is_some_and(Condition::is_failure));
+                lease = next;
+            }
+            (Err(Failed { error, .. }), Some(next)) => {
                 tracing::debug!(peer = %peer.name, %error, "trying the next peer");
                 outcome::failed(exchange, &error);
-                peer.failed(&error);
-                tried.push(peer);
-                last = Some(error);
-                outgoing = *whole;
-            }
-            Err(failed) => {
-                if failed.error.kind.side() == Side::Upstream {
-                    peer.failed(&failed.error);
-                }
-                return Err(failed.error);
+                lease = next;
             }
         }
     }
+}
+
+/// A place among what the upstream is given at once, where that is limited.
+async fn admit(exchange: &Exchange, target: &Target) -> Result<Option<Place>, Error> {
+    let Some(admission) = &target.upstream.admission else { return Ok(None) };
+    let class = if exchange.upgrade == Upgrade::None { Class::Request } else { Class::Handshake };
+    admission.enter(class).await
+}
+
+/// One try, and its place in the record.
+async fn one(exchange: &mut Exchange, target: &Target, outgoing: &Outgoing, lease: Lease) -> Result<Answer, Failed> {
+    let peer = Arc::clone(lease.peer());
+    if let Some(record) = &mut exchange.record {
+        record.asks(&peer.name, &peer.tally);
+    }
+    let connected = OnceLock::new();
+    let ends = Ends { source: exchange.view.client, destination: exchange.view.local };
+    let attempt = Attempt { target, peer: &peer, outgoing, asked: &exchange.upgrade, connected: &connected, ends };
+    let answer = ask::ask(&attempt, lease).await;
+    if let (Some(record), Some(at)) = (&mut exchange.record, connected.get()) {
+        record.connected(*at);
+    }
+    answer
 }
 
 /// One try with one peer.
 struct Attempt<'a> {
     target: &'a Target,
     peer: &'a Arc<Peer>,
-    /// Counts the client's body; none where there is none.
-    meter: Option<&'a Arc<Meter>>,
+    outgoing: &'a Outgoing,
     /// Whether and how the client wants to leave HTTP.
     asked: &'a Upgrade,
     /// When there was a connection.
@@ -150,18 +159,16 @@ struct Attempt<'a> {
 /// A try that failed.
 struct Failed {
     error: Error,
-    /// The request, where it can be sent again.
-    unsent: Option<Box<Outgoing>>,
+    /// Whether the peer may have seen a part of the request.
+    reached: bool,
 }
 
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { error, unsent: None }
+/// The peer for the next try: by the upstream's balancer, or else by its policy; none where none
+/// is left.
+async fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
+    if let Some(lease) = balance::named(exchange, &target.upstream, tried).await {
+        return Some(lease);
     }
-}
-
-/// The peer for the next try; none where none is left.
-fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lease> {
     let view = &*exchange.view;
     target.upstream.pick(&Ask { client: Some(view.client.ip()), tried, now: Tick::now(), values: Some(view) })
 }
@@ -169,20 +176,4 @@ fn pick(exchange: &Exchange, target: &Target, tried: &[Arc<Peer>]) -> Option<Lea
 /// nginx: "no live upstreams".
 fn no_peer(target: &Target) -> Error {
     Error::new(Kind::NoPeer, format!("no live peer in `{}`", target.upstream.name))
-}
-
-/// The request as the peer will see it.
-fn outgoing(exchange: &mut Exchange, body: Body) -> Outgoing {
-    let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-    let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
-        || exchange.target.as_ref().is_some_and(|target| target.upstream.reads_request());
-    let upgrade = exchange.upgrade.clone();
-    let target = std::mem::take(&mut exchange.target_path);
-    let length = body.length();
-    let view = exchange.view_mut();
-    let mut fields = if read_later { view.headers.clone() } else { std::mem::take(&mut view.headers) };
-    headers::for_upstream(&mut fields, &upgrade);
-    let mut head = Vec::new();
-    http1::request_head(&mut head, &view.method, &target, &fields, length);
-    Outgoing { head, method: view.method.clone(), body }
 }

@@ -112,7 +112,7 @@ impl Upstream {
         if let Some(peers) = discovery.changed(&self.name, &mut applied) {
             let names: Vec<&str> = peers.iter().map(|peer| &*peer.name).collect();
             tracing::info!(upstream = %self.name, peers = ?names, "the peers have changed");
-            self.replace(peers);
+            self.replace(&peers);
         }
     }
 

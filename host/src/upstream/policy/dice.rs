@@ -17,7 +17,7 @@ fn next() -> u64 {
 }
 
 /// A number below `end`; 0 where that is 0.
-pub(super) fn below(end: u64) -> u64 {
+pub(in crate::upstream) fn below(end: u64) -> u64 {
     // The upper half of the product (Lemire 2019); its bias does not matter here.
     u64::try_from((u128::from(end) * u128::from(next())) >> 64).unwrap_or(0)
 }

@@ -4,7 +4,7 @@
 //! for when a peer is met: one that cannot serve is passed over, and one whose share is reduced
 //! lets some of its turns go by. So the others keep their shares, and nothing is built anew.
 
-mod dice;
+pub(super) mod dice;
 mod hash;
 mod ip_hash;
 mod least;
@@ -76,6 +76,7 @@ impl Candidates<'_> {
         !peer.down
             && peer.has_room()
             && peer.is_well(self.ask.now)
+            && peer.breaker.as_ref().is_none_or(|breaker| breaker.may_serve(self.ask.now))
             // Those of two generations are the same peer where they share what is known of it.
             && !self.ask.tried.iter().any(|tried| Arc::ptr_eq(&tried.vitals, &peer.vitals))
     }

@@ -20,6 +20,8 @@ const LONGEST_TURN: u64 = 1 << 16;
 pub(super) struct RoundRobin {
     turn: Box<[u32]>,
     position: AtomicUsize,
+    /// The same for those who serve in the place of another.
+    spare: AtomicUsize,
     /// Turns to look at before all peers are.
     tries: usize,
 }
@@ -28,12 +30,28 @@ impl RoundRobin {
     pub(super) fn new(peers: &[Arc<Peer>]) -> Self {
         let weights: Vec<u32> = peers.iter().map(|p| if p.down || p.drain { 0 } else { p.weight }).collect();
         let turn = turn(&weights);
-        Self { tries: turn.len().min(peers.len() * 4), turn, position: AtomicUsize::new(0) }
+        Self { tries: turn.len().min(peers.len() * 4), turn, position: AtomicUsize::new(0), spare: AtomicUsize::new(0) }
     }
 
     /// The index of the next peer; none where no peer is in use.
     pub(super) fn next(&self) -> Option<usize> {
-        let position = self.position.fetch_add(1, Ordering::Relaxed);
+        self.at(self.position.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Who serves in the place of one that failed. As in nginx nobody's turn is taken by that, or
+    /// of two peers the one that fails would be the first to be asked each time; who serves so
+    /// goes round among the others by itself.
+    fn instead(&self, candidates: &Candidates<'_>) -> Option<usize> {
+        let first = self.spare.load(Ordering::Relaxed);
+        let positions = (0..self.tries).map(|n| first.wrapping_add(n));
+        let mut turns = positions.filter_map(|position| Some((position, self.at(position)?)));
+        let (position, index) = turns.find(|(_, index)| candidates.may(*index))?;
+        self.spare.store(position.wrapping_add(1), Ordering::Relaxed);
+        Some(index)
+    }
+
+    /// Whose turn is at a position.
+    fn at(&self, position: usize) -> Option<usize> {
         let index = position.checked_rem(self.turn.len())?;
         self.turn.get(index).map(|i| *i as usize)
     }
@@ -41,6 +59,9 @@ impl RoundRobin {
 
 impl Policy for RoundRobin {
     fn pick(&self, candidates: &Candidates<'_>) -> Option<usize> {
+        if !candidates.ask.tried.is_empty() {
+            return self.instead(candidates).or_else(|| candidates.by_lot());
+        }
         for _ in 0..self.tries {
             let index = self.next()?;
             if candidates.may(index) && candidates.takes_turn(index) {

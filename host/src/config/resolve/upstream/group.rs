@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::dial::Dialing;
+use super::guard;
 use super::health::health;
 use super::peer::{full_peer, short_peer};
 use super::{policy, sticky};
@@ -10,7 +11,7 @@ use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::reader::Reader;
-use crate::config::types::{Peer, Policy, Upstream};
+use crate::config::types::{Peer, Policy, Protocol, Upstream};
 
 /// Read one.
 pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
@@ -36,6 +37,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         let what = if peers.is_empty() { "has no peers" } else { "has no live peer: all are down" };
         table.cx.hinted(list.at(), &list.path, what, "an upstream needs at least one peer that is not down");
     }
+    let breaker = guard::breaker(table);
+    peers.iter_mut().for_each(|peer| peer.breaker = breaker);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
         policy: policy::policy(table),
@@ -44,12 +47,24 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
+        protocol: protocol(table),
+        ping: table.duration(&k::PING).unwrap_or(defaults::PING),
+        admission: guard::admission(table),
         keepalive_requests: table
             .count(&k::UPSTREAM_KEEPALIVE_REQUESTS)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_REQUESTS),
         keepalive_time: table.duration(&k::UPSTREAM_KEEPALIVE_TIME).unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIME),
         peers,
         ..empty(name)
+    }
+}
+
+fn protocol(table: &Reader<'_>) -> Protocol {
+    match table.text(&k::PROTOCOL) {
+        Some("h2") => Protocol::H2,
+        Some("auto") => Protocol::Auto,
+        // Anything else was reported.
+        _ => Protocol::H1,
     }
 }
 
@@ -60,6 +75,10 @@ fn empty(name: &str) -> Upstream {
         sticky: None,
         keepalive: 0,
         keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+        protocol: Protocol::H1,
+        ping: defaults::PING,
+        admission: None,
+        balancer: None,
         keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
         keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
         peers: Vec::new(),

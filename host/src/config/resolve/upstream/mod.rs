@@ -2,6 +2,7 @@
 
 mod dial;
 mod group;
+mod guard;
 mod health;
 mod name;
 mod peer;
@@ -12,11 +13,12 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::plugin::Plugins;
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::suggest;
-use crate::config::types::{Policy, Upstream};
+use crate::config::types::{Policy, Protocol, Upstream};
 use crate::config::variables::Variables;
 use dial::Dialing;
 
@@ -46,6 +48,24 @@ impl Upstreams {
             all.push(group::upstream(named.name, &named.value));
         }
         all
+    }
+
+    /// The plugins that choose peers: once plugins are read.
+    pub(super) fn take_balancers(&mut self, root: &Reader<'_>, plugins: &mut Plugins) {
+        for named in root.named(&k::UPSTREAMS) {
+            let Some(text) = named.value.placed(&k::BALANCER).filter(|text| !text.text.is_empty()) else { continue };
+            match plugins.custom(root.cx, text.text) {
+                Ok(index) => {
+                    let Some(upstream) = self.named(named.name).and_then(|at| self.list.get_mut(at)) else { continue };
+                    upstream.balancer = index;
+                    if upstream.sticky.is_some() {
+                        let message = "`sticky` and `balancer` would both choose the peer";
+                        root.cx.hinted(text.at, &text.path, message, "leave one of them out");
+                    }
+                }
+                Err((message, hint)) => root.cx.hinted(text.at, &text.path, message, hint),
+            }
+        }
     }
 
     /// Report what is wrong with the variables of `[upstreams.*]`.
@@ -102,6 +122,10 @@ impl Upstreams {
             sticky: None,
             keepalive: usize::try_from(defaults::UPSTREAM_KEEPALIVE).unwrap_or(usize::MAX),
             keepalive_timeout: defaults::UPSTREAM_KEEPALIVE_TIMEOUT,
+            protocol: Protocol::H1,
+            ping: defaults::PING,
+            admission: None,
+            balancer: None,
             keepalive_requests: defaults::UPSTREAM_KEEPALIVE_REQUESTS,
             keepalive_time: defaults::UPSTREAM_KEEPALIVE_TIME,
             peers: vec![peer],

@@ -19,6 +19,9 @@ pub(super) fn short_peer(table: &Reader<'_>, item: &Item<'_>, dialing: &Dialing)
 /// `peers = [{ address = "127.0.0.1:9000" }]`
 pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
     let address = table.placed(&k::PEER_ADDRESS).filter(|a| !a.text.is_empty())?;
+    let mut tags: Vec<_> =
+        table.own_map(&k::TAGS).iter().map(|tag| (tag.name.to_owned(), tag.value.text.to_owned())).collect();
+    tags.sort();
     let resolve = match table.text(&k::RESOLVE) {
         Some("lazy") => Resolve::Lazy,
         Some("once") => Resolve::Once,
@@ -38,6 +41,7 @@ pub(super) fn full_peer(table: &Reader<'_>, dialing: &Dialing) -> Option<Peer> {
         max_fails: count(&k::MAX_FAILS).unwrap_or(defaults::MAX_FAILS),
         fail_timeout: table.duration(&k::FAIL_TIMEOUT).unwrap_or(defaults::FAIL_TIMEOUT),
         slow_start: table.duration(&k::SLOW_START).unwrap_or_default(),
+        tags,
         route: table.text(&k::PEER_ROUTE).filter(|route| !route.is_empty()).map(Into::into),
         ..made
     })

@@ -55,10 +55,9 @@ pub(super) fn check_peer(table: &Reader<'_>, peer: &Reader<'_>) {
         peer.cx.hinted(item.at(), &item.path, message, "leave it out, or choose another policy");
     };
     let by_hash = matches!(word, "ip-hash" | "hash");
-    if let Some(item) = peer.own(&k::BACKUP).filter(|_| peer.flag(&k::BACKUP)) {
-        if by_hash || matches!(word, "random" | "random-two") {
-            refuse(&k::BACKUP, &item);
-        }
+    let without_backup = by_hash || matches!(word, "random" | "random-two");
+    if let Some(item) = peer.own(&k::BACKUP).filter(|_| without_backup && peer.flag(&k::BACKUP)) {
+        refuse(&k::BACKUP, &item);
     }
     if let Some(item) = peer.own(&k::SLOW_START).filter(|_| by_hash) {
         refuse(&k::SLOW_START, &item);

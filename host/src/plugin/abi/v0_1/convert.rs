@@ -5,7 +5,9 @@ use http::StatusCode;
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use crate::hook::{Decision, FRAMING, FieldEdit, Grant, LocalReply, Summary, Target, Verdict, is_hosts_own, is_one_of};
+use crate::hook::{
+    Decision, FRAMING, FieldEdit, Grant, LocalReply, PeerFacts, Summary, Target, Verdict, is_hosts_own, is_one_of,
+};
 use crate::message::{FieldName, FieldValue};
 
 type Checked<T> = Result<T, String>;
@@ -129,6 +131,19 @@ pub(in crate::plugin) fn summary(summary: &Summary) -> wit::access_log::Summary 
         duration_us: summary.duration_us,
         bytes_in: summary.bytes_in,
         bytes_out: summary.bytes_out,
+    }
+}
+
+/// A peer for hook `balancer`.
+pub(in crate::plugin) fn peer(peer: PeerFacts) -> wit::balancer::Peer {
+    let tag = |(name, value)| wit::balancer::Tag { name, value };
+    wit::balancer::Peer {
+        id: peer.id,
+        name: peer.name.as_ref().to_owned(),
+        address: peer.address,
+        weight: peer.weight,
+        backup: peer.backup,
+        tags: peer.tags.into_iter().map(tag).collect(),
     }
 }
 

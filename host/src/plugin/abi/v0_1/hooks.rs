@@ -9,11 +9,14 @@ use super::{PACKAGE, VERSION, convert};
 use crate::hook::{self, Hook, HookSet};
 use crate::plugin::error::PluginError;
 use crate::plugin::failure::Fault;
+use crate::plugin::instance::Ctx;
 
 /// A function that takes nothing.
 type Ask<R> = TypedFunc<(), (R,)>;
 type Edits = Result<Vec<types::FieldEdit>, types::LocalReply>;
 type Routed = Result<Option<wit::router::Target>, types::LocalReply>;
+/// `balancer.update`: the group's number and name, and its peers.
+pub(in crate::plugin) type Update = TypedFunc<(u32, String, Vec<wit::balancer::Peer>), ()>;
 /// `lifecycle.configure`.
 pub(in crate::plugin) type Configure<'a> = TypedFunc<(&'a str,), (Result<(), String>,)>;
 
@@ -22,15 +25,18 @@ pub(in crate::plugin) type Configure<'a> = TypedFunc<(&'a str,), (Result<(), Str
 pub(in crate::plugin) struct Exports {
     configure: Option<ComponentExportIndex>,
     hooks: [Option<ComponentExportIndex>; Hook::ALL.len()],
+    /// Hook `balancer` has a second function.
+    update: Option<ComponentExportIndex>,
 }
 
-/// A hook's one function.
+/// A hook's one function, or the one that answers.
 fn function_name(hook: Hook) -> &'static str {
     match hook {
         Hook::Router => "route",
         Hook::Origin => "check",
         Hook::Authorizer => "authorize",
         Hook::RequestHeaders => "on-request",
+        Hook::Balancer => "pick",
         Hook::ResponseHeaders => "on-response",
         Hook::AccessLog => "on-end",
     }
@@ -57,6 +63,7 @@ impl Exports {
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
             *place = find(hook.name(), function_name(hook))?;
         }
+        exports.update = find(Hook::Balancer.name(), "update")?;
         // One hook of another version would go uncalled in silence: refuse it, whatever
         // else there is.
         let ty = component.component_type();
@@ -93,6 +100,8 @@ pub(in crate::plugin) struct Functions {
     check: Option<Ask<types::Decision>>,
     authorize: Option<Ask<wit::authorizer::Verdict>>,
     on_request: Option<Ask<Edits>>,
+    update: Option<Update>,
+    pick: Option<TypedFunc<(u32,), (Option<u32>,)>>,
     on_response: Option<Ask<Edits>>,
     on_end: Option<TypedFunc<(wit::access_log::Summary,), ()>>,
 }
@@ -107,16 +116,25 @@ impl Functions {
         mut store: impl AsContextMut,
         instance: &Instance,
     ) -> Result<Self, Fault> {
-        let [route, check, authorize, on_request, on_response, on_end] = &exports.hooks;
+        let [route, check, authorize, on_request, pick, on_response, on_end] = &exports.hooks;
         let store = &mut store;
         Ok(Self {
             route: typed(Hook::Router, route, store, instance)?,
             check: typed(Hook::Origin, check, store, instance)?,
             authorize: typed(Hook::Authorizer, authorize, store, instance)?,
             on_request: typed(Hook::RequestHeaders, on_request, store, instance)?,
+            update: typed(Hook::Balancer, &exports.update, store, instance)?,
+            pick: typed(Hook::Balancer, pick, store, instance)?,
             on_response: typed(Hook::ResponseHeaders, on_response, store, instance)?,
             on_end: typed(Hook::AccessLog, on_end, store, instance)?,
         })
+    }
+}
+
+impl Functions {
+    /// `balancer.update`, if the plugin has it.
+    pub(in crate::plugin) fn update(&self) -> Option<Update> {
+        self.update
     }
 }
 
@@ -163,6 +181,14 @@ pub(in crate::plugin) trait HookFunction {
     /// # Errors
     /// Which rule of the contract it breaks.
     fn convert(raw: Self::Raw) -> Result<Self::Answer, String>;
+
+    /// Judge an answer by what the call was about.
+    ///
+    /// # Errors
+    /// Which rule of the contract it breaks.
+    fn judge(answer: Self::Answer, _ctx: &Ctx) -> Result<Self::Answer, String> {
+        Ok(answer)
+    }
 }
 
 /// The hooks as types, for [`HookFunction`].
@@ -171,6 +197,7 @@ pub(in crate::plugin) mod call {
     pub(in crate::plugin) struct CheckOrigin;
     pub(in crate::plugin) struct Authorize;
     pub(in crate::plugin) struct OnRequest;
+    pub(in crate::plugin) struct Pick;
     pub(in crate::plugin) struct OnResponse;
     pub(in crate::plugin) struct OnEnd;
 }
@@ -208,3 +235,23 @@ hook_function!(OnResponse, ResponseHeaders, on_response, () -> (Edits,), Result<
     convert::edits_or_reply(raw)
 });
 hook_function!(OnEnd, AccessLog, on_end, (wit::access_log::Summary) -> (), (), |()| Ok(()));
+
+impl HookFunction for call::Pick {
+    const HOOK: Hook = Hook::Balancer;
+    type Params = (u32,);
+    type Raw = (Option<u32>,);
+    type Answer = Option<u32>;
+
+    fn function(functions: &Functions) -> Option<TypedFunc<Self::Params, Self::Raw>> {
+        functions.pick
+    }
+
+    fn convert((raw,): Self::Raw) -> Result<Self::Answer, String> {
+        Ok(raw)
+    }
+
+    fn judge(answer: Self::Answer, ctx: &Ctx) -> Result<Self::Answer, String> {
+        let (Some(id), Some(asked)) = (answer, &ctx.balance) else { return Ok(None) };
+        asked.judge(id)
+    }
+}
