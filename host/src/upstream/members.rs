@@ -136,7 +136,6 @@ mod tests {
             keepalive_requests: 0,
             keepalive_time: Duration::ZERO,
             balancer: None,
-            admission: None,
             peers: peers.collect(),
         };
         Upstream::new(&config, shared)
