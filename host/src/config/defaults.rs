@@ -235,8 +235,10 @@ pub const LEAST_STATUS: u64 = 200;
 /// The greatest status of `respond`.
 pub const MOST_STATUS: u64 = 599;
 
-/// nginx keeps none; 20,000 are a few MiB.
-pub(super) const TLS_SESSIONS: u64 = 20_000;
+/// nginx keeps none; so many are some hundred KiB.
+pub(super) const TLS_SESSIONS: u64 = 4096;
+/// Room for all of them is made at once.
+pub(super) const MOST_TLS_SESSIONS: u64 = 1_000_000;
 /// nginx: `client_header_timeout`, which is 60s; whoever is honest needs less.
 pub(super) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// A look at two files.

@@ -27,7 +27,7 @@ keys! {
         "Whether the order of `ciphers` counts, and not the client's.";
     TLS_TICKETS = "session_tickets" in [ListenerTls]: Flag, B(true), "ssl_session_tickets",
         "Whether sessions are resumed by tickets; their key changes every six hours, and is known to this process alone.";
-    TLS_SESSIONS = "session_cache" in [ListenerTls]: Count { least: 0, most: d::MOST_LIMIT }, N(d::TLS_SESSIONS),
+    TLS_SESSIONS = "session_cache" in [ListenerTls]: Count { least: 0, most: d::MOST_TLS_SESSIONS }, N(d::TLS_SESSIONS),
         "ssl_session_cache",
         "Sessions that are kept for each site, for clients that resume without tickets; 0 keeps none.";
     TLS_HANDSHAKE_TIMEOUT = "handshake_timeout" in [ListenerTls]: WAIT, T(d::TLS_HANDSHAKE_TIMEOUT),

@@ -146,7 +146,7 @@ fn settings(table: &Reader<'_>) -> Settings {
         renew: table.duration(&k::TLS_RENEW).unwrap_or(defaults::TLS_RENEW),
         alpn: vec!["http/1.1"],
     };
-    if let Err(bad) = settings.check() {
+    for bad in settings.problems() {
         refuse(table, &bad);
     }
     settings

@@ -70,17 +70,11 @@ impl Settings {
     pub(super) fn provider(&self) -> Result<Arc<CryptoProvider>, BadSettings> {
         let mut provider = CryptoProvider::clone(&provider());
         if !self.ciphers.is_empty() {
-            let find = |name: &String| {
-                let found = ALL_CIPHER_SUITES.iter().find(|suite| is_named(suite, name));
-                found.copied().ok_or_else(|| BadSettings::Cipher(name.clone()))
-            };
+            let find = |name: &String| cipher(name).ok_or_else(|| BadSettings::Cipher(name.clone()));
             provider.cipher_suites = self.ciphers.iter().map(find).collect::<Result<_, _>>()?;
         }
         if !self.curves.is_empty() {
-            let find = |name: &String| {
-                let found = ALL_KX_GROUPS.iter().find(|group| is_curve(&curve_name(**group), name));
-                found.copied().ok_or_else(|| BadSettings::Curve(name.clone()))
-            };
+            let find = |name: &String| curve(name).ok_or_else(|| BadSettings::Curve(name.clone()));
             provider.kx_groups = self.curves.iter().map(find).collect::<Result<_, _>>()?;
         }
         for version in &self.versions {
@@ -91,12 +85,13 @@ impl Settings {
         Ok(Arc::new(provider))
     }
 
-    /// Whether it can be offered.
-    ///
-    /// # Errors
-    /// Names that are none, or a version without a cipher suite.
-    pub fn check(&self) -> Result<(), BadSettings> {
-        self.provider().map(drop)
+    /// Everything that cannot be offered: names that are none, or else a version without a
+    /// cipher suite.
+    pub fn problems(&self) -> Vec<BadSettings> {
+        let ciphers = self.ciphers.iter().filter(|name| cipher(name).is_none()).cloned().map(BadSettings::Cipher);
+        let curves = self.curves.iter().filter(|name| curve(name).is_none()).cloned().map(BadSettings::Curve);
+        let problems: Vec<_> = ciphers.chain(curves).collect();
+        if problems.is_empty() { self.provider().err().into_iter().collect() } else { problems }
     }
 }
 
@@ -106,8 +101,12 @@ pub(super) fn cipher_name(suite: &SupportedCipherSuite) -> String {
     name.replacen("TLS13_", "TLS_", 1)
 }
 
-fn is_named(suite: &SupportedCipherSuite, name: &str) -> bool {
-    cipher_name(suite).eq_ignore_ascii_case(name)
+fn cipher(name: &str) -> Option<SupportedCipherSuite> {
+    ALL_CIPHER_SUITES.iter().find(|suite| cipher_name(suite).eq_ignore_ascii_case(name)).copied()
+}
+
+fn curve(name: &str) -> Option<&'static dyn SupportedKxGroup> {
+    ALL_KX_GROUPS.iter().find(|group| is_curve(&curve_name(**group), name)).copied()
 }
 
 fn curve_name(group: &dyn SupportedKxGroup) -> String {
