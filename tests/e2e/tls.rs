@@ -256,11 +256,11 @@ fn bad_files_are_told_of_with_their_place() {
     let expired = authority.issue_expired(&["example.com"]);
     let other = authority.issue(&["example.com"]);
     for (certificate, key, wanted) in [
-        ("missing.pem", "server.key", "cannot read"),
+        ("missing.pem", "server.key", "missing.pem cannot be read"),
         ("server.pem", "other.key", "does not belong to the certificate"),
         ("expired.pem", "expired.key", "certificate 1 of the chain (CN=a server) has expired"),
-        ("server.key", "server.key", "no certificate in it"),
-        ("server.pem", "server.pem", "no private key in it"),
+        ("server.key", "server.key", "server.key has no certificate in it"),
+        ("server.pem", "server.pem", "server.pem has no private key in it"),
     ] {
         let text = CONFIG.replace("server.pem", certificate).replace("\"server.key\"", &format!("\"{key}\""));
         let problems = with(&authority, &text, &backend)
