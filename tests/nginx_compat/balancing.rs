@@ -64,7 +64,7 @@ fn least_conn_counts_tunnels(subject: Subject) {
     let second = proxy.open("/ws");
     let third = proxy.open("/ws");
     // Each has one.
-    let mut with_tunnel = [&a, &b, &c].map(|backend| tunnels(backend));
+    let mut with_tunnel = [&a, &b, &c].map(tunnels);
     with_tunnel.sort_unstable();
     assert_eq!(with_tunnel, [1, 1, 1]);
     drop(first);

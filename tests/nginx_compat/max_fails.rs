@@ -1,5 +1,6 @@
 //! `max_fails` and `fail_timeout`: when failures take a peer out, and what brings it back.
 
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ both!(
 );
 
 /// Two peers with the same words in both languages, such as `max_fails=2 fail_timeout=1s`.
-fn pair(subject: Subject, words: &str, a: impl ToString, b: impl ToString) -> Proxy {
+fn pair(subject: Subject, words: &str, a: SocketAddr, b: SocketAddr) -> Proxy {
     let keys: Vec<String> = words
         .split_whitespace()
         .filter_map(|word| word.split_once('='))

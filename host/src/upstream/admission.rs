@@ -85,7 +85,10 @@ pub struct GateCounts {
 
 /// The gates in use, by upstream and class.
 #[derive(Debug, Default)]
-pub struct Gates(Mutex<HashMap<(Arc<str>, Class), Weak<Gate>>>);
+pub struct Gates(Mutex<HashMap<Entrance, Weak<Gate>>>);
+
+/// Of which upstream, and what it is that comes in.
+type Entrance = (Arc<str>, Class);
 
 impl Gates {
     /// One gate with so many places: as it is if anyone holds it, else a new one.

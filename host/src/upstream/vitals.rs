@@ -13,7 +13,7 @@ use super::way::Ways;
 use super::{Health, Tick, breaker, pace};
 use crate::config::Address;
 
-/// A peer's whole share, see [`Vitals::share`].
+/// A peer's whole share.
 pub const WHOLE: u32 = 1 << 16;
 
 /// What is known of a peer: shared by all that speak with it, and kept over reloads and changes

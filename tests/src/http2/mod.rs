@@ -294,6 +294,9 @@ impl Call {
 }
 
 /// The next bytes; none at END_STREAM. Opens the window for as many.
+///
+/// # Errors
+/// What the stream says.
 pub async fn read(recv: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
     let Some(data) = recv.data().await.transpose()? else { return Ok(None) };
     let _over = recv.flow_control().release_capacity(data.len());

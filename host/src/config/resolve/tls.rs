@@ -24,6 +24,8 @@ pub(super) struct SiteTls {
     wanted: Wanted,
     /// Whether it refuses handshakes.
     rejects: bool,
+    /// Whether it names a certificate, be it a good one.
+    names_one: bool,
 }
 
 /// Of one site. Files are read here, so that a bad one is told of with its place.
@@ -42,6 +44,7 @@ pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]
             client_auth: client_auth(table).map(Arc::new),
         },
         rejects: table.flag(&k::REJECT_HANDSHAKE),
+        names_one: !tables.is_empty(),
     }
 }
 
@@ -114,7 +117,7 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
         };
         let reported =
             offered.own(&k::LISTEN_CERTIFICATE).is_some() || offered.own(&k::LISTEN_CERTIFICATE_KEY).is_some();
-        if fallback.is_empty() && !first.rejects && !reported {
+        if fallback.is_empty() && !first.rejects && !first.names_one && !reported {
             table.cx.hinted(
                 item.at(),
                 &item.path,
