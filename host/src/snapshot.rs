@@ -75,6 +75,8 @@ pub struct Downstream {
     pub max_connections: Option<u32>,
     /// Connections that one client address keeps open; none for no limit.
     pub max_client_connections: Option<u32>,
+    /// Streams of one HTTP/2 connection at once.
+    pub max_streams: u32,
 }
 
 /// One route made ready.

@@ -30,6 +30,7 @@ mod headers;
 mod health;
 mod http;
 mod http2;
+mod http2_downstream;
 mod http2_failures;
 mod http2_tls;
 mod http2_tunnels;

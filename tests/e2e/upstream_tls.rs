@@ -260,6 +260,7 @@ fn an_address_of_a_route_has_tls_by_its_scheme() {
         // Nobody told the proxy of the test's authority: that it looks is what can be seen.
         assert_eq!(proxy.get("/").0.status(), 502);
     }
+    eventually("both handshakes are over", || front.handshakes().len() == 2);
     let handshakes = front.handshakes();
     assert!(handshakes.len() == 2 && handshakes.iter().all(Result::is_err), "{handshakes:?}");
 }

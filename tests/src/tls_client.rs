@@ -123,6 +123,16 @@ impl TlsClient {
         Self { config: Arc::new(config), name: name.to_owned(), watching }
     }
 
+    /// What it does, to be changed for another client.
+    pub fn config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
+    /// The name that it asks for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The OCSP response that came with the last full handshake; empty for none.
     pub fn staple(&self) -> Vec<u8> {
         self.watching.staple.lock().clone()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failed, logging};
 use crate::config::{self, Config, Problems};
-use crate::server::{Server, serve_until_signalled};
+use crate::server::{Server, Signals, serve_until_signalled};
 
 /// Where a configuration comes from.
 pub(super) enum Text {
@@ -43,9 +43,10 @@ pub(super) fn run(path: &Path, pid_file: Option<PathBuf>) -> Result<(), Failed> 
     let text = Text::from(path)?;
     let config = text.load()?;
     logging::start(&config.server.log_level)?;
+    let signals = Signals::catch()?;
     let server = Server::start(&config)?;
     let pid_file = PidFile::write(pid_file.or_else(|| config.server.pid_file.clone()))?;
-    serve_until_signalled(server, || text.load())?;
+    serve_until_signalled(signals, server, || text.load());
     drop(pid_file);
     Ok(())
 }

@@ -245,3 +245,8 @@ pub(super) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) const TLS_RENEW: Duration = Duration::from_secs(10);
 /// Who writes `client_auth` wants it.
 pub(super) const CLIENT_AUTH_MODE: &str = "required";
+
+/// nginx: `http2_max_concurrent_streams`.
+pub(super) const MAX_STREAMS: u64 = 128;
+/// More serve nobody.
+pub(super) const MOST_STREAMS: u64 = 10_000;

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use super::defaults as d;
 use super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Size as Z, Text as S, Texts as L};
 use super::key::Kind::{
-    Address, AnyText, Choice, Count, Duration, Flag, Free, Later, Named, Size, Table, TableOrFalse, Tables,
-    TablesOrFalse, Text, TextMap, Texts, TextsOrTables,
+    Address, AnyText, Choice, Count, Duration, Flag, Free, Named, Size, Table, TableOrFalse, Tables, TablesOrFalse,
+    Text, TextMap, Texts, TextsOrTables,
 };
 use super::key::Section::{
     AccessLog, Admin, Limits, Listener, Log, LogFormat, Map, OpenRule, Plugin, ProxyProtocol, RateRule, RealIp,
@@ -158,8 +158,6 @@ keys! {
         "Address and port; port 0 lets the system choose.";
     BACKLOG = "backlog" in [Listener]: Count { least: 1, most: d::MOST_BACKLOG }, N(d::BACKLOG), "listen … backlog=",
         "Length of the accept queue.";
-    LISTEN_PROTOCOLS = "protocols" in [Listener]: Later, Other("HTTP/1.1"), "http2, http3",
-        "HTTP/2 and HTTP/3 towards clients.";
     PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Kind::TableOrFlag(ProxyProtocol), Other("`false`"),
         "listen … proxy_protocol",
         "Expects a PROXY protocol header; `true` believes everybody who can connect.";

@@ -28,7 +28,7 @@ pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRe
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
-pub use tls::ListenerTls;
+pub use tls::{ListenerTls, Protocols};
 pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
@@ -93,6 +93,8 @@ pub struct ServerSettings {
     pub max_connections: Option<u32>,
     /// Connections that one client address keeps open; none for no limit.
     pub max_client_connections: Option<u32>,
+    /// Streams of one HTTP/2 connection at once. nginx: `http2_max_concurrent_streams`.
+    pub max_streams: u32,
     /// The `Server` header of every answer; none sends none. nginx: `server_tokens`.
     pub server_header: Option<http::HeaderValue>,
     /// Longest line of a head, bytes. nginx: `large_client_header_buffers`.
@@ -155,6 +157,8 @@ pub struct Listener {
     pub backlog: u32,
     /// TLS; none for plain connections. nginx: `listen … ssl`.
     pub tls: Option<ListenerTls>,
+    /// The versions of HTTP that are spoken.
+    pub protocols: Protocols,
     /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
 }

@@ -1,4 +1,4 @@
-//! TLS before HTTP.
+//! TLS before HTTP, and which HTTP where nobody has agreed on it.
 
 use std::io;
 
@@ -7,11 +7,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
 use crate::observe::Client;
+use crate::proxy::Proxy;
 use crate::socket::{Plain, Socket};
 use crate::tls::server::{self, Facts, Served};
 
 /// The first byte of every handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
+
+/// How a connection of HTTP/2 begins, as far as no method does (RFC 9113 §3.4).
+const PREFACE: &[u8; 6] = b"PRI * ";
 
 /// Shake hands. Without facts it is a client that speaks plain HTTP where TLS is spoken; none
 /// where there is nobody to speak with.
@@ -35,4 +39,13 @@ pub(super) async fn shake(stream: TcpStream, served: &Served, client: &Client) -
         tracing::info!(client = %client.address, server_name = name, %error, "no TLS handshake");
         None
     })
+}
+
+/// Whether a client speaks HTTP/2 without having asked (RFC 9113 §3.3): its first bytes say so.
+/// They are one write of every client.
+pub(super) async fn knows_http2(stream: &TcpStream, proxy: &Proxy) -> bool {
+    let patience = proxy.snapshot.load().downstream.header_timeout;
+    let mut first = [0; PREFACE.len()];
+    let looked = timeout(patience, stream.peek(&mut first)).await;
+    matches!(looked, Ok(Ok(n)) if n == first.len() && first == *PREFACE)
 }

@@ -2,6 +2,7 @@
 
 mod handshake;
 mod http1;
+mod http2;
 mod proxied;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::proxy::{Connection, Proxy};
 
 /// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP.
 pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { mut stream, client, local, proxied: believed, mut visit, tls } = accepted;
+    let Accepted { mut stream, client, local, proxied: believed, mut visit, tls, protocols } = accepted;
     let proxied = match believed {
         None => None,
         // Boxed, since it is soon over.
@@ -24,17 +25,32 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
             }
         }
     };
+    let mut speaks = protocols.h2;
     let (socket, tls, misplaced) = match tls {
-        None => (stream.into(), None, false),
+        None => {
+            speaks &= !protocols.h1 || handshake::knows_http2(&stream, &proxy).await;
+            (stream.into(), None, false)
+        }
         // Boxed, since it is large and soon over.
         Some(served) => match Box::pin(handshake::shake(stream, &served, &client)).await {
             None => return,
-            Some((socket, Some(facts))) => (socket, Some(Arc::new(facts)), false),
-            Some((socket, None)) => (socket, None, true),
+            Some((socket, Some(facts))) => {
+                // Who agrees on nothing speaks what everybody speaks.
+                speaks &= !protocols.h1 || facts.alpn.as_deref() == Some("h2");
+                (socket, Some(Arc::new(facts)), false)
+            }
+            Some((socket, None)) => {
+                speaks = false;
+                (socket, None, true)
+            }
         },
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let connection = Connection { proxy: Arc::clone(&proxy), client, local, scheme, proxied, tls, misplaced };
-    http1::serve(socket, Arc::new(connection), draining).await;
+    let connection = Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme, proxied, tls, misplaced });
+    if speaks {
+        http2::serve(socket, connection, draining).await;
+    } else {
+        http1::serve(socket, connection, draining).await;
+    }
     drop(visit);
 }

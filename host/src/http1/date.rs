@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// Write the time as RFC 9110 §5.6.7 has it.
-pub(super) fn write(out: &mut Vec<u8>) {
+pub fn write(out: &mut Vec<u8>) {
     let now = SystemTime::now();
     NOW.with_borrow_mut(|kept| {
         // A clock that was set back would freeze the text for as long.

@@ -56,7 +56,7 @@ pub fn response_length(
 }
 
 /// Whether a response never has a body, whatever its headers say (RFC 9112 §6.3 item 1).
-pub(super) fn has_no_body(asked: &Method, status: StatusCode) -> bool {
+pub fn has_no_body(asked: &Method, status: StatusCode) -> bool {
     *asked == Method::HEAD || status.is_informational() || matches!(status.as_u16(), 204 | 304)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! `httparse` reads the heads; what may be framed how, and what is refused, stands here.
 
-mod date;
+pub mod date;
 mod decode;
 mod encode;
 mod length;
@@ -12,6 +12,6 @@ mod writer;
 
 pub use decode::{Decoder, Step, may_trail};
 pub use encode::{Persistence, request_head, response_head};
-pub use length::{BadLength, Length, request_length, response_length};
+pub use length::{BadLength, Length, has_no_body, request_length, response_length};
 pub use parse::{HeadLimits, HeadReader, Malformed};
 pub use writer::Writer;

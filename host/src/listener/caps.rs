@@ -114,6 +114,7 @@ mod tests {
             send_timeout: Duration::ZERO,
             max_connections: worker,
             max_client_connections: client,
+            max_streams: 1,
         }
     }
 

@@ -15,7 +15,7 @@ pub use socket::bind;
 
 use caps::Counted;
 
-use crate::config::ProxyProtocol;
+use crate::config::{Protocols, ProxyProtocol};
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
@@ -41,6 +41,8 @@ pub struct Accepted {
     pub visit: Visit,
     /// The TLS that is spoken there; none for plain connections.
     pub tls: Option<Arc<Served>>,
+    /// The versions of HTTP.
+    pub protocols: Protocols,
 }
 
 /// The TLS of one listener now; a reload changes it.
@@ -53,6 +55,8 @@ pub struct Spoken {
     pub tls: Tls,
     /// Whose PROXY protocol header comes first; none where none does.
     pub proxied: Option<Arc<ProxyProtocol>>,
+    /// The versions of HTTP.
+    pub protocols: Protocols,
 }
 
 /// A client's connection, counted and waited for until this is dropped.
@@ -125,6 +129,7 @@ pub async fn accept(
             proxied: spoken.proxied.clone(),
             visit,
             tls: spoken.tls.load_full(),
+            protocols: spoken.protocols,
         };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };

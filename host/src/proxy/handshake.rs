@@ -27,7 +27,8 @@ pub(super) enum Upgrade {
 pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
     let headers = &view.headers;
     // RFC 9110 §7.8: without the connection option, or in HTTP/1.0, Upgrade must be ignored.
-    if view.version != Version::HTTP_11 || !headers.has_token("connection", "upgrade") {
+    // HTTP/2 has neither; what looks so is an extended CONNECT (`downstream/http2/request.rs`).
+    if !matches!(view.version, Version::HTTP_11 | Version::HTTP_2) || !headers.has_token("connection", "upgrade") {
         return Ok(Upgrade::None);
     }
     let tokens: Vec<String> = headers.tokens("upgrade").map(str::to_owned).collect();

@@ -83,6 +83,7 @@ pub(super) fn snapshot(
             keepalive_time: config.server.keepalive_time,
             max_connections: config.server.max_connections,
             max_client_connections: config.server.max_client_connections,
+            max_streams: config.server.max_streams,
         },
     })
 }

@@ -96,7 +96,11 @@ impl Listeners {
         self.next += 1;
         let address = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(config.address);
         for (worker, socket) in workers.iter().zip(sockets) {
-            worker.listen(id, socket, Spoken { tls: Arc::clone(&tls), proxied: config.proxy_protocol.clone() });
+            worker.listen(
+                id,
+                socket,
+                Spoken { tls: Arc::clone(&tls), proxied: config.proxy_protocol.clone(), protocols: config.protocols },
+            );
         }
         tracing::info!(%address, "listening");
         Open { config: config.clone(), address, id, tls }
@@ -104,9 +108,11 @@ impl Listeners {
 }
 
 impl Open {
-    /// Whether a socket is what this configuration wants; what is spoken on it can be changed.
+    /// Whether a socket is what this configuration wants. Its TLS can be changed.
     fn is(&self, config: &Listener) -> bool {
-        (self.config.address, self.config.backlog) == (config.address, config.backlog)
+        let socket =
+            |config: &Listener| (config.address, config.backlog, config.protocols, config.proxy_protocol.clone());
+        socket(&self.config) == socket(config)
     }
 }
 

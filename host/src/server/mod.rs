@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use build::check;
-pub use signals::serve_until_signalled;
+pub use signals::{Signals, serve_until_signalled};
 pub use worker::Worker;
 
 use crate::admin;

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Server;
@@ -15,7 +16,13 @@ enum Wish {
     ReopenLogs,
 }
 
-struct Signals {
+/// The signals that the process listens for.
+pub struct Signals {
+    runtime: Runtime,
+    caught: Caught,
+}
+
+struct Caught {
     term: Signal,
     int: Signal,
     quit: Signal,
@@ -24,16 +31,27 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
+    /// Listen from now on. Before anyone can know that the process serves, or a signal that is
+    /// sent at once would end it.
+    ///
+    /// # Errors
+    /// Where they cannot be listened for.
+    pub fn catch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let caught = Caught {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hup: signal(SignalKind::hangup())?,
             usr1: signal(SignalKind::user_defined1())?,
-        })
+        };
+        drop(entered);
+        Ok(Self { runtime, caught })
     }
+}
 
+impl Caught {
     async fn next(&mut self) -> Wish {
         tokio::select! {
             _ = self.term.recv() => Wish::End,
@@ -46,13 +64,9 @@ impl Signals {
 }
 
 /// Serve until a signal ends it. `read` reads the configuration anew for a reload.
-///
-/// # Errors
-/// Where signals cannot be listened for.
-pub fn serve_until_signalled(server: Server, read: impl Fn() -> Result<Config, Problems>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub fn serve_until_signalled(signals: Signals, server: Server, read: impl Fn() -> Result<Config, Problems>) {
+    let Signals { runtime, caught: mut signals } = signals;
     runtime.block_on(async {
-        let mut signals = Signals::new()?;
         loop {
             match signals.next().await {
                 Wish::Reload => reload(&server, &read),
@@ -69,8 +83,7 @@ pub fn serve_until_signalled(server: Server, read: impl Fn() -> Result<Config, P
                 std::process::exit(1);
             }
         }
-        Ok(())
-    })
+    });
 }
 
 fn reload(server: &Server, read: &impl Fn() -> Result<Config, Problems>) {

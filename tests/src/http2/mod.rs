@@ -4,6 +4,7 @@
 //! As with the other backends, a failed expectation in it fails the test: [`Http2::join`], and
 //! dropping it, pass on the panic of any of its streams.
 
+pub mod client;
 pub mod frames;
 
 use std::any::Any;

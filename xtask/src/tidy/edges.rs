@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "downstream",
         &[
             "body",
+            "duplex",
             "http1",
             "listener",
             "message",

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::{Failed, logging};
 use crate::config;
-use crate::server::{Server, serve_until_signalled};
+use crate::server::{Server, Signals, serve_until_signalled};
 
 /// Serve until a signal ends it.
 pub(super) fn demo(listen: SocketAddr, upstream: Option<&str>) -> Result<(), Failed> {
@@ -19,10 +19,11 @@ pub(super) fn demo(listen: SocketAddr, upstream: Option<&str>) -> Result<(), Fai
     };
     let text = configuration(listen, &peer);
     let load = || config::load_str(&text, Path::new("."), "<demo>");
+    let signals = Signals::catch()?;
     let server = Server::start(&load()?)?;
     let address = server.addresses().first().copied().unwrap_or(listen);
     logging::say(&welcome(address, upstream));
-    serve_until_signalled(server, load)?;
+    serve_until_signalled(signals, server, load);
     Ok(())
 }
 

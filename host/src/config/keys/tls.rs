@@ -4,7 +4,7 @@ use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Key;
 use super::super::key::Kind::{Choice, Count, Flag, TableOrFalse, TableOrFlag, TablesOrFalse, Text, Texts};
-use super::super::key::Section::{ClientAuth, Listener, ListenerTls, Site, SiteTls};
+use super::super::key::Section::{ClientAuth, Listener, ListenerTls, Server, Site, SiteTls};
 use super::WAIT;
 
 keys! {
@@ -35,6 +35,12 @@ keys! {
         "How long a handshake may take.";
     TLS_HANDSHAKES = "max_handshakes" in [ListenerTls]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "",
         "Handshakes that are under way at once; one more waits. 0: no limit.";
+    LISTEN_PROTOCOLS = "protocols" in [Listener]: Texts, Other("`[\"h1\", \"h2\"]` with `tls`, else `[\"h1\"]`"), "http2",
+        "The versions of HTTP that are spoken: `h1`, `h2`. With TLS clients and proxy agree on one (ALPN); without, a \
+         client of HTTP/2 must know (prior knowledge).";
+    MAX_STREAMS = "max_streams" in [Server]: Count { least: 1, most: d::MOST_STREAMS }, N(d::MAX_STREAMS),
+        "http2_max_concurrent_streams",
+        "Requests and tunnels on one HTTP/2 connection at once.";
     TLS_RENEW = "renew" in [ListenerTls]: WAIT, T(d::TLS_RENEW), "",
         "How often the files of certificates are looked at: what is new there is served from then on.";
 

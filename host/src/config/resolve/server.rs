@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tidegate_cidr::Cidr;
 
+use super::tls;
 use crate::config::document::Value;
 use crate::config::key::Key;
 use crate::config::keys as k;
@@ -33,6 +34,7 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
         max_connections: cap(&server, &k::MAX_CONNECTIONS),
         max_client_connections: cap(&server, &k::MAX_CLIENT_CONNECTIONS),
         max_head: server.size(&k::MAX_HEAD).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        max_streams: server.count(&k::MAX_STREAMS).and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         server_header: server_header(&server),
         max_line: server.size(&k::MAX_LINE).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
         body_timeout: server.duration(&k::BODY_TIMEOUT).unwrap_or(defaults::BODY_TIMEOUT),
@@ -126,6 +128,7 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             backlog: backlog.unwrap_or_default(),
             proxy_protocol: proxy_protocol(&table),
             tls: None,
+            protocols: tls::protocols(&table),
         });
     }
     listeners

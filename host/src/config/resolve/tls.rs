@@ -10,7 +10,7 @@ use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::{Listener, ListenerTls};
+use crate::config::types::{Listener, ListenerTls, Protocols};
 use crate::tls::Version;
 use crate::tls::server::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Wanted};
 
@@ -100,6 +100,41 @@ impl SiteTls {
     }
 }
 
+/// `protocols` of a listener.
+pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
+    let Some(list) = table.own(&k::LISTEN_PROTOCOLS) else {
+        return Protocols { h1: true, h2: speaks_tls(table) };
+    };
+    let mut protocols = Protocols { h1: false, h2: false };
+    for text in table.own_texts(&k::LISTEN_PROTOCOLS) {
+        let wanted = match text.text {
+            "h1" => &mut protocols.h1,
+            "h2" => &mut protocols.h2,
+            "h3" => {
+                table.cx.hinted(text.at, &text.path, "\"h3\" is not supported yet", "there is \"h1\" and \"h2\"");
+                continue;
+            }
+            other => {
+                let hint = suggest::hint(other, ["h1", "h2"], "");
+                table.cx.hinted(text.at, &text.path, format!("\"{other}\" is no version of HTTP"), hint);
+                continue;
+            }
+        };
+        if std::mem::replace(wanted, true) {
+            table.cx.problem(text.at, &text.path, "is in this list already");
+        }
+    }
+    if list.node.is_empty_list() {
+        table.cx.hinted(list.at(), &list.path, "no version would be spoken", "such as [\"h1\", \"h2\"]");
+    }
+    protocols
+}
+
+/// Whether a listener speaks TLS.
+fn speaks_tls(table: &Reader<'_>) -> bool {
+    table.own(&k::LISTEN_TLS).is_some_and(|item| !matches!(item.node.value, Value::Flag(false)))
+}
+
 /// Give the listeners that speak TLS what their sites say.
 pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls]) {
     for (table, listener) in root.tables(&k::LISTENERS).iter().zip(listeners) {
@@ -107,7 +142,7 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
             continue;
         };
         let offered = table.table(&k::LISTEN_TLS);
-        let settings = settings(&offered);
+        let settings = settings(&offered, listener.protocols);
         let here: Vec<&SiteTls> =
             sites.iter().filter(|site| site.listen.is_empty() || site.listen.contains(&listener.address)).collect();
         let Some(first) = here.iter().find(|site| site.default).or(here.first()) else { continue };
@@ -135,7 +170,7 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
     }
 }
 
-fn settings(table: &Reader<'_>) -> Settings {
+fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {
     let names = |key| table.own_texts(key).iter().map(|text| text.text.to_owned()).collect::<Vec<_>>();
     let settings = Settings {
         versions: versions(table),
@@ -147,7 +182,7 @@ fn settings(table: &Reader<'_>) -> Settings {
         handshake_timeout: table.duration(&k::TLS_HANDSHAKE_TIMEOUT).unwrap_or(defaults::TLS_HANDSHAKE_TIMEOUT),
         max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
         renew: table.duration(&k::TLS_RENEW).unwrap_or(defaults::TLS_RENEW),
-        alpn: vec!["http/1.1"],
+        alpn: [protocols.h2.then_some("h2"), protocols.h1.then_some("http/1.1")].into_iter().flatten().collect(),
     };
     for bad in settings.problems() {
         refuse(table, &bad);

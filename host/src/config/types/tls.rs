@@ -2,6 +2,15 @@
 
 use crate::tls::server::{Entry, Settings, Wanted};
 
+/// The versions of HTTP that a listener speaks, at least one. nginx: `listen … http2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1.
+    pub h1: bool,
+    /// HTTP/2: agreed on by ALPN with TLS, by prior knowledge without (RFC 9113 §3).
+    pub h2: bool,
+}
+
 /// TLS of one listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
