@@ -28,15 +28,15 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
     let mut speaks = protocols.h2;
     let (socket, tls, misplaced) = match tls {
         None => {
-            speaks &= !protocols.h1 || handshake::knows_http2(&stream, &proxy).await;
+            speaks = speaks && (!protocols.h1 || handshake::knows_http2(&stream, &proxy, &draining).await);
             (stream.into(), None, false)
         }
         // Boxed, since it is large and soon over.
-        Some(served) => match Box::pin(handshake::shake(stream, &served, &client)).await {
+        Some(served) => match Box::pin(handshake::shake(stream, &served, &client, &draining)).await {
             None => return,
             Some((socket, Some(facts))) => {
                 // Who agrees on nothing speaks what everybody speaks.
-                speaks &= !protocols.h1 || facts.alpn.as_deref() == Some("h2");
+                speaks = speaks && (!protocols.h1 || facts.alpn.as_deref() == Some("h2"));
                 (socket, Some(Arc::new(facts)), false)
             }
             Some((socket, None)) => {
