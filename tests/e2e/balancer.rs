@@ -196,6 +196,7 @@ fn a_plugin_without_the_hook_is_refused() {
          [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"u\"\n",
     )
     .var("trap", guest("trap"))
+    .in_process()
     .try_start();
     let problems = refused.err().expect("trap is no balancer");
     assert!(
@@ -288,6 +289,7 @@ fn affinity_says_what_is_wrong_with_its_configuration() {
          [upstreams.u]\nbalancer = \"affinity\"\npeers = [\"127.0.0.1:1\"]\n\
          [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"u\"\n",
     )
+    .in_process()
     .try_start();
     let problems = refused.err().expect("no cookie has this name");
     assert!(problems.contains("test.toml:2:") && problems.contains("\"a b\" is not a name"), "{problems}");

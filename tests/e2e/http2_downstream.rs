@@ -7,7 +7,7 @@ use http::{Method, Request};
 use tidegate_tests::http2::client::{Client, run};
 use tidegate_tests::http2::{Offer, end, read_all, send_all};
 use tidegate_tests::ws::{self, Frame};
-use tidegate_tests::{Authority, Backend, Http2, Noise, Proxy, TlsClient, eventually, tidegate};
+use tidegate_tests::{Authority, Backend, Http2, Noise, Proxy, Setup, TlsClient, eventually, tidegate};
 
 const CONFIG: &str = r#"
 [server]
@@ -32,17 +32,24 @@ respond = { status = 200, body = "$server_protocol $scheme $host $http_cookie $r
 const TUNNELS: Offer = Offer { tunnels: true, streams: None, window: None };
 
 fn plain(backend: SocketAddr, upstream: &str) -> Proxy {
-    tidegate(&CONFIG.replace("%tls%", "").replace("%upstream%", upstream)).var("backend", backend).start()
+    set_up(backend, upstream).start()
+}
+
+fn set_up(backend: SocketAddr, upstream: &str) -> Setup {
+    tidegate(&CONFIG.replace("%tls%", "").replace("%upstream%", upstream)).var("backend", backend)
 }
 
 fn with_tls(authority: &Authority, backend: SocketAddr, upstream: &str) -> Proxy {
+    set_up_with_tls(authority, backend, upstream).start()
+}
+
+fn set_up_with_tls(authority: &Authority, backend: SocketAddr, upstream: &str) -> Setup {
     let server = authority.issue(&["example.com"]);
     let tls = r#"tls = { certificate = "server.pem", key = "server.key" }"#;
     tidegate(&CONFIG.replace("%tls%", tls).replace("%upstream%", upstream))
         .var("backend", backend)
         .file("server.pem", server.certificate)
         .file("server.key", server.key)
-        .start()
 }
 
 #[test]
@@ -94,7 +101,8 @@ fn tunnels_to_peers_of_both_versions() {
     let (old, new) = (Backend::ws_echo(), Http2::echo(TUNNELS));
     let authority = Authority::new();
     for (backend, upstream) in [(old.address(), ""), (new.address(), "protocol = \"h2\"")] {
-        let proxies = [plain(backend, upstream), with_tls(&authority, backend, upstream)];
+        let proxies = [set_up(backend, upstream), set_up_with_tls(&authority, backend, upstream)];
+        let proxies = proxies.map(|setup| setup.in_process().start());
         for (proxy, tls) in proxies.iter().zip([None, Some(TlsClient::new(&authority, "example.com"))]) {
             run(async {
                 let client = match &tls {
@@ -235,7 +243,7 @@ fn a_client_that_resets_again_and_again_is_left() {
 #[test]
 fn a_drain_lets_streams_end() {
     let backend = Backend::ws_echo();
-    let proxy = plain(backend.address(), "");
+    let proxy = set_up(backend.address(), "").in_process().start();
     run(async {
         let client = Client::connect(proxy.address()).await;
         let (_, mut tunnel) = client.connect_websocket("http://example.com/ws", &[]).await;

@@ -132,7 +132,7 @@ fn sessions_are_resumed() {
         (&rustls::version::TLS12, "session_tickets = false"),
     ] {
         let text = CONFIG.replace("tls = true", &format!("tls = {{ {keys} }}"));
-        let mut proxy = with(&authority, &text, &backend).start();
+        let mut proxy = with(&authority, &text, &backend).in_process().start();
         let client = TlsClient::with(&authority, "example.com", &[versions], None);
         assert!(body(&proxy, &client, "/facts").ends_with("example.com . NONE\n"));
         assert!(body(&proxy, &client, "/facts").ends_with("example.com r NONE\n"), "{versions:?} {keys}");
@@ -238,7 +238,7 @@ fn certificates_are_renewed_from_disk() {
 #[test]
 fn a_reload_changes_certificates_and_no_tunnel() {
     let (backend, authority) = (Backend::ws_echo(), Authority::new());
-    let mut proxy = with(&authority, CONFIG, &backend).start();
+    let mut proxy = with(&authority, CONFIG, &backend).in_process().start();
     let mut tunnel = TlsClient::new(&authority, "example.com").connect(proxy.address());
     tunnel.upgrade("/ws");
     let other = authority.issue(&["example.com"]);
