@@ -1,7 +1,6 @@
 //! One stream: a request and its answer, or a tunnel.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -56,7 +55,6 @@ pub(super) async fn serve(
 /// since a tunnel's task keeps the memory that its future once needed.
 async fn answer(connection: &Arc<Connection>, request: Request, respond: &mut SendResponse<Bytes>) -> Option<Response> {
     let mut answering = Box::pin(proxy::handle(Arc::clone(connection), request));
-    let mut answering = pin!(&mut answering);
     poll_fn(|cx| {
         if let Poll::Ready(response) = answering.as_mut().poll(cx) {
             return Poll::Ready(response);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
@@ -30,8 +30,6 @@ pub struct Identity {
     pub files: Files,
     /// For rustls.
     pub(super) certified: Arc<CertifiedKey>,
-    /// When the first certificate of the chain expires.
-    pub expires: SystemTime,
     /// By which a change of the files is found.
     pub(super) stamp: Stamp,
 }
@@ -86,7 +84,7 @@ impl Identity {
         // Before the files are read: what is written meanwhile is then found later.
         let stamp = Stamp::of(files);
         let chain = chain(&files.certificate)?;
-        let expires = check_times(&files.certificate, &chain, SystemTime::now())?;
+        check_times(&files.certificate, &chain, SystemTime::now())?;
         let key = pem::private_key(&files.key).map_err(|error| BadIdentity::unreadable(&files.key, error))?;
         let malformed = |path: &Path, why: String| BadIdentity::Unusable { path: path.to_owned(), why };
         let signing = provider()
@@ -108,13 +106,13 @@ impl Identity {
             }
             Err(error) => return Err(malformed(&files.certificate, error.to_string())),
         }
-        Ok(Self { files: files.clone(), certified: Arc::new(certified), expires, stamp })
+        Ok(Self { files: files.clone(), certified: Arc::new(certified), stamp })
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("files", &self.files).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Identity").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -147,10 +145,9 @@ pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadIden
     Ok(chain)
 }
 
-/// The end of the chain's common time.
-fn check_times(path: &Path, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<SystemTime, BadIdentity> {
+/// Whether every certificate of a chain is valid now.
+fn check_times(path: &Path, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<(), BadIdentity> {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
-    let mut expires = i64::MAX;
     for (number, der) in (1..).zip(chain) {
         // It was read before.
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
@@ -159,7 +156,6 @@ fn check_times(path: &Path, chain: &[CertificateDer<'_>], now: SystemTime) -> Re
             let (path, subject) = (path.to_owned(), certificate.subject().to_string());
             return Err(BadIdentity::Time { path, number, subject, expired: now > to });
         }
-        expires = expires.min(to);
     }
-    Ok(UNIX_EPOCH + Duration::from_secs(u64::try_from(expires).unwrap_or(0)))
+    Ok(())
 }
