@@ -374,7 +374,7 @@ fn a_hash_of_the_name(subject: Subject) {
 }
 
 /// As nginx chooses.
-const HASHED: &str = "............";
+const HASHED: &str = "231333213312";
 
 fn who_may_not_come(subject: Subject) {
     let backend = named("nobody asks");
@@ -439,10 +439,13 @@ fn what_the_log_says(subject: Subject) {
         wire.expect_end();
     }
     let (length, address) = (sent.len(), backend.address());
+    // The deliberate difference: nginx does not count as received what it has pre-read.
+    let received = |length: usize| if subject == Subject::Nginx { 0 } else { length };
+    let first = received(length);
     assert_eq!(
         lines(subject, &proxy, 2),
         [
-            format!("127.0.0.1 TCP 200 6 {length} {address} {length} 6 a.test h2,http/1.1 TLSv1.3 127.0.0.1 known"),
+            format!("127.0.0.1 TCP 200 6 {first} {address} {length} 6 a.test h2,http/1.1 TLSv1.3 127.0.0.1 known"),
             format!("127.0.0.1 TCP 200 6 6 {address} 6 6 - - - 127.0.0.1 "),
         ]
     );
