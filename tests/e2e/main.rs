@@ -31,6 +31,7 @@ mod health;
 mod health_http2;
 mod http;
 mod http2;
+
 mod http2_downstream;
 mod http2_failures;
 mod http2_tls;
@@ -41,6 +42,7 @@ mod idle_timeout;
 mod keep_alive;
 mod limits;
 mod logs;
+mod matrix;
 mod metrics;
 mod origin;
 mod plugins;
