@@ -34,7 +34,7 @@ fn with(subject: Subject, nginx: &str, tidegate: &str) -> Setup {
 }
 
 /// What a client of rustls says first.
-fn hello(name: &str, alpn: &[&str]) -> Vec<u8> {
+pub(crate) fn hello(name: &str, alpn: &[&str]) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

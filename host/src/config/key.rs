@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Texts,
     /// A table of strings.
     TextMap,
+    /// A table of strings, or `true` for an empty one, or `false`.
+    TextMapOrFlag,
     /// A table of anything that JSON can express.
     Free,
     /// A string, or `{ from_file = … }`, or `{ from_env = … }`.
@@ -69,6 +71,7 @@ impl fmt::Display for Kind {
             }
             Self::Texts => f.write_str("list of strings"),
             Self::TextMap => f.write_str("table of strings"),
+            Self::TextMapOrFlag => f.write_str("table of strings, or boolean"),
             Self::Free => f.write_str("table"),
             Self::Secret => f.write_str("string, `{ from_file = \"…\" }` or `{ from_env = \"…\" }`"),
             Self::Table(section) | Self::Tables(section) | Self::Named(section) => {

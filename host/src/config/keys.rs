@@ -33,6 +33,7 @@ mod balance;
 mod content;
 mod health;
 mod retry;
+mod secure;
 mod streams;
 mod tls;
 mod upstream;
@@ -42,6 +43,7 @@ pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use retry::*;
+pub(super) use secure::*;
 pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
@@ -52,6 +54,7 @@ pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
         content_keys(),
         auth_keys(),
         tls_keys(),
+        secure_keys(),
         balance_keys(),
         upstream_keys(),
         health_keys(),

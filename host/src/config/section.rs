@@ -1,4 +1,4 @@
-//! The tables of the file: how each is written, and what it is for.
+//! The tables of a file that have keys of their own.
 
 /// A table of the file that has keys of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,12 @@ pub(super) enum Section {
     ClientAuth,
     Breaker,
     Admission,
+    RedirectHttps,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -68,6 +69,7 @@ impl Section {
         Self::Route,
         Self::Rewrite,
         Self::Respond,
+        Self::RedirectHttps,
         Self::Timeouts,
         Self::Compress,
         Self::AuthBasic,
@@ -110,6 +112,7 @@ impl Section {
             Self::Route => "[[sites.routes]]",
             Self::Rewrite => "rewrites = [{ … }]",
             Self::Respond => "respond = { … }",
+            Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
@@ -217,6 +220,10 @@ impl Section {
                  those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \
                  on to the sites. With none of them: all that comes at its listeners, out of TLS where they have `tls`. See \
                  streams.md. nginx: a `server` of `stream`."
+            }
+            Self::RedirectHttps => {
+                "Where clients are sent that came without TLS; `redirect_https = true` for all defaults. nginx: \
+                 `return 301 https://$host$request_uri` in a `server` of its own."
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
