@@ -93,12 +93,13 @@ fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Windo
     }
 }
 
-/// How many of the requests of a load, warm-up included, came to the backend over a connection
-/// that was there already.
+/// How many of the requests of a load came to the backend over a connection that was there
+/// already, once a load before it has opened those that there must be.
 fn reuse(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
     let proxy = start(subject, setup, backend, false)?;
+    load(case, &proxy, setup, Span { warm_up: Duration::ZERO, window: case.warm_up() })?;
     let before = accepted(backend)?;
-    let window = load(case, &proxy, setup, Span { warm_up: case.warm_up(), window: plan.window })?;
+    let window = load(case, &proxy, setup, Span { warm_up: Duration::ZERO, window: plan.window })?;
     // The second question came over a connection, too.
     let fresh = accepted(backend)?.saturating_sub(before + 1);
     let share = 1.0 - fresh as f64 / window.all_operations as f64;

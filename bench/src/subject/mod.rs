@@ -218,6 +218,7 @@ fn bind(chosen: impl Fn(usize) -> bool) -> Result<()> {
 /// Ask until there is an answer: the first that comes, not the first `listen`.
 fn wait_for_answer(child: &mut Child, door: &Door) -> std::result::Result<(), String> {
     let begun = Instant::now();
+    let mut last = String::new();
     while begun.elapsed() < READY {
         if let Ok(Some(status)) = child.try_wait() {
             return Err(format!("it ended: {status}"));
@@ -225,11 +226,14 @@ fn wait_for_answer(child: &mut Child, door: &Door) -> std::result::Result<(), St
         match ask(door) {
             Ok(true) => return Ok(()),
             Ok(false) => return Err("it closed the connection without an answer".into()),
-            Err(BenchError::Io { .. }) => pause(Duration::from_micros(200)),
+            Err(error @ BenchError::Io { .. }) => {
+                last = error.to_string();
+                pause(Duration::from_micros(200));
+            }
             Err(e) => return Err(e.to_string()),
         }
     }
-    Err(format!("no answer within {} s", READY.as_secs()))
+    Err(format!("no answer within {} s: {last}", READY.as_secs()))
 }
 
 fn ask(door: &Door) -> Result<bool> {

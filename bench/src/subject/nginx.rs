@@ -39,6 +39,8 @@ pid nginx.pid;
 events {{ worker_connections {connections}; }}
 http {{
 {zones}    tcp_nodelay on;
+    # 1.3 is not among the defaults of this version.
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {certificate};
     ssl_certificate_key {key};
     keepalive_requests 1000000000;
