@@ -1,5 +1,5 @@
-//! Real clients: npm `ws`, Python `websockets`, curl as in the guides, and chromium. They
-//! run through nginx too, so that a client that cannot do its part is told from a proxy
+//! Real clients: npm `ws`, Python `websockets`, `h2` and `httpx`, node's own HTTP/2, curl, nghttp,
+//! h2load, chromium, and scanners of TLS. Over HTTP/1.1 they run through nginx too, so that a client that cannot do its part is told from a proxy
 //! that cannot. `cargo xtask test` installs them; see [`tidegate_tests::tools`].
 #![allow(
     clippy::unwrap_used,
@@ -11,8 +11,10 @@
 
 mod chromium;
 mod curl;
+mod http2;
 mod node_ws;
 mod python_websockets;
+mod tls_scan;
 
 use std::path::Path;
 use std::process::Command;

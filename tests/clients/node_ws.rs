@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use tidegate_tests::cell::{Cell, Down, Peer, Trust, Up, echo_frames};
 use tidegate_tests::tools::{node_modules, system};
 use tidegate_tests::{Backend, Proxy, Subject, TempDir, both};
 
@@ -87,6 +88,25 @@ fn client_before_our_backend(subject: Subject) {
     talk(&dir, &proxy, "plain");
     assert_eq!(backend.only_head().get("x-token"), Some("secret"));
     assert_eq!(backend.only_head().get("origin"), Some("https://app.example.com"));
+}
+
+/// The same over TLS, to peers of each kind.
+#[test]
+fn over_tls() {
+    for up in [Up::H1, Up::H1Tls, Up::H2, Up::H2Tls] {
+        let (dir, trust) = (TempDir::new(), Trust::new());
+        let peer = Peer::serve(up, &trust.certified, |asking| async move {
+            assert_eq!((asking.line("x-token"), asking.line("origin")), ("secret", "https://app.example.com"));
+            echo_frames(&mut asking.accept(&[("sec-websocket-protocol", "chat.v2")]).await).await;
+        });
+        let running = Cell { down: Down::H2Tls, up }.before(trust, peer.address(), "");
+        let url = format!("wss://localhost:{}/ws", running.proxy.address().port());
+        let mut client = node(&dir, "client.js", CLIENT);
+        client.env("NODE_EXTRA_CA_CERTS", running.proxy.dir().join("ca.pem")).arg(url).arg("plain");
+        assert_eq!(succeed(&mut client, dir.path()), "closed 1000\n");
+        drop(running);
+        peer.join();
+    }
 }
 
 /// Ends the server with the test.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use tidegate_tests::cell::{Cell, Down, Peer, Trust, Up, echo_frames};
 use tidegate_tests::tools::python;
 use tidegate_tests::{Backend, Subject, TempDir, both};
 
@@ -46,6 +47,26 @@ fn client(subject: Subject) {
     let seen = backend.only_head();
     assert_eq!(seen.get("x-token"), Some("secret"));
     assert_eq!(seen.target(), "/ws?room=blue");
+}
+
+/// The same over TLS, to peers of each kind.
+#[test]
+fn over_tls() {
+    for up in [Up::H1, Up::H1Tls, Up::H2, Up::H2Tls] {
+        let (dir, trust) = (TempDir::new(), Trust::new());
+        let peer = Peer::serve(up, &trust.certified, |asking| async move {
+            assert_eq!((asking.line("x-token"), asking.target.as_str()), ("secret", "/ws?room=blue"));
+            echo_frames(&mut asking.accept(&[("sec-websocket-protocol", "chat.v2")]).await).await;
+        });
+        let running = Cell { down: Down::H2Tls, up }.before(trust, peer.address(), "");
+        let script = dir.write("client.py", CLIENT);
+        let url = format!("wss://localhost:{}/ws?room=blue", running.proxy.address().port());
+        let mut client = Command::new(python());
+        client.env("SSL_CERT_FILE", running.proxy.dir().join("ca.pem")).arg(script).arg(url);
+        assert_eq!(succeed(&mut client, dir.path()), "closed 1000\n");
+        drop(running);
+        peer.join();
+    }
 }
 
 const REFUSED: &str = r#"

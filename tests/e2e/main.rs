@@ -30,6 +30,7 @@ mod headers;
 mod health;
 mod http;
 mod http2;
+mod http2_conformance;
 
 mod http2_downstream;
 mod http2_failures;
@@ -56,3 +57,4 @@ mod tls;
 mod upgrade;
 mod upstream_tls;
 mod upstream_unix;
+mod versions;

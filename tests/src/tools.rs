@@ -40,7 +40,10 @@ pub fn node_modules() -> PathBuf {
 #[track_caller]
 pub fn python() -> PathBuf {
     let dir = tools_dir().display().to_string();
-    tool("venv/bin/python", &format!("python3 -m venv {dir}/venv && {dir}/venv/bin/pip install websockets"))
+    tool(
+        "venv/bin/python",
+        &format!("python3 -m venv {dir}/venv && {dir}/venv/bin/pip install websockets h2 'httpx[http2]' sslyze"),
+    )
 }
 
 /// A program of the system; fails the test with the Debian package where it is missing.
