@@ -33,6 +33,7 @@ mod balance;
 mod content;
 mod health;
 mod retry;
+mod secure;
 mod tls;
 mod upstream;
 
@@ -41,12 +42,22 @@ pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use retry::*;
+pub(super) use secure::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), balance_keys(), upstream_keys(), health_keys(), retry_keys()];
+    let parts = [
+        content_keys(),
+        auth_keys(),
+        tls_keys(),
+        secure_keys(),
+        balance_keys(),
+        upstream_keys(),
+        health_keys(),
+        retry_keys(),
+    ];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 
