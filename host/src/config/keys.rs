@@ -32,6 +32,7 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod http3;
 mod retry;
 mod tls;
 mod upstream;
@@ -40,13 +41,23 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use http3::*;
 pub(super) use retry::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), balance_keys(), upstream_keys(), health_keys(), retry_keys()];
+    let parts = [
+        content_keys(),
+        auth_keys(),
+        tls_keys(),
+        http3_keys(),
+        balance_keys(),
+        upstream_keys(),
+        health_keys(),
+        retry_keys(),
+    ];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
 
