@@ -8,7 +8,7 @@ use tidegate_tests::http2::Offer;
 use tidegate_tests::http3::{Client, get, request, run};
 use tidegate_tests::{Authority, Backend, Http2, Noise, Proxy, Response, Setup, TlsClient, eventually, tidegate};
 
-pub const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [server]
 workers = 2
 cache_dir = "%cache%"
@@ -31,20 +31,20 @@ match = "= /facts"
 respond = { status = 200, body = "$server_protocol $scheme $host $http_cookie $request_method $ssl_alpn_protocol $ssl_protocol $ssl_server_name\n" }
 "#;
 
-pub const TUNNELS: Offer = Offer { tunnels: true, streams: None, window: None };
+pub(crate) const TUNNELS: Offer = Offer { tunnels: true, streams: None, window: None };
 
 /// What is before a backend, with lines of the upstream, the listener and `[server]`.
-pub fn set_up(authority: &Authority, backend: SocketAddr, [upstream, listener, server]: [&str; 3]) -> Setup {
+pub(crate) fn set_up(authority: &Authority, backend: SocketAddr, [upstream, listener, server]: [&str; 3]) -> Setup {
     let own = authority.issue(&["example.com"]);
     let text = CONFIG.replace("%upstream%", upstream).replace("%listener%", listener).replace("%server%", server);
     tidegate(&text).var("backend", backend).file("server.pem", own.certificate).file("server.key", own.key)
 }
 
-pub fn before(authority: &Authority, backend: SocketAddr, upstream: &str) -> Proxy {
+pub(crate) fn before(authority: &Authority, backend: SocketAddr, upstream: &str) -> Proxy {
     set_up(authority, backend, [upstream, "", ""]).start()
 }
 
-pub async fn client(proxy: &Proxy, authority: &Authority) -> Client {
+pub(crate) async fn client(proxy: &Proxy, authority: &Authority) -> Client {
     Client::connect(proxy.address(), &TlsClient::new(authority, "example.com")).await
 }
 
@@ -269,11 +269,11 @@ fn a_client_that_leaves_ends_its_request() {
 #[test]
 fn a_head_that_is_too_large_is_answered() {
     let (backend, authority) = (Backend::reflect(), Authority::new());
-    let proxy = set_up(&authority, backend.address(), ["", "", "max_head = \"4KiB\"\nmax_line = \"2KiB\""]).start();
+    let proxy = set_up(&authority, backend.address(), ["", "", "max_head = \"8KiB\""]).start();
     run(async {
         let client = client(&proxy, &authority).await;
-        let long = "x".repeat(5000);
-        for lines in [vec![("x-long", long.as_str())], vec![("x", "1"); 150]] {
+        let long = "x".repeat(9000);
+        for lines in [vec![("x-long", long.as_str())], vec![("x", "1"); 300]] {
             let mut stream = client.begin(&[&request("GET", "/")[..], &lines].concat()).await;
             let head = stream.head().await;
             assert_eq!(get(&head, ":status"), Some("431"));

@@ -167,6 +167,7 @@ fn what_the_peer_ends_is_whole_and_what_it_resets_is_reset() {
 fn a_client_that_resets_its_stream_ends_the_tunnel() {
     let backend = scripted(|wire| {
         wire.expect("before");
+        wire.send("seen");
         wire.expect_close();
     });
     let authority = Authority::new();
@@ -175,7 +176,7 @@ fn a_client_that_resets_its_stream_ends_the_tunnel() {
         let client = client(&proxy, &authority).await;
         let (_, mut tunnel) = client.connect_websocket("/ws", &[]).await;
         tunnel.data(b"before").await;
-        eventually("the tunnel is open", || proxy.open_tunnels() == 1);
+        assert_eq!(tunnel.read_exact(4).await, b"seen");
         tunnel.send.reset(code(0x10c)).unwrap();
         // Other streams go on.
         assert_eq!(get(&client.ask("GET", "/facts", b"").await.0, ":status"), Some("200"));

@@ -243,15 +243,8 @@ impl Section {
             }
             Self::RateRule => "A rate that holds. nginx: `limit_req`.",
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
-            Self::ListenerTls => {
-                "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
-            }
-            Self::Http3 => {
-                "HTTP/3 over QUIC, at the same address and port over UDP, with the same sites, certificates and limits \
-                 (`protocols = [\"h1\", \"h2\", \"h3\"]`). Without 0-RTT: what comes before a handshake is over can be \
-                 sent again by anyone. A client that changes its address keeps its connection, whose address for \
-                 limits, access lists and logs stays the first one."
-            }
+            Self::ListenerTls => "What is offered, for all sites; certificates are theirs. nginx: `listen … ssl`.",
+            Self::Http3 => "HTTP/3 over UDP at the same port, for the same sites and with the same limits. No 0-RTT.",
             Self::SiteTls => {
                 "A certificate chain and its key; a list of them for several types of keys. A client gets the first that \
                  it understands, by the name that it asks for. Read again when the files change, which no connection \

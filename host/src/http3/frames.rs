@@ -157,8 +157,7 @@ impl Frames {
             && !self.over
         {
             let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.remaining());
-            let mut part = buf.take(room);
-            let space = part.initialize_unfilled();
+            let space = buf.initialize_unfilled_to(room);
             let read = ready!(self.recv.poll_read(cx, space)).map_err(|error| gone(&error))?;
             *left -= read as u64;
             buf.advance(read);

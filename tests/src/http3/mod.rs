@@ -35,6 +35,12 @@ pub struct Stream {
     data: Vec<u8>,
 }
 
+/// What the server sends on a stream, with what came and was not looked at yet.
+pub struct Frames {
+    recv: RecvStream,
+    buffer: Vec<u8>,
+}
+
 /// Header lines, in order.
 pub type Lines = Vec<(String, String)>;
 
@@ -108,12 +114,12 @@ impl Client {
     }
 
     /// The server's control stream.
-    pub async fn control(&self) -> Stream {
+    pub async fn control(&self) -> Frames {
         let recv = self.quic.accept_uni().await.expect("the server's control stream");
-        let (send, _) = self.quic.open_bi().await.expect("a stream");
-        let mut stream = Stream { send, recv, buffer: Vec::new(), data: Vec::new() };
-        assert_eq!(stream.number().await, Some(0), "the first stream is the control stream");
-        stream
+        let mut frames = Frames { recv, buffer: Vec::new() };
+        assert!(frames.more().await.expect("an open stream"));
+        assert_eq!(frames.buffer.remove(0), 0, "the first stream is the control stream");
+        frames
     }
 
     /// A stream that carries no request, with these bytes.
@@ -193,22 +199,7 @@ impl Stream {
     /// # Errors
     /// Where the stream is reset.
     pub async fn frame(&mut self) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
-        loop {
-            if let Some((kind, first)) = varint::read(&self.buffer)
-                && let Some((length, second)) = varint::read(&self.buffer[first..])
-            {
-                let (begin, length) = (first + second, usize::try_from(length).unwrap());
-                if self.buffer.len() >= begin + length {
-                    let rest = self.buffer.split_off(begin + length);
-                    let content = std::mem::replace(&mut self.buffer, rest).split_off(begin);
-                    return Ok(Some((kind, content)));
-                }
-            }
-            if !self.more().await? {
-                assert!(self.buffer.is_empty(), "the stream ends within a frame");
-                return Ok(None);
-            }
-        }
+        next(&mut self.recv, &mut self.buffer).await
     }
 
     /// The body up to the end, or up to trailers.
@@ -247,21 +238,38 @@ impl Stream {
     pub async fn echo(&mut self, frame: &Frame) {
         self.send_for(&frame.masked(), &frame.bytes()).await;
     }
+}
 
-    async fn number(&mut self) -> Option<u64> {
-        loop {
-            if let Some((number, used)) = varint::read(&self.buffer) {
-                self.buffer.drain(..used);
-                return Some(number);
-            }
-            if !self.more().await.expect("an open stream") {
-                return None;
-            }
-        }
+impl Frames {
+    /// The next frame; none at the end.
+    ///
+    /// # Errors
+    /// Where the connection is over.
+    pub async fn frame(&mut self) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
+        next(&mut self.recv, &mut self.buffer).await
     }
 
     async fn more(&mut self) -> Result<bool, ReadError> {
         more(&mut self.recv, &mut self.buffer).await
+    }
+}
+
+async fn next(recv: &mut RecvStream, buffer: &mut Vec<u8>) -> Result<Option<(u64, Vec<u8>)>, ReadError> {
+    loop {
+        if let Some((kind, first)) = varint::read(buffer)
+            && let Some((length, second)) = varint::read(&buffer[first..])
+        {
+            let (begin, length) = (first + second, usize::try_from(length).unwrap());
+            if buffer.len() >= begin + length {
+                let rest = buffer.split_off(begin + length);
+                let content = std::mem::replace(buffer, rest).split_off(begin);
+                return Ok(Some((kind, content)));
+            }
+        }
+        if !more(recv, buffer).await? {
+            assert!(buffer.is_empty(), "the stream ends within a frame");
+            return Ok(None);
+        }
     }
 }
 

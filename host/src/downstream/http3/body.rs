@@ -69,7 +69,8 @@ impl ClientBody {
                     return Poll::Ready(self.malformed("the body is shorter than its Content-Length"));
                 }
                 Ok(Part::End) => {
-                    return Poll::Ready(Ok(self.trailers.take().map_or(Piece::End, Piece::Trailers)));
+                    let trailers = self.trailers.take().filter(|trailers| !trailers.is_empty());
+                    return Poll::Ready(Ok(trailers.map_or(Piece::End, Piece::Trailers)));
                 }
                 Err(broken) => {
                     self.shared.broken(broken);

@@ -53,7 +53,19 @@ pub(super) async fn serve(counted: Counted, mut send: SendStream, recv: RecvStre
     let mut stopped: Stopped = Box::pin(send.stopped());
     let mut frames = Frames::new(recv, settings.max_head);
     // Boxed, since a tunnel's task keeps the memory that its future once needed.
-    let began = Box::pin(begin(&shared, &mut frames, &settings)).await;
+    let mut beginning = Box::pin(begin(&shared, &mut frames, &settings));
+    let began = poll_fn(|cx| {
+        if let Poll::Ready(began) = beginning.as_mut().poll(cx) {
+            return Poll::Ready(began);
+        }
+        // Who wants no answer need not ask.
+        stopped.as_mut().poll(cx).map(|_left| {
+            shared.abandoned();
+            Begin::Reset(Code::REQUEST_CANCELLED)
+        })
+    })
+    .await;
+    drop(beginning);
     let (method, response, tunnel) = match began {
         Begin::Reset(code) => {
             frames.stop_with(code);
