@@ -30,6 +30,7 @@ mod headers;
 mod health;
 mod http;
 mod http2;
+
 mod http2_downstream;
 mod http2_failures;
 mod http2_tls;
@@ -43,6 +44,7 @@ mod idle_timeout;
 mod keep_alive;
 mod limits;
 mod logs;
+mod matrix;
 mod metrics;
 mod origin;
 mod plugins;
