@@ -198,7 +198,7 @@ impl Socket {
             Self::Plain(plain) => plain.reset(),
             Self::Tls(tls) => tls.get_ref().0.reset(),
             // Dropping it does.
-            Self::Http2(_) => {}
+            Self::Http2(_) | Self::Http3(_) => {}
         }
     }
 }
