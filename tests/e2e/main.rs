@@ -28,6 +28,7 @@ mod half_close;
 mod handshake_checks;
 mod headers;
 mod health;
+mod health_http2;
 mod http;
 mod http2;
 
@@ -40,6 +41,7 @@ mod http3_connection;
 mod http3_protocol;
 mod http3_tunnels;
 mod http_client;
+mod https;
 mod idle_timeout;
 mod keep_alive;
 mod limits;

@@ -34,6 +34,7 @@ mod content;
 mod health;
 mod http3;
 mod retry;
+mod secure;
 mod tls;
 mod upstream;
 
@@ -43,6 +44,7 @@ pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use http3::*;
 pub(super) use retry::*;
+pub(super) use secure::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
@@ -53,6 +55,7 @@ pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
         auth_keys(),
         tls_keys(),
         http3_keys(),
+        secure_keys(),
         balance_keys(),
         upstream_keys(),
         health_keys(),

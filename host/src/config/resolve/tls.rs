@@ -137,7 +137,7 @@ pub(super) fn http3(table: &Reader<'_>) -> Option<Http3> {
 }
 
 /// Whether a listener speaks TLS.
-fn speaks_tls(table: &Reader<'_>) -> bool {
+pub(super) fn speaks_tls(table: &Reader<'_>) -> bool {
     table.own(&k::LISTEN_TLS).is_some_and(|item| !matches!(item.node.value, Value::Flag(false)))
 }
 
