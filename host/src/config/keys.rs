@@ -35,6 +35,7 @@ mod health;
 mod http3;
 mod retry;
 mod secure;
+mod streams;
 mod tls;
 mod upstream;
 
@@ -45,6 +46,7 @@ pub(super) use health::*;
 pub(super) use http3::*;
 pub(super) use retry::*;
 pub(super) use secure::*;
+pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
@@ -60,6 +62,7 @@ pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
         upstream_keys(),
         health_keys(),
         retry_keys(),
+        stream_keys(),
     ];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
@@ -89,7 +92,7 @@ keys! {
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
         "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
          or what `[plugins.router]` puts in its place, and `\"stock:router\"` always the stock one.";
-    SITES = "sites" in [Top]: Tables(Site), Other("required"), "server", "What is served under which host names.";
+    SITES = "sites" in [Top]: Tables(Site), Other("required without `streams`"), "server", "What is served under which host names.";
 
     WORKERS = "workers" in [Server]: Count { least: 1, most: d::MOST_WORKERS }, Other("number of cores"),
         "worker_processes",

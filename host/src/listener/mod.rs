@@ -22,6 +22,7 @@ use crate::config::{Protocols, ProxyProtocol};
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
+use crate::streams::Here;
 use crate::tls::server::Served;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -48,13 +49,18 @@ pub struct Accepted {
     pub protocols: Protocols,
     /// The Alt-Svc of its answers (RFC 7838 §3); none where there is nothing to tell of.
     pub alt_svc: Option<HeaderValue>,
+    /// The streams that are there; none where there are none.
+    pub streams: Option<Arc<Here>>,
 }
+
+/// The streams of one listener now; a reload changes them.
+pub type Streams = Arc<ArcSwapOption<Here>>;
 
 /// The TLS of one listener now; a reload changes it.
 pub type Tls = Arc<ArcSwapOption<Served>>;
 
 /// What is spoken on one listener before HTTP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spoken {
     /// TLS.
     pub tls: Tls,
@@ -64,6 +70,8 @@ pub struct Spoken {
     pub protocols: Protocols,
     /// The Alt-Svc of answers; none where there is nothing to tell of.
     pub alt_svc: Option<HeaderValue>,
+    /// What is passed on as it is.
+    pub streams: Streams,
 }
 
 /// A client's connection, counted and waited for until this is dropped.
@@ -138,6 +146,7 @@ pub async fn accept(
             tls: spoken.tls.load_full(),
             protocols: spoken.protocols,
             alt_svc: spoken.alt_svc.clone(),
+            streams: spoken.streams.load_full(),
         };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };

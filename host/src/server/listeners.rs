@@ -9,7 +9,8 @@ use arc_swap::ArcSwapOption;
 use super::StartError;
 use super::worker::Worker;
 use crate::config::Listener;
-use crate::listener::{QuicSpoken, Spoken, Tls, bind, bind_udp};
+use crate::listener::{QuicSpoken, Spoken, Streams, Tls, bind, bind_udp};
+use crate::streams::Here;
 use crate::tls::server::Served;
 
 /// The listeners of a server, in the configuration's order.
@@ -23,6 +24,8 @@ struct Open {
     config: Listener,
     /// Seen by all workers.
     tls: Tls,
+    /// As well.
+    streams: Streams,
     /// With the port that the system chose.
     address: SocketAddr,
     /// By which workers know it.
@@ -58,7 +61,12 @@ impl Listeners {
     ///
     /// # Errors
     /// [`StartError::Bind`] or [`StartError::Tls`]; nothing has changed then.
-    pub(super) fn change(&mut self, wanted: &[Listener], workers: &[Worker]) -> Result<(), StartError> {
+    pub(super) fn change(
+        &mut self,
+        wanted: &[Listener],
+        streams: Vec<Option<Here>>,
+        workers: &[Worker],
+    ) -> Result<(), StartError> {
         let tls = wanted.iter().map(|config| self.tls(config)).collect::<Result<Vec<_>, _>>()?;
         // What is kept is matched by equal configuration; two equal entries are one address.
         let is_open = |config: &Listener| self.open.iter().any(|open| open.is(config));
@@ -66,18 +74,20 @@ impl Listeners {
         let bound = fresh.map(|config| bind_all(config, workers.len(), self.has_endpoint(config)));
         let mut fresh = bound.collect::<Result<Vec<_>, _>>()?.into_iter();
         let (mut now, mut before) = (Vec::new(), std::mem::take(&mut self.open));
-        for (config, tls) in wanted.iter().zip(tls) {
+        for ((config, tls), here) in wanted.iter().zip(tls).zip(streams) {
+            let here = here.map(Arc::new);
             match before.iter().position(|open| open.is(config)) {
                 Some(position) => {
                     let open = before.remove(position);
                     open.tls.store(tls);
+                    open.streams.store(here);
                     now.push(open);
                 }
                 None => {
                     let Some(sockets) = fresh.next() else { continue };
                     let kept = before.iter_mut().find(|open| open.lends_endpoint(config));
                     let kept = kept.and_then(|open| Some((Arc::clone(&open.tls), open.quic.take()?)));
-                    now.push(self.open_on(config, tls, sockets, kept, workers));
+                    now.push(self.open_on(config, (tls, here), sockets, kept, workers));
                 }
             }
         }
@@ -120,7 +130,7 @@ impl Listeners {
     fn open_on(
         &mut self,
         config: &Listener,
-        served: Option<Arc<Served>>,
+        (served, here): (Option<Arc<Served>>, Option<Arc<Here>>),
         sockets: Sockets,
         kept: Option<(Tls, OpenQuic)>,
         workers: &[Worker],
@@ -130,6 +140,7 @@ impl Listeners {
             None => (Arc::new(ArcSwapOption::empty()), None),
         };
         tls.store(served);
+        let streams = Arc::new(ArcSwapOption::from(here));
         let Sockets { address, tcp, udp } = sockets;
         let id = self.number();
         let alt_svc = config.http3.as_ref().and_then(|http3| http3.alt_svc.value(address.port()));
@@ -139,6 +150,7 @@ impl Listeners {
                 proxied: config.proxy_protocol.clone(),
                 protocols: config.protocols,
                 alt_svc: alt_svc.clone(),
+                streams: Arc::clone(&streams),
             };
             worker.listen(id, socket, spoken);
         }
@@ -147,7 +159,7 @@ impl Listeners {
             quic.spoken.terms.store(Arc::new(terms.clone()));
         }
         tracing::info!(%address, http3 = quic.is_some(), "listening");
-        Open { config: config.clone(), address, id, tls, quic }
+        Open { config: config.clone(), address, id, tls, streams, quic }
     }
 
     /// Open an endpoint, each on another worker.

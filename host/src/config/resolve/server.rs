@@ -131,6 +131,8 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             tls: None,
             protocols,
             http3: tls::http3(&table),
+            streams: None,
+            is_streams: false,
         });
     }
     listeners

@@ -59,11 +59,7 @@ pub async fn accept_quic(
 ) -> Result<(quinn::Connection, Facts), Refused> {
     let failed = |error: quinn::ConnectionError| Refused { name: None, error: error.into() };
     let shaking = async {
-        // The limit of the semaphore is never taken back, so this does not fail.
-        let _room = match &served.room {
-            Some(room) => room.acquire().await.ok(),
-            None => None,
-        };
+        let _room = served.enter().await;
         let connection = incoming.accept_with(config).map_err(failed)?.await.map_err(failed)?;
         let facts = connection.handshake_data().and_then(|facts| facts.downcast::<Facts>().ok());
         Ok((connection, facts.map(|facts| *facts).unwrap_or_default()))

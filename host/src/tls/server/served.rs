@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::quic::ByName;
 use super::{BadTerms, Entry, Names, Settings, Terms, Wanted};
@@ -60,6 +60,12 @@ impl Served {
     /// The same for connections of QUIC; none where rustls has no suite for their first packets.
     pub fn quic(&self) -> Option<Arc<dyn quinn::crypto::ServerConfig>> {
         Some(Arc::new(ByName::new(Some(&self.names))?))
+    }
+
+    /// A place among the handshakes that are under way at once; none where they are not limited.
+    pub async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed, so this does not fail.
+        self.room.as_ref()?.acquire().await.ok()
     }
 
     /// How often files of certificates are looked at for changes.
