@@ -53,6 +53,8 @@ mod retry;
 mod routing;
 mod status;
 mod sticky;
+mod streams;
+mod streams_peers;
 mod timeouts;
 mod tls;
 mod upgrade;

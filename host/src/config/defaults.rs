@@ -144,6 +144,10 @@ pub const BR_LEVEL: u64 = 4;
 pub const ZSTD_LEVEL: u64 = 3;
 /// The most that is held in memory of one body, bytes.
 pub const MOST_BUFFER: u64 = 1 << 30;
+/// `listeners.preread_timeout`: nginx's.
+pub const PREREAD_TIMEOUT: Duration = seconds(30);
+/// `streams.idle_timeout`: nginx's `proxy_timeout`.
+pub const STREAM_IDLE_TIMEOUT: Duration = seconds(600);
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.

@@ -34,6 +34,7 @@ mod content;
 mod health;
 mod retry;
 mod secure;
+mod streams;
 mod tls;
 mod upstream;
 
@@ -43,6 +44,7 @@ pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use retry::*;
 pub(super) use secure::*;
+pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
@@ -57,6 +59,7 @@ pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
         upstream_keys(),
         health_keys(),
         retry_keys(),
+        stream_keys(),
     ];
     PART.iter().chain(parts.into_iter().flatten()).copied().collect()
 });
@@ -86,7 +89,7 @@ keys! {
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
         "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
          or what `[plugins.router]` puts in its place, and `\"stock:router\"` always the stock one.";
-    SITES = "sites" in [Top]: Tables(Site), Other("required"), "server", "What is served under which host names.";
+    SITES = "sites" in [Top]: Tables(Site), Other("required without `streams`"), "server", "What is served under which host names.";
 
     WORKERS = "workers" in [Server]: Count { least: 1, most: d::MOST_WORKERS }, Other("number of cores"),
         "worker_processes",

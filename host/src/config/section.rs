@@ -19,6 +19,7 @@ pub(super) enum Section {
     Health,
     Plugin,
     Map,
+    Stream,
     Site,
     Route,
     Rewrite,
@@ -44,7 +45,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -63,6 +64,7 @@ impl Section {
         Self::Health,
         Self::Plugin,
         Self::Map,
+        Self::Stream,
         Self::Site,
         Self::Route,
         Self::Rewrite,
@@ -105,6 +107,7 @@ impl Section {
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
+            Self::Stream => "[[streams]]",
             Self::Site => "[[sites]]",
             Self::Route => "[[sites.routes]]",
             Self::Rewrite => "rewrites = [{ … }]",
@@ -212,6 +215,12 @@ impl Section {
     /// The same for what stands within sites, routes and listeners, or is named by them.
     fn doc_of_a_part(self) -> &'static str {
         match self {
+            Self::Stream => {
+                "Connections that are passed on as they are, before HTTP or in its place. With `names`, `alpn` or `default`: \
+                 those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \
+                 on to the sites. With none of them: all that comes at its listeners, out of TLS where they have `tls`. See \
+                 streams.md. nginx: a `server` of `stream`."
+            }
             Self::RedirectHttps => {
                 "Where clients are sent that came without TLS; `redirect_https = true` for all defaults. nginx: \
                  `return 301 https://$host$request_uri` in a `server` of its own."

@@ -39,6 +39,7 @@ use arc_swap::ArcSwap;
 
 use crate::body::Body;
 use crate::error::Stop;
+use crate::hook::Builtins;
 use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
@@ -51,6 +52,11 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+/// nginx's variables, for views that are no request's too.
+pub fn builtins() -> &'static dyn Builtins {
+    &variables::Nginx
+}
 
 /// What all requests of a server share.
 pub struct Proxy {
