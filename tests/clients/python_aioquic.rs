@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use tidegate_tests::tools::python;
-use tidegate_tests::{Authority, Backend, TempDir, tidegate};
+use tidegate_tests::{Authority, Backend, Response, TempDir, tidegate};
 
 use crate::succeed;
 
@@ -15,10 +15,15 @@ protocols = ["h1", "h2", "h3"]
 tls = { certificate = "server.pem", key = "server.key" }
 [upstreams.u]
 peers = ["%backend%"]
+[upstreams.v]
+peers = ["%counter%"]
 [[sites]]
 [[sites.routes]]
 match = "/"
 upstream = "u"
+[[sites.routes]]
+match = "= /posted"
+upstream = "v"
 "#;
 
 const CLIENT: &str = r#"
@@ -105,7 +110,7 @@ async def main(port, authority):
             payload = bytes(size)
             client.send(tunnel, frame(payload, True))
             assert await client.exactly(tunnel, len(frame(payload, False))) == frame(payload, False)
-        client.send(tunnel, b"\x88\x82\0\0\0\0\x03\xe8", end=True)
+        client.send(tunnel, b"\x88\x82\0\0\0\0\x03\xe8")
         print("closed", (await client.body(tunnel)).hex())
 
 asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
@@ -115,9 +120,11 @@ asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
 fn requests_and_a_websocket() {
     let (dir, authority) = (TempDir::new(), Authority::new());
     let backend = Backend::ws_echo();
+    let counter = Backend::http(|request| Response::text(format!("{} bytes", request.body.data.len())));
     let own = authority.issue(&["example.com"]);
     let proxy = tidegate(CONFIG)
         .var("backend", backend.address())
+        .var("counter", counter.address())
         .file("server.pem", own.certificate)
         .file("server.key", own.key)
         .start();
@@ -125,5 +132,5 @@ fn requests_and_a_websocket() {
     let root = dir.write("authority.pem", authority.certificate());
     let mut client = Command::new(python());
     client.arg(script).arg(proxy.address().port().to_string()).arg(root);
-    assert_eq!(succeed(&mut client, dir.path()), "get plain\npost plain\nclosed 880203e8\n");
+    assert_eq!(succeed(&mut client, dir.path()), "get plain\npost 100000 bytes\nclosed 880203e8\n");
 }

@@ -168,7 +168,7 @@ fn a_client_that_resets_its_stream_ends_the_tunnel() {
     let backend = scripted(|wire| {
         wire.expect("before");
         wire.send("seen");
-        wire.expect_close();
+        wire.expect_reset();
     });
     let authority = Authority::new();
     let proxy = set_up(&authority, backend.address(), ["", "", ""]).in_process().start();

@@ -198,7 +198,7 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
 /// Give a listener that is a stream's what it says itself: no site is at it, and nothing is chosen
 /// to be spoken.
 fn attach_to_streams(table: &Reader<'_>, item: &Item<'_>, offered: &Reader<'_>, listener: &mut Listener) {
-    let settings = settings(offered, Protocols { h1: false, h2: false });
+    let settings = settings(offered, Protocols { h1: false, h2: false, h3: false });
     let Some(identity) = identity_of_listener(offered) else {
         if offered.own(&k::LISTEN_CERTIFICATE).is_none() {
             let hint = "give it `certificate` and `key`; to pass TLS on as it is, leave `tls` out";
