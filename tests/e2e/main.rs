@@ -39,6 +39,7 @@ mod idle_timeout;
 mod keep_alive;
 mod limits;
 mod logs;
+mod messages;
 mod metrics;
 mod origin;
 mod plugins;

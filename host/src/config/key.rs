@@ -44,11 +44,12 @@ pub(super) enum Section {
     ClientAuth,
     Breaker,
     Admission,
+    Messages,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 37] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -72,6 +73,7 @@ impl Section {
         Self::Rewrite,
         Self::Respond,
         Self::Timeouts,
+        Self::Messages,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -113,6 +115,7 @@ impl Section {
             Self::Rewrite => "rewrites = [{ … }]",
             Self::Respond => "respond = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Messages => "messages = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",

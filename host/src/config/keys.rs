@@ -32,6 +32,7 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod messages;
 mod retry;
 mod tls;
 mod upstream;
@@ -40,6 +41,7 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use messages::*;
 pub(super) use retry::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
@@ -47,7 +49,7 @@ pub(super) use upstream::*;
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), auth_keys(), tls_keys(), balance_keys(), upstream_keys(), health_keys(), retry_keys()];
-    PART.iter().chain(parts.into_iter().flatten()).copied().collect()
+    PART.iter().chain(parts.into_iter().flatten()).chain(message_keys()).copied().collect()
 });
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
@@ -175,7 +177,7 @@ keys! {
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
-         `response-headers`, `access-log`.";
+         `response-headers`, `messages`, `tunnel`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
