@@ -19,7 +19,7 @@ keys! {
          it is taken out of the handshake, so that nothing is compressed. Offers of other extensions are taken out in \
          either case.";
     MESSAGES_MAX_RATIO = "max_ratio" in [Messages]: Count { least: 1, most: d::MOST_RATIO }, N(d::MAX_RATIO), "",
-        "How many times its compressed size a message of more than 64 KiB may have; one that has more closes the tunnel \
+        "How many times its compressed size a message of more than 256 KiB may have; one that has more closes the tunnel \
          with 1009.";
     TUNNELS_ON_RELOAD = "tunnels_on_reload" in [Plugin]: Choice { now: &["keep", "restart"], later: &[] },
         S(d::TUNNELS_ON_RELOAD), "",

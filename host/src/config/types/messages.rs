@@ -5,7 +5,7 @@
 pub struct Messages {
     /// The longest message that is shown whole, bytes.
     pub max_size: usize,
-    /// How many times its compressed size a message may have, from 64 KiB on.
+    /// How many times its compressed size a message may have, from 256 KiB on.
     pub max_ratio: usize,
     /// What becomes of permessage-deflate.
     pub deflate: DeflatePolicy,

@@ -18,7 +18,7 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The step in which output grows.
 const STEP: usize = 16 << 10;
 /// Below this many bytes a message's ratio does not matter.
-const SMALL: usize = 64 << 10;
+const SMALL: usize = 256 << 10;
 /// The window of our compressor, as a power of two: the library has this one only.
 const WINDOW: u8 = 15;
 
@@ -44,7 +44,7 @@ pub(super) struct Codec {
 pub(super) struct Caps {
     /// Bytes.
     pub(super) size: usize,
-    /// Times its compressed size, from 64 KiB on.
+    /// Times its compressed size, from 256 KiB on.
     pub(super) ratio: usize,
 }
 

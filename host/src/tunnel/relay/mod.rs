@@ -57,7 +57,7 @@ pub struct Inspection {
     pub deflate: Option<Deflate>,
     /// The longest message that is collected, bytes.
     pub max_size: usize,
-    /// How many times its compressed size a message may have, from 64 KiB on.
+    /// How many times its compressed size a message may have, from 256 KiB on.
     pub max_ratio: usize,
     /// Where messages are counted.
     pub counts: MessageCounts,
