@@ -144,6 +144,10 @@ pub const BR_LEVEL: u64 = 4;
 pub const ZSTD_LEVEL: u64 = 3;
 /// The most that is held in memory of one body, bytes.
 pub const MOST_BUFFER: u64 = 1 << 30;
+/// `listeners.preread_timeout`: nginx's.
+pub const PREREAD_TIMEOUT: Duration = seconds(30);
+/// `streams.idle_timeout`: nginx's `proxy_timeout`.
+pub const STREAM_IDLE_TIMEOUT: Duration = seconds(600);
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.
@@ -265,3 +269,15 @@ pub(super) const MAX_RATIO: u64 = 250;
 pub(super) const MOST_RATIO: u64 = 1032;
 /// `tunnels_on_reload`
 pub(super) const TUNNELS_ON_RELOAD: &str = "keep";
+/// `security_headers`: those that both of the guides' configurations have, but for what is only
+/// for TLS.
+pub const SECURITY_HEADERS: [(&str, &str); 3] =
+    [("X-Frame-Options", "SAMEORIGIN"), ("X-Content-Type-Options", "nosniff"), ("X-XSS-Protection", "1; mode=block")];
+/// RFC 6797 §7.2: over TLS only. The guides' value.
+pub const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+/// `redirect_https.status`: the guides' `return 301`.
+pub const REDIRECT_HTTPS_STATUS: u64 = 301;
+/// https' own port.
+pub const HTTPS_PORT: u16 = 443;
+/// The largest port.
+pub const MOST_PORT: u64 = 65_535;

@@ -17,6 +17,7 @@ mod limits;
 mod messages;
 mod resolver;
 mod retry;
+mod stream;
 mod tls;
 mod upstream;
 
@@ -30,6 +31,7 @@ pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, 
 pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
+pub use stream::{AccessRule, NextPeer, Stream, StreamsHere};
 pub use tls::{ListenerTls, Protocols};
 pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub plugins: Vec<Plugin>,
     /// The plugins asked for a route, in order: indexes into `plugins`.
     pub routers: Vec<usize>,
+    /// `[[streams]]`, in order; listeners refer to them by index.
+    pub streams: Vec<Stream>,
     /// `[[sites]]`, in order; the first that says `default` is, or else the first.
     pub sites: Vec<Site>,
     /// Every route of every site; sites refer to them by index.
@@ -163,6 +167,10 @@ pub struct Listener {
     pub protocols: Protocols,
     /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// The streams that are at it; none where there are none.
+    pub streams: Option<StreamsHere>,
+    /// Whether they take all of it, so that no site is at it.
+    pub is_streams: bool,
 }
 
 /// The PROXY protocol towards clients.

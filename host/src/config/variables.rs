@@ -25,6 +25,7 @@ pub(super) const BUILTIN: &[&str] = &[
     "proxy_add_x_forwarded_for",
     "proxy_host",
     "proxy_port",
+    "protocol",
     "proxy_protocol_addr",
     "proxy_protocol_port",
     "proxy_protocol_server_addr",
@@ -61,10 +62,14 @@ pub(super) const BUILTIN: &[&str] = &[
     "ssl_client_v_start",
     "ssl_client_verify",
     "ssl_curve",
+    "ssl_preread_alpn_protocols",
+    "ssl_preread_protocol",
+    "ssl_preread_server_name",
     "ssl_protocol",
     "ssl_server_name",
     "ssl_session_id",
     "ssl_session_reused",
+    "stream",
     "tidegate_version",
     "uri",
 ];
@@ -80,6 +85,7 @@ pub(super) const OUTCOME: &[&str] = &[
     "msec",
     "request_completion",
     "request_time",
+    "session_time",
     "status",
     "time_iso8601",
     "time_local",
@@ -89,11 +95,57 @@ pub(super) const OUTCOME: &[&str] = &[
     "tunnel_messages_in",
     "tunnel_messages_out",
     "upstream_addr",
+    "upstream_bytes_received",
+    "upstream_bytes_sent",
     "upstream_connect_time",
     "upstream_header_time",
     "upstream_response_time",
+    "upstream_session_time",
     "upstream_status",
 ];
+
+/// Those of [`BUILTIN`] and [`OUTCOME`] that streams have, `ssl_…` among them.
+const OF_STREAMS: &[&str] = &[
+    "binary_remote_addr",
+    "bytes_received",
+    "bytes_sent",
+    "cause",
+    "closed_by",
+    "connection",
+    "connection_time",
+    "hostname",
+    "msec",
+    "pid",
+    "protocol",
+    "proxy_protocol_addr",
+    "proxy_protocol_port",
+    "proxy_protocol_server_addr",
+    "proxy_protocol_server_port",
+    "realip_remote_addr",
+    "realip_remote_port",
+    "remote_addr",
+    "remote_port",
+    "server_addr",
+    "server_port",
+    "session_time",
+    "status",
+    "stream",
+    "tidegate_version",
+    "time_iso8601",
+    "time_local",
+    "tunnel",
+    "tunnel_event",
+    "upstream_addr",
+    "upstream_bytes_received",
+    "upstream_bytes_sent",
+    "upstream_connect_time",
+    "upstream_session_time",
+];
+
+/// Whether streams have this built-in variable (without `$`).
+pub fn is_stream_variable(name: &str) -> bool {
+    OF_STREAMS.contains(&name) || name.starts_with("ssl_") && BUILTIN.contains(&name)
+}
 
 /// What begins so is a family: `$http_NAME`.
 pub(super) const BUILTIN_FAMILIES: &[&str] = &["arg_", "cookie_", "http_"];

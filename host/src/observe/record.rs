@@ -53,6 +53,8 @@ pub struct Record {
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
+    /// Whether it is of a stream's connection, which is no request.
+    is_stream: bool,
 }
 
 /// What the `access-log` hooks of an exchange need.
@@ -69,6 +71,17 @@ impl Record {
     /// Begin the record of an exchange.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         metrics.requests.add(1);
+        Self::begin(metrics, Instant::now(), false)
+    }
+
+    /// Begin the record of a stream's connection, which was accepted then.
+    pub fn of_stream(metrics: Arc<Metrics>, accepted: Instant) -> Self {
+        metrics.streams.add(1);
+        metrics.streams_open.add(1);
+        Self::begin(metrics, accepted, true)
+    }
+
+    fn begin(metrics: Arc<Metrics>, started: Instant, is_stream: bool) -> Self {
         Self {
             bytes_out: 0,
             bytes_in: 0,
@@ -87,9 +100,10 @@ impl Record {
             slots: Vec::new(),
             site: None,
             peer: None,
-            started: Instant::now(),
+            started,
             metrics,
             finished: false,
+            is_stream,
         }
     }
 
@@ -212,7 +226,11 @@ impl Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
-        self.metrics.exchange_ended(&summary);
+        if self.is_stream {
+            self.metrics.stream_ended(&summary);
+        } else {
+            self.metrics.exchange_ended(&summary);
+        }
         // Gone from what is active before the line is written: who reads the log finds it so.
         if let Some(site) = self.site.take() {
             site.ended(self.status, self.bytes_in, self.bytes_out);

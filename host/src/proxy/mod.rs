@@ -40,6 +40,7 @@ use arc_swap::ArcSwap;
 
 use crate::body::Body;
 use crate::error::Stop;
+use crate::hook::Builtins;
 use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
@@ -52,6 +53,11 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+/// nginx's variables, for views that are no request's too.
+pub fn builtins() -> &'static dyn Builtins {
+    &variables::Nginx
+}
 
 /// What all requests of a server share.
 pub struct Proxy {
@@ -165,6 +171,9 @@ pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
 async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
+    if exchange.misplaced {
+        return Err(route::misplaced(exchange).await.into());
+    }
     from_route(exchange, connection, body).await
 }
 

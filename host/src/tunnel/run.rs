@@ -192,11 +192,7 @@ impl Joined for Tunnel {
 impl Tunnel {
     /// Tell each side that what it was sent is whole, unless it is not.
     fn say_goodbye(&mut self, end: End) {
-        // RFC 8446 §6.1: a side must be able to tell that it was cut off.
-        if end.is_in_order() {
-            self.client.say_goodbye();
-            self.upstream.say_goodbye();
-        }
+        self.ends.say_goodbye(end, &mut self.client, &mut self.upstream);
     }
 }
 

@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "proxy",
             "snapshot",
             "stock",
+            "streams",
             "tls",
             "tunnel",
             "upstream",
@@ -38,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
     ("snapshot", &["hook", "limit", "tls", "upstream"]),
-    ("listener", &["downstream", "limit", "proxy", "snapshot", "tls"]),
+    ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
         "downstream",
         &[
@@ -52,10 +53,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "snapshot",
             "socket",
             "stream",
+            "streams",
             "tls",
             "tunnel",
         ],
     ),
+    // What comes before HTTP: its variables are resolved by the proxy, whose tunnels and numbers
+    // its connections share.
+    ("streams", &["hook", "limit", "message", "proxy", "proxy_protocol", "socket", "tls", "tunnel", "upstream"]),
     (
         "proxy",
         &[

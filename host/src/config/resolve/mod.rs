@@ -13,9 +13,11 @@ mod resolver;
 mod retry;
 mod route;
 mod router;
+mod secure;
 mod server;
 mod site;
 mod stock;
+mod stream;
 mod tls;
 mod upstream;
 mod upstream_values;
@@ -51,6 +53,8 @@ struct Build<'a> {
     named: HashMap<(String, String), String>,
     /// Where clients connect.
     addresses: Vec<SocketAddr>,
+    /// Those of them that speak TLS.
+    secure: Vec<SocketAddr>,
     /// What each site says of TLS.
     tls: Vec<tls::SiteTls>,
 }
@@ -73,6 +77,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let mut listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
+    let secure = secure::listeners(root);
     let mut build = Build {
         upstreams,
         plugins,
@@ -81,15 +86,18 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         access_logs,
         variables,
         zones,
-        router: RouterTable::default(),
+        router: RouterTable::new(secure.clone()),
+        secure,
         routes: Vec::new(),
         named: HashMap::new(),
         tls: Vec::new(),
         addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
+    let streams = stream::streams(root, &mut build, &mut listeners);
     tls::attach(root, &mut listeners, &build.tls);
-    let routers = routers(root, &mut build);
+    // Without sites nobody is routed.
+    let routers = if sites.is_empty() { Vec::new() } else { routers(root, &mut build) };
     Config {
         server: server::settings(root),
         debug_clients: server::debug_clients(root),
@@ -102,6 +110,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,
         routers,
+        streams,
         sites,
         routes: build.routes,
         maps: Arc::new(maps::compile(&build.maps)),

@@ -254,10 +254,11 @@ impl Relay {
                 Way::Up => &mut self.client,
                 Way::Down => &mut self.upstream,
             };
-            match Pin::new(from).poll_read(cx, &mut buffer) {
+            match Pin::new(&mut *from).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_failed)) => {
-                    self.lane(way).state = State::SourceFailed;
+                Poll::Ready(Err(error)) => {
+                    let state = State::of_failed_source(from, &error);
+                    self.lane(way).state = state;
                     return Poll::Ready(());
                 }
                 Poll::Ready(Ok(())) => {}
@@ -284,8 +285,7 @@ impl Relay {
         self.chain.let_go();
         if end.is_in_order() {
             self.tell_end(cx, end);
-            self.client.say_goodbye();
-            self.upstream.say_goodbye();
         }
+        self.ends.say_goodbye(end, &mut self.client, &mut self.upstream);
     }
 }
