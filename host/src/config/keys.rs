@@ -49,7 +49,6 @@ pub(super) use secure::*;
 pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
-
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), auth_keys(), tls_keys(), secure_keys(), balance_keys()];
