@@ -42,11 +42,12 @@ pub(super) enum Section {
     Breaker,
     Admission,
     RedirectHttps,
+    Messages,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -72,6 +73,7 @@ impl Section {
         Self::Respond,
         Self::RedirectHttps,
         Self::Timeouts,
+        Self::Messages,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -116,6 +118,7 @@ impl Section {
             Self::Respond => "respond = { … }",
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Messages => "messages = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -229,6 +232,10 @@ impl Section {
                  `return 301 https://$host$request_uri` in a `server` of its own."
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
+            Self::Messages => {
+                "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
+                 docs/messages.md has more."
+            }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
                 "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \
