@@ -1,6 +1,7 @@
 //! Bytes in: sockets that listen, and the loop that accepts.
 
 mod caps;
+mod quic;
 mod socket;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-pub use socket::bind;
+pub use quic::{QuicArrival, QuicSpoken, Seat, accept_quic, arrive};
+pub use socket::{bind, bind_udp};
 
 use caps::Counted;
 
@@ -19,6 +22,7 @@ use crate::config::{Protocols, ProxyProtocol};
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
+use crate::streams::Here;
 use crate::tls::server::Served;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -43,13 +47,20 @@ pub struct Accepted {
     pub tls: Option<Arc<Served>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// The Alt-Svc of its answers (RFC 7838 §3); none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
+    /// The streams that are there; none where there are none.
+    pub streams: Option<Arc<Here>>,
 }
+
+/// The streams of one listener now; a reload changes them.
+pub type Streams = Arc<ArcSwapOption<Here>>;
 
 /// The TLS of one listener now; a reload changes it.
 pub type Tls = Arc<ArcSwapOption<Served>>;
 
 /// What is spoken on one listener before HTTP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spoken {
     /// TLS.
     pub tls: Tls,
@@ -57,6 +68,10 @@ pub struct Spoken {
     pub proxied: Option<Arc<ProxyProtocol>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// The Alt-Svc of answers; none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
+    /// What is passed on as it is.
+    pub streams: Streams,
 }
 
 /// A client's connection, counted and waited for until this is dropped.
@@ -130,6 +145,8 @@ pub async fn accept(
             visit,
             tls: spoken.tls.load_full(),
             protocols: spoken.protocols,
+            alt_svc: spoken.alt_svc.clone(),
+            streams: spoken.streams.load_full(),
         };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };

@@ -20,6 +20,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
 ];
 
+/// nginx's `stream`, which Debian has in a package of its own.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Install what is missing.
 ///
 /// # Errors
@@ -29,6 +32,9 @@ pub(super) fn install() -> Result<()> {
         PACKAGES.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     if !has_venv() {
         missing.push("python3-venv");
+    }
+    if !Path::new(NGINX_STREAM).is_file() {
+        missing.push("libnginx-mod-stream");
     }
     if !missing.is_empty() {
         apt(&missing)?;
@@ -44,8 +50,13 @@ pub(super) fn install() -> Result<()> {
 }
 
 /// Python's clients: what is imported, and what it is installed by.
-const MODULES: &[(&str, &str)] =
-    &[("websockets", "websockets"), ("h2", "h2"), ("httpx", "httpx[http2]"), ("sslyze", "sslyze")];
+const MODULES: &[(&str, &str)] = &[
+    ("websockets", "websockets"),
+    ("h2", "h2"),
+    ("httpx", "httpx[http2]"),
+    ("aioquic", "aioquic"),
+    ("sslyze", "sslyze"),
+];
 
 /// Python's clients, in an environment of their own.
 fn python(folder: &Path) -> Result<()> {

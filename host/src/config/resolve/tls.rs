@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::suggest;
+use super::{http3, suggest};
 use crate::config::defaults;
 use crate::config::document::Value;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
-use crate::config::reader::{Reader, Text};
-use crate::config::types::{Listener, ListenerTls, Protocols};
+use crate::config::reader::{Item, Reader, Text};
+use crate::config::types::{Http3, Listener, ListenerTls, Protocols};
 use crate::tls::Version;
 use crate::tls::server::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Wanted};
 
@@ -30,21 +30,29 @@ pub(super) struct SiteTls {
 
 /// Of one site. Files are read here, so that a bad one is told of with its place.
 pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]) -> SiteTls {
-    let entry = |name: &Text<'_>| match pattern::site_regex(name.text) {
-        Some(regex) => regex.ok().map(Entry::Pattern),
-        None => Some(Entry::Name(name.text.to_lowercase().into())),
-    };
     let tables = table.tables_or_false(&k::SITE_TLS).unwrap_or_default();
     SiteTls {
         listen: listen.to_vec(),
         default: table.flag(&k::DEFAULT_SITE),
-        names: names.iter().filter_map(entry).collect(),
+        names: names.iter().flat_map(|name| entries(name.text)).collect(),
         wanted: Wanted {
             identities: tables.iter().filter_map(identity).collect(),
             client_auth: client_auth(table).map(Arc::new),
         },
         rejects: table.flag(&k::REJECT_HANDSHAKE),
         names_one: !tables.is_empty(),
+    }
+}
+
+/// A name as it is looked up; `.x` is `x` and all below it.
+pub(super) fn entries(name: &str) -> Vec<Entry> {
+    if let Some(regex) = pattern::site_regex(name) {
+        return regex.ok().map(Entry::Pattern).into_iter().collect();
+    }
+    let name = name.to_lowercase();
+    match name.strip_prefix('.') {
+        Some(rest) => vec![Entry::Name(rest.into()), Entry::Name(format!("*.{rest}").into())],
+        None => vec![Entry::Name(name.into())],
     }
 }
 
@@ -103,19 +111,16 @@ impl SiteTls {
 /// `protocols` of a listener.
 pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
     let Some(list) = table.own(&k::LISTEN_PROTOCOLS) else {
-        return Protocols { h1: true, h2: speaks_tls(table) };
+        return Protocols { h1: true, h2: speaks_tls(table), h3: false };
     };
-    let mut protocols = Protocols { h1: false, h2: false };
+    let mut protocols = Protocols { h1: false, h2: false, h3: false };
     for text in table.own_texts(&k::LISTEN_PROTOCOLS) {
         let wanted = match text.text {
             "h1" => &mut protocols.h1,
             "h2" => &mut protocols.h2,
-            "h3" => {
-                table.cx.hinted(text.at, &text.path, "\"h3\" is not supported yet", "there is \"h1\" and \"h2\"");
-                continue;
-            }
+            "h3" => &mut protocols.h3,
             other => {
-                let hint = suggest::hint(other, ["h1", "h2"], "");
+                let hint = suggest::hint(other, ["h1", "h2", "h3"], "");
                 table.cx.hinted(text.at, &text.path, format!("\"{other}\" is no version of HTTP"), hint);
                 continue;
             }
@@ -128,6 +133,15 @@ pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
         table.cx.hinted(list.at(), &list.path, "no version would be spoken", "such as [\"h1\", \"h2\"]");
     }
     protocols
+}
+
+/// `http3` of a listener; none where it does not speak that.
+pub(super) fn http3(table: &Reader<'_>) -> Option<Http3> {
+    let asked = table.own_texts(&k::LISTEN_PROTOCOLS).into_iter().find(|text| text.text == "h3");
+    if asked.is_none() {
+        http3::unused(table);
+    }
+    Some(http3::http3(table, &asked?, speaks_tls(table)))
 }
 
 /// Whether a listener speaks TLS.
@@ -143,9 +157,20 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
         };
         let offered = table.table(&k::LISTEN_TLS);
         let settings = settings(&offered, listener.protocols);
+        if listener.is_streams {
+            attach_to_streams(table, &item, &offered, listener);
+            continue;
+        }
         let here: Vec<&SiteTls> =
             sites.iter().filter(|site| site.listen.is_empty() || site.listen.contains(&listener.address)).collect();
-        let Some(first) = here.iter().find(|site| site.default).or(here.first()) else { continue };
+        let Some(first) = here.iter().find(|site| site.default).or(here.first()) else {
+            // Without sites at all that has been said.
+            if listener.streams.is_some() {
+                let hint = "leave `tls` out to pass TLS on as it is";
+                table.cx.hinted(item.at(), &item.path, "no site is here whose TLS could be terminated", hint);
+            }
+            continue;
+        };
         let fallback: Vec<Identity> = match identity_of_listener(&offered) {
             Some(identity) => vec![identity],
             None => first.wanted.identities.clone(),
@@ -170,6 +195,21 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
     }
 }
 
+/// Give a listener that is a stream's what it says itself: no site is at it, and nothing is chosen
+/// to be spoken.
+fn attach_to_streams(table: &Reader<'_>, item: &Item<'_>, offered: &Reader<'_>, listener: &mut Listener) {
+    let settings = settings(offered, Protocols { h1: false, h2: false, h3: false });
+    let Some(identity) = identity_of_listener(offered) else {
+        if offered.own(&k::LISTEN_CERTIFICATE).is_none() {
+            let hint = "give it `certificate` and `key`; to pass TLS on as it is, leave `tls` out";
+            table.cx.hinted(item.at(), &item.path, "a stream's listener has no site with a certificate", hint);
+        }
+        return;
+    };
+    let default = Wanted { identities: vec![identity], client_auth: None };
+    listener.tls = Some(ListenerTls { settings, names: Vec::new(), default });
+}
+
 fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {
     let names = |key| table.own_texts(key).iter().map(|text| text.text.to_owned()).collect::<Vec<_>>();
     let settings = Settings {
@@ -183,6 +223,7 @@ fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {
         max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
         renew: table.duration(&k::TLS_RENEW).unwrap_or(defaults::TLS_RENEW),
         alpn: [protocols.h2.then_some("h2"), protocols.h1.then_some("http/1.1")].into_iter().flatten().collect(),
+        quic: protocols.h3,
     };
     for bad in settings.problems() {
         refuse(table, &bad);
