@@ -43,6 +43,7 @@ mod keep_alive;
 mod limits;
 mod logs;
 mod matrix;
+mod messages;
 mod metrics;
 mod origin;
 mod plugins;

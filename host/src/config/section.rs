@@ -41,11 +41,12 @@ pub(super) enum Section {
     Breaker,
     Admission,
     RedirectHttps,
+    Messages,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -71,6 +72,7 @@ impl Section {
         Self::Respond,
         Self::RedirectHttps,
         Self::Timeouts,
+        Self::Messages,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -114,6 +116,7 @@ impl Section {
             Self::Respond => "respond = { … }",
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Messages => "messages = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -226,6 +229,10 @@ impl Section {
                  `return 301 https://$host$request_uri` in a `server` of its own."
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
+            Self::Messages => {
+                "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
+                 docs/messages.md has more."
+            }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
                 "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \

@@ -14,6 +14,7 @@ mod content;
 mod dial;
 mod health;
 mod limits;
+mod messages;
 mod resolver;
 mod retry;
 mod stream;
@@ -27,6 +28,7 @@ pub use content::{
 pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
 pub use stream::{AccessRule, NextPeer, Stream, StreamsHere};
@@ -205,6 +207,8 @@ pub struct Plugin {
     pub hooks: Option<HookSet>,
     /// Whether an instance serves many requests or one.
     pub instances: Instances,
+    /// Whether open tunnels move to a newer version of it.
+    pub restart_tunnels: bool,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
     pub response_with: Vec<http::HeaderName>,
     /// Where it may send requests of its own.
@@ -309,6 +313,8 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.
     pub half_close: bool,
+    /// `messages`, with what it inherits.
+    pub messages: Messages,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

@@ -18,6 +18,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod inspect;
 mod levels;
 mod limit;
 mod outcome;
@@ -197,10 +198,12 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
             Step::Upstream => {
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
+                inspect::offer(exchange);
                 // Peers are chosen inside, one for each try.
                 let answer = forward::send(exchange, body).await;
                 outcome::answered(exchange, &answer);
                 let mut answer = answer?;
+                inspect::agree(exchange, &answer)?;
                 buffer::response(exchange, &mut answer);
                 break answer;
             }
@@ -210,5 +213,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
     compress::wrap(exchange, &mut answer)?;
-    Ok(deliver::deliver(exchange, answer))
+    // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
+    let inspection = inspect::open(exchange, inspect::switch(exchange, &answer)).await?;
+    Ok(deliver::deliver(exchange, answer, inspection))
 }
