@@ -36,6 +36,7 @@ pub(super) enum Section {
     OpenRule,
     Cors,
     ListenerTls,
+    Http3,
     SiteTls,
     ClientAuth,
     Breaker,
@@ -46,7 +47,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -84,6 +85,7 @@ impl Section {
         Self::OpenRule,
         Self::Cors,
         Self::ListenerTls,
+        Self::Http3,
         Self::SiteTls,
         Self::ClientAuth,
     ];
@@ -128,6 +130,7 @@ impl Section {
             Self::OpenRule => "concurrent = [{ … }]",
             Self::Cors => "cors = { … }",
             Self::ListenerTls => "tls = { … } of a listener",
+            Self::Http3 => "http3 = { … }",
             Self::SiteTls => "tls = { … } of a site",
             Self::ClientAuth => "client_auth = { … }",
         }
@@ -260,6 +263,12 @@ impl Section {
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
             Self::ListenerTls => {
                 "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
+            }
+            Self::Http3 => {
+                "HTTP/3 over QUIC, at the same address and port over UDP, with the same sites, certificates and limits \
+                 (`protocols = [\"h1\", \"h2\", \"h3\"]`). Without 0-RTT: what comes before a handshake is over can be \
+                 sent again by anyone. A client that changes its address keeps its connection, whose address for \
+                 limits, access lists and logs stays the first one."
             }
             Self::SiteTls => {
                 "A certificate chain and its key; a list of them for several types of keys. A client gets the first that \
