@@ -3,6 +3,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use tidegate_tests::cell::{Down, Peer, Trust, Up, echo_frames};
 use tidegate_tests::subject::Binary;
 use tidegate_tests::tools::system;
 use tidegate_tests::ws::{Frame, handshake};
@@ -19,10 +20,15 @@ struct Browser {
 
 impl Browser {
     fn open(url: &str) -> Self {
+        Self::open_with(url, &["--disable-quic"])
+    }
+
+    fn open_with(url: &str, options: &[&str]) -> Self {
         let profile = TempDir::new();
         let log = std::fs::File::create(profile.path().join("chromium.log")).expect("a file for chromium's log");
         let child = Command::new(system("chromium", "chromium"))
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+            .args(options)
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
@@ -101,7 +107,7 @@ impl Drop for Browser {
 
 const PAGE: &str = r#"<!doctype html><html><body><ol id="log"></ol><script>
 const note = (text) => { const li = document.createElement('li'); li.textContent = text; document.getElementById('log').append(li); };
-const ws = new WebSocket(`ws://${location.host}/ws`, ['chat.v2']);
+const ws = new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}/ws`, ['chat.v2']);
 ws.binaryType = 'arraybuffer';
 ws.onopen = () => { note(`open ${ws.protocol}`); ws.send('hello'); };
 ws.onmessage = (event) => {
@@ -136,6 +142,48 @@ fn a_page_of_ours(subject: Subject) {
     let mut browser = Browser::open(&format!("http://{}/", proxy.address()));
     let lines = ["open chat.v2", "text hello", "bytes 70000", "closed 1000 true"];
     browser.shows(&lines.map(|line| format!("<li>{line}</li>")));
+}
+
+/// Over TLS a page and its WebSocket share a connection of HTTP/2 (RFC 8441), and chromium's
+/// offer of a key exchange that resists quantum computers is taken.
+#[test]
+fn a_websocket_over_http2() {
+    let pages = Backend::http(|_| Response::text(PAGE).header("Content-Type", "text/html; charset=utf-8"));
+    for up in [Up::H1, Up::H2] {
+        let trust = Trust::new();
+        let sockets = Peer::serve(up, &trust.certified, |asking| async move {
+            assert_eq!(asking.line("sec-websocket-protocol"), "chat.v2");
+            assert!(asking.line("origin").starts_with("https://localhost:"));
+            echo_frames(&mut asking.accept(&[("sec-websocket-protocol", "chat.v2")]).await).await;
+        });
+        let text = format!(
+            "[log_formats.short]\ntemplate = \"$connection $server_protocol $request_method $request_uri $status \
+             $ssl_curve\"\n[access_log]\npath = \"access.log\"\nformat = \"short\"\ntunnel_opening = true\n\
+             [upstreams.sockets]\nprotocol = \"{}\"\npeers = [\"{}\"]\n[[sites]]\n[[sites.routes]]\nmatch = \"/\"\n\
+             upstream = \"{}\"\n[[sites.routes]]\nmatch = \"/ws\"\nupstream = \"sockets\"\n",
+            if up.is_h2() { "h2" } else { "h1" },
+            sockets.address(),
+            pages.address(),
+        );
+        let running = Down::H2Tls.proxy_trusting(trust, &text, |setup| setup);
+        let key = format!("--ignore-certificate-errors-spki-list={}", running.trust.certified.key_digest());
+        let url = format!("https://localhost:{}/", running.proxy.address().port());
+        let mut browser = Browser::open_with(&url, &["--disable-quic", &key]);
+        let lines = ["open chat.v2", "text hello", "bytes 70000"];
+        browser.shows(&lines.map(|line| format!("<li>{line}</li>")));
+        let log = wait_for("the tunnel's lines", || {
+            let log = running.proxy.read_file("access.log");
+            (log.matches(" /ws ").count() == 2).then_some(log)
+        });
+        let of = |path: &str| log.lines().find(|line| line.contains(path)).expect(path).to_owned();
+        let (page, tunnel) = (of(" GET / "), of(" /ws "));
+        let (connection, rest) = tunnel.split_once(' ').unwrap();
+        assert!(page.starts_with(&format!("{connection} HTTP/2.0 GET / 200")), "one connection for both:\n{log}");
+        assert!(rest.starts_with("HTTP/2.0 GET /ws 101"), "{log}");
+        assert!(page.ends_with("X25519MLKEM768"), "{log}");
+        drop((browser, running));
+        sockets.join();
+    }
 }
 
 /// The README's first command, and what a stranger then sees in a browser.

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
-    date_time_ymd,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData as _, RevokedCertParams,
+    SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use sha1::Digest as _;
@@ -133,6 +134,13 @@ impl Certified {
     /// Its number as OpenSSL shows it.
     pub fn serial(&self) -> String {
         format!("{:02X}", self.number)
+    }
+
+    /// The SHA-256 of its public key in base64: chromium's name for it.
+    pub fn key_digest(&self) -> String {
+        let key = KeyPair::from_pem(&self.key).expect("a key").subject_public_key_info();
+        let hash = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+        base64::engine::general_purpose::STANDARD.encode(hash.expect("TLS 1.3").common.hash_provider.hash(&key))
     }
 
     /// Its SHA-1, hexadecimal.

@@ -23,6 +23,7 @@ pub mod guests;
 pub mod head;
 pub mod http;
 pub mod http2;
+pub mod http3;
 pub mod noise;
 pub mod subject;
 pub mod tempdir;

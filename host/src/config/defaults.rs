@@ -39,6 +39,14 @@ pub const MOST_LOG_BUFFER: u64 = 64 << 20;
 pub const LOG_ESCAPE: &str = "default";
 /// `listeners.backlog`: nginx's on Linux.
 pub const BACKLOG: u64 = 511;
+/// `http3.retry`.
+pub const QUIC_RETRY: &str = "auto";
+/// `http3.buffer`, bytes.
+pub const UDP_BUFFER: u64 = 2 << 20;
+/// The least of `http3.buffer`.
+pub const LEAST_UDP_BUFFER: u64 = 64 << 10;
+/// The most of `http3.buffer`.
+pub const MOST_UDP_BUFFER: u64 = 256 << 20;
 /// `upstreams.policy`: what nginx does without a directive.
 pub const POLICY: &str = "round-robin";
 /// `upstreams.keepalive`, connections.
@@ -255,6 +263,20 @@ pub(super) const MAX_STREAMS: u64 = 128;
 /// More serve nobody.
 pub(super) const MOST_STREAMS: u64 = 10_000;
 
+/// `messages.max_size`, bytes.
+pub(super) const MAX_MESSAGE: u64 = 1 << 20;
+/// The least that it may be: what a control frame may carry fits.
+pub(super) const LEAST_MESSAGE: u64 = 128;
+/// The most that it may be: all of it is kept in memory for each way of a tunnel.
+pub(super) const MOST_MESSAGE: u64 = 64 << 20;
+/// `messages.deflate`
+pub(super) const MESSAGES_DEFLATE: &str = "inspect";
+/// `messages.max_ratio`
+pub(super) const MAX_RATIO: u64 = 250;
+/// The most that it may be: deflate has no more than 1032.
+pub(super) const MOST_RATIO: u64 = 1032;
+/// `tunnels_on_reload`
+pub(super) const TUNNELS_ON_RELOAD: &str = "keep";
 /// `security_headers`: those that both of the guides' configurations have, but for what is only
 /// for TLS.
 pub const SECURITY_HEADERS: [(&str, &str); 3] =

@@ -32,6 +32,8 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod http3;
+mod messages;
 mod retry;
 mod secure;
 mod streams;
@@ -42,26 +44,18 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use http3::*;
+pub(super) use messages::*;
 pub(super) use retry::*;
 pub(super) use secure::*;
 pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
-
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [
-        content_keys(),
-        auth_keys(),
-        tls_keys(),
-        secure_keys(),
-        balance_keys(),
-        upstream_keys(),
-        health_keys(),
-        retry_keys(),
-        stream_keys(),
-    ];
-    PART.iter().chain(parts.into_iter().flatten()).copied().collect()
+    let parts = [content_keys(), auth_keys(), tls_keys(), http3_keys(), secure_keys(), balance_keys()];
+    let more = [upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
+    PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
@@ -189,7 +183,7 @@ keys! {
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
-         `response-headers`, `access-log`.";
+         `response-headers`, `messages`, `tunnel`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",

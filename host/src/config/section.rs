@@ -36,16 +36,18 @@ pub(super) enum Section {
     OpenRule,
     Cors,
     ListenerTls,
+    Http3,
     SiteTls,
     ClientAuth,
     Breaker,
     Admission,
     RedirectHttps,
+    Messages,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -71,6 +73,7 @@ impl Section {
         Self::Respond,
         Self::RedirectHttps,
         Self::Timeouts,
+        Self::Messages,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -82,6 +85,7 @@ impl Section {
         Self::OpenRule,
         Self::Cors,
         Self::ListenerTls,
+        Self::Http3,
         Self::SiteTls,
         Self::ClientAuth,
     ];
@@ -114,6 +118,7 @@ impl Section {
             Self::Respond => "respond = { … }",
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Messages => "messages = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -125,6 +130,7 @@ impl Section {
             Self::OpenRule => "concurrent = [{ … }]",
             Self::Cors => "cors = { … }",
             Self::ListenerTls => "tls = { … } of a listener",
+            Self::Http3 => "http3 = { … }",
             Self::SiteTls => "tls = { … } of a site",
             Self::ClientAuth => "client_auth = { … }",
         }
@@ -226,6 +232,10 @@ impl Section {
                  `return 301 https://$host$request_uri` in a `server` of its own."
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
+            Self::Messages => {
+                "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
+                 docs/messages.md has more."
+            }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
                 "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \
@@ -253,6 +263,12 @@ impl Section {
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
             Self::ListenerTls => {
                 "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
+            }
+            Self::Http3 => {
+                "HTTP/3 over QUIC, at the same address and port over UDP, with the same sites, certificates and limits \
+                 (`protocols = [\"h1\", \"h2\", \"h3\"]`). Without 0-RTT: what comes before a handshake is over can be \
+                 sent again by anyone. A client that changes its address keeps its connection, whose address for \
+                 limits, access lists and logs stays the first one."
             }
             Self::SiteTls => {
                 "A certificate chain and its key; a list of them for several types of keys. A client gets the first that \

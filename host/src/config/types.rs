@@ -13,7 +13,9 @@ use tracing::level_filters::LevelFilter;
 mod content;
 mod dial;
 mod health;
+mod http3;
 mod limits;
+mod messages;
 mod resolver;
 mod retry;
 mod stream;
@@ -26,7 +28,9 @@ pub use content::{
 };
 pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
+pub use http3::{AltSvc, HostKey, Http3, QuicRetry};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
 pub use stream::{AccessRule, NextPeer, Stream, StreamsHere};
@@ -163,6 +167,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// The versions of HTTP that are spoken.
     pub protocols: Protocols,
+    /// What holds for HTTP/3, where that is spoken.
+    pub http3: Option<Http3>,
     /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// The streams that are at it; none where there are none.
@@ -205,6 +211,8 @@ pub struct Plugin {
     pub hooks: Option<HookSet>,
     /// Whether an instance serves many requests or one.
     pub instances: Instances,
+    /// Whether open tunnels move to a newer version of it.
+    pub restart_tunnels: bool,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
     pub response_with: Vec<http::HeaderName>,
     /// Where it may send requests of its own.
@@ -309,6 +317,8 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.
     pub half_close: bool,
+    /// `messages`, with what it inherits.
+    pub messages: Messages,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::messages::MessageTally;
 use super::tally::{Subject, Tallies, Totals, class};
 use crate::hook::Summary;
 
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub reading: Count,
     /// What came of the exchanges of each site and peer.
     pub tallies: Arc<Tallies>,
+    /// What plugins decided about messages.
+    pub messages: Arc<MessageTally>,
 }
 
 impl Metrics {
@@ -113,6 +116,7 @@ impl Metrics {
         for (class, count) in (1..).zip(&self.responses) {
             let _infallible = writeln!(out, "tidegate_responses_total{{class=\"{class}xx\"}} {}", count.get());
         }
+        self.messages.render(out);
         render_tallies(out, &self.tallies.read());
     }
 }

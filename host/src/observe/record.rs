@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::tally::Counted;
 use super::{Metrics, Pending, Tally};
 use crate::body::Meter;
-use crate::hook::{Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
+use crate::hook::{Counts, Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
 use crate::limit::Slot;
 
 /// The cause of an exchange whose client left before it was done.
@@ -32,6 +32,10 @@ pub struct Record {
     pub tunnel: bool,
     /// Why it failed, where the answer itself says so.
     pub cause: Option<&'static str>,
+    /// Messages that were delivered; none where nobody looked into the tunnel.
+    pub messages: Option<Counts>,
+    /// The code of the close frame that ended the tunnel, where one was seen.
+    pub close_code: Option<u16>,
     /// Whether it is known where it is counted and logged.
     pub placed: bool,
     /// The lines that access logs will have of it; none where nothing is logged.
@@ -86,6 +90,8 @@ impl Record {
             upstream: None,
             tunnel: false,
             cause: None,
+            messages: None,
+            close_code: None,
             placed: false,
             log: None,
             tries: Vec::new(),
@@ -198,6 +204,8 @@ impl Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             head_out: self.head_out,
+            messages: self.messages,
+            close_code: self.close_code,
         }
     }
 

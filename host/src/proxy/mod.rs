@@ -18,6 +18,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod inspect;
 mod levels;
 mod limit;
 mod outcome;
@@ -36,6 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, StatusCode};
 
 use crate::body::Body;
 use crate::error::Stop;
@@ -88,6 +90,8 @@ pub struct Connection {
     pub misplaced: bool,
     /// What a proxy in front says of it by the PROXY protocol; none where none does.
     pub proxied: Option<Ends>,
+    /// The Alt-Svc of its answers (RFC 7838 §3); none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
 }
 
 impl Connection {
@@ -96,6 +100,15 @@ impl Connection {
     fn address(&self) -> SocketAddr {
         let address = self.proxied.map_or(self.client.address, |ends| ends.source);
         SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    /// Tell of HTTP/3, unless the answer says itself where else the site is, or that this is no
+    /// place for it (RFC 7838 §6).
+    fn advertise(&self, head: &mut ResponseHead) {
+        let Some(alt_svc) = &self.alt_svc else { return };
+        if !head.status.is_informational() && head.status != StatusCode::MISDIRECTED_REQUEST {
+            head.fields.set_default("Alt-Svc", alt_svc.as_bytes());
+        }
     }
 }
 
@@ -140,7 +153,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         levels::of_client(&connection, &exchange.snapshot);
         receive::tell(&exchange);
         let mut ran = run(&mut exchange, &connection, body).await;
-        let response = loop {
+        let mut response = loop {
             let stop = match ran {
                 Ok(response) => break Some(response),
                 Err(stop) => stop,
@@ -151,6 +164,9 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
                 Stopped::Page => ran = from_route(&mut exchange, &connection, Body::Empty).await,
             }
         };
+        if let Some(response) = &mut response {
+            connection.advertise(&mut response.head);
+        }
         let status = response.as_ref().map(|response| response.head.status.as_u16());
         // A route's debug log begins after the line that says what has come.
         let view = &exchange.view;
@@ -197,10 +213,12 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
             Step::Upstream => {
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
+                inspect::offer(exchange);
                 // Peers are chosen inside, one for each try.
                 let answer = forward::send(exchange, body).await;
                 outcome::answered(exchange, &answer);
                 let mut answer = answer?;
+                inspect::agree(exchange, &answer)?;
                 buffer::response(exchange, &mut answer);
                 break answer;
             }
@@ -210,5 +228,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
     compress::wrap(exchange, &mut answer)?;
-    Ok(deliver::deliver(exchange, answer))
+    // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
+    let inspection = inspect::open(exchange, inspect::switch(exchange, &answer)).await?;
+    Ok(deliver::deliver(exchange, answer, inspection))
 }

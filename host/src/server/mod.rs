@@ -118,6 +118,7 @@ impl Server {
         let mut listeners = Listeners::default();
         listeners.change(&config.listeners, streams, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
+        proxy.snapshot.load().take_over();
         let background = Some(Background::start(&proxy.snapshot.load(), &listeners.served(), &workers, &proxy.tunnels));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, shared, rooms, workers, state, all_gone: Mutex::new(all_gone) })
@@ -154,6 +155,7 @@ impl Server {
         state.drain_timeout = config.server.drain_timeout;
         let snapshot = Arc::new(snapshot);
         self.proxy.snapshot.store(Arc::clone(&snapshot));
+        snapshot.take_over();
         // The old one's stop with this.
         state.background =
             Some(Background::start(&snapshot, &state.listeners.served(), &self.workers, &self.proxy.tunnels));

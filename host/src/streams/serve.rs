@@ -110,7 +110,15 @@ pub async fn open(
         Ok(((upstream, lease), place)) => {
             record.status = 200;
             record.tunnel = true;
-            let opening = Opening { upstream, early: Bytes::new(), terms: stream.terms, record: Some(record), lease };
+            let opening = Opening {
+                upstream,
+                early: Bytes::new(),
+                terms: stream.terms,
+                record: Some(record),
+                lease,
+                inspection: None,
+                told: None,
+            };
             Some(Opened { opening, place })
         }
         Err(refusal) => {

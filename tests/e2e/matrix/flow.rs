@@ -2,15 +2,12 @@
 //! of bytes, nothing is lost, and what shares a connection goes on.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tidegate_tests::Noise;
-use tidegate_tests::cell::{Cell, Down, Peer, Running, Trust, Up};
+use tidegate_tests::cell::{Cell, Down, Peer, Trust, Up, Visitor};
 use tidegate_tests::http2::client::run;
-use tidegate_tests::patience;
 use tidegate_tests::ws::Frame;
+use tidegate_tests::{Noise, tidegate};
 use tokio::sync::{Notify, mpsc};
 
 /// Far more than all sockets and windows on the way hold.
@@ -140,42 +137,51 @@ pub(super) fn beside_a_stuck_peer(cell: Cell) {
 #[test]
 fn the_process_does_not_grow() {
     const ROOM: usize = 6 << 20;
-    for down in Down::ALL {
-        for up in [Up::H1, Up::H1Tls, Up::H2, Up::H2Tls] {
-            let cell = Cell { down, up };
-            let trust = Trust::new();
-            let (tell, told) = channel::<()>();
-            let tell = Mutex::new(tell);
-            let peer = Peer::serve(up, &trust.certified, move |asking| {
-                let tell = tell.lock().clone();
-                async move {
-                    let sends = asking.target == "/down";
-                    let mut lane = asking.accept(&[]).await;
-                    lane.sender.send(b"ready").await.unwrap();
-                    if sends {
-                        lane.sender.send_until_stalled(&mut Noise::new(64), MOST, QUIET).await;
-                        tell.send(()).unwrap();
-                    }
-                    std::future::pending::<()>().await;
+    let trust = Trust::new();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let ups = [Up::H1, Up::H1Tls, Up::H2, Up::H2Tls];
+    let peers = ups.map(|up| {
+        let tell = tell.clone();
+        Peer::serve(up, &trust.certified, move |asking| {
+            let tell = tell.clone();
+            async move {
+                let sends = asking.target.starts_with("/down");
+                let mut lane = asking.accept(&[]).await;
+                lane.sender.send(b"ready").await.unwrap();
+                if sends {
+                    lane.sender.send_until_stalled(&mut Noise::new(64), MOST, QUIET).await;
+                    tell.send(()).unwrap();
                 }
-            });
-            let proxy = cell.set_up(&trust, peer.address(), "").binary().start();
-            let mut running = Running { proxy, trust, down };
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    let mut text = String::from("[server]\nworkers = 1\n[[sites]]\n");
+    for (number, (up, peer)) in ups.iter().zip(&peers).enumerate() {
+        let upstream = up.upstream(&format!("peers{number}"), peer.address());
+        let route = format!("[[sites.routes]]\nmatch = \"~ {number}$\"\nupstream = \"peers{number}\"\n");
+        text = format!("{upstream}{text}{route}");
+    }
+    let listeners: String = Down::ALL.iter().map(|down| down.listener()).collect();
+    let mut proxy = trust.files(tidegate(&format!("{listeners}{text}"))).binary().start();
+    let addresses = proxy.addresses();
+    for (down, address) in Down::ALL.into_iter().zip(addresses) {
+        for (number, up) in ups.into_iter().enumerate() {
             run(async {
-                let visitor = running.visit_narrow().await;
-                let mut to_peer = visitor.tunnel("/up").await;
+                let visitor = Visitor::connect_narrow(down, address, &trust.client()).await;
+                let mut to_peer = visitor.tunnel(&format!("/up{number}")).await;
                 to_peer.receiver.expect(b"ready").await;
-                let before = running.proxy.process().memory();
-                let mut to_client = visitor.tunnel("/down").await;
+                let before = proxy.process().memory();
+                let mut to_client = visitor.tunnel(&format!("/down{number}")).await;
                 to_client.receiver.expect(b"ready").await;
                 let sent = to_peer.sender.send_until_stalled(&mut Noise::new(65), MOST, QUIET).await;
                 assert!(sent > 0);
-                tokio::task::spawn_blocking(move || told.recv_timeout(patience()).unwrap()).await.unwrap();
-                let after = running.proxy.process().memory();
-                assert!(after < before + ROOM, "{cell:?}: from {before} to {after} bytes");
+                told.recv().await.expect("the peer stalls");
+                let after = proxy.process().memory();
+                assert!(after < before + ROOM, "{down:?} to {up:?}: from {before} to {after} bytes");
             });
-            drop(running);
-            peer.join();
         }
     }
+    drop(proxy);
+    peers.into_iter().for_each(Peer::join);
 }

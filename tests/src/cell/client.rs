@@ -54,7 +54,8 @@ impl Visitor {
         Self::made(down, address, tls, false).await
     }
 
-    pub(super) async fn connect_narrow(down: Down, address: SocketAddr, tls: &TlsClient) -> Self {
+    /// A client with small buffers in its kernel.
+    pub async fn connect_narrow(down: Down, address: SocketAddr, tls: &TlsClient) -> Self {
         Self::made(down, address, tls, true).await
     }
 

@@ -86,7 +86,11 @@ impl Down {
     }
 
     /// The listener's table.
-    fn listener(self) -> &'static str {
+    pub fn listener(self) -> String {
+        format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{}\n", self.listener_keys())
+    }
+
+    fn listener_keys(self) -> &'static str {
         match self {
             Self::H1 => "protocols = [\"h1\"]",
             Self::H1Tls => "protocols = [\"h1\"]\ntls = { certificate = \"server.pem\", key = \"server.key\" }",
@@ -107,7 +111,11 @@ impl Up {
         matches!(self, Self::H2 | Self::H2Tls)
     }
 
-    /// Keys of the upstream.
+    /// The table of an upstream of this name.
+    pub fn upstream(self, name: &str, peer: SocketAddr) -> String {
+        format!("[upstreams.{name}]\npeers = [\"{peer}\"]\n{}\n", self.keys())
+    }
+
     fn keys(self) -> &'static str {
         match self {
             Self::H1 => "",
@@ -122,7 +130,7 @@ impl Up {
 pub struct Trust {
     /// Who signed it.
     pub authority: Authority,
-    /// For [`HOST`].
+    /// For [`HOST`] and, for real clients, `localhost`.
     pub certified: Certified,
 }
 
@@ -130,7 +138,7 @@ impl Trust {
     /// New ones.
     pub fn new() -> Self {
         let authority = Authority::new();
-        let certified = authority.issue(&[HOST]);
+        let certified = authority.issue(&[HOST, "localhost"]);
         Self { authority, certified }
     }
 
@@ -187,11 +195,10 @@ impl Cell {
     pub fn set_up(self, trust: &Trust, peer: SocketAddr, route: &str) -> Setup {
         let Self { down, up } = self;
         let text = format!(
-            "[server]\nworkers = 1\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{}\n[upstreams.peers]\n\
-             peers = [\"{peer}\"]\n{}\n[[sites]]\nlimits = {{ max_body = 0 }}\n[[sites.routes]]\nmatch = \"/\"\n\
+            "[server]\nworkers = 1\n{}{}[[sites]]\nlimits = {{ max_body = 0 }}\n[[sites.routes]]\nmatch = \"/\"\n\
              upstream = \"peers\"\n{route}\n",
             down.listener(),
-            up.keys(),
+            up.upstream("peers", peer),
         );
         trust.files(tidegate(&text))
     }
@@ -200,13 +207,13 @@ impl Cell {
 impl Down {
     /// A proxy with these sites; clients speak this.
     pub fn proxy(self, more: &str, change: impl FnOnce(Setup) -> Setup) -> Running {
-        let trust = Trust::new();
-        let text = format!("{}\n{more}", self.listeners());
-        let proxy = change(trust.files(tidegate(&text))).start();
-        Running { proxy, trust, down: self }
+        self.proxy_trusting(Trust::new(), more, change)
     }
 
-    fn listeners(self) -> String {
-        format!("[server]\nworkers = 1\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{}", self.listener())
+    /// As [`Down::proxy`], with certificates that peers have, too.
+    pub fn proxy_trusting(self, trust: Trust, more: &str, change: impl FnOnce(Setup) -> Setup) -> Running {
+        let text = format!("[server]\nworkers = 1\n{}{more}", self.listener());
+        let proxy = change(trust.files(tidegate(&text))).start();
+        Running { proxy, trust, down: self }
     }
 }

@@ -16,6 +16,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),
+    ("nghttp", "nghttp2-client"),
+    ("openssl", "openssl"),
 ];
 
 /// nginx's `stream`, which Debian has in a package of its own.
@@ -44,22 +46,32 @@ pub(super) fn install() -> Result<()> {
         npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).arg("ws@8");
         repository::run(&mut npm)?;
     }
-    websockets(&folder.join("venv"))
+    python(&folder.join("venv"))
 }
 
-/// Python's client, in an environment of its own.
-fn websockets(folder: &Path) -> Result<()> {
+/// Python's clients: what is imported, and what it is installed by.
+const MODULES: &[(&str, &str)] = &[
+    ("websockets", "websockets"),
+    ("h2", "h2"),
+    ("httpx", "httpx[http2]"),
+    ("aioquic", "aioquic"),
+    ("sslyze", "sslyze"),
+];
+
+/// Python's clients, in an environment of their own.
+fn python(folder: &Path) -> Result<()> {
     let python = folder.join("bin/python");
     let has =
         |module: &str| repository::output(Command::new(&python).args(["-c", &format!("import {module}")])).is_ok();
-    if has("websockets") {
+    let missing: Vec<&str> = MODULES.iter().filter(|(module, _)| !has(module)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     if !has("pip") {
         repository::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
     }
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets"];
-    repository::run(Command::new(&python).args(install))
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    repository::run(Command::new(&python).args(install).args(missing))
 }
 
 /// Debian ships Python without what makes an environment.

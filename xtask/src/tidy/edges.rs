@@ -12,8 +12,20 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] =
-    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "duplex", "proxy_protocol", "tls"];
+const STRICT: &[&str] = &[
+    "hook",
+    "plugin",
+    "main",
+    "stock",
+    "message",
+    "http1",
+    "http3",
+    "stream",
+    "socket",
+    "duplex",
+    "proxy_protocol",
+    "tls",
+];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -46,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "body",
             "duplex",
             "http1",
+            "http3",
             "listener",
             "message",
             "proxy",
@@ -89,6 +102,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plugin", &["hook", "message"]),
     ("hook", &["message", "proxy_protocol", "tls"]),
     ("http1", &["message"]),
+    // Bytes, frames and field sections of QUIC's streams.
+    ("http3", &[]),
     ("message", &[]),
     ("stock", &[]),
     ("stream", &[]),
@@ -96,7 +111,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proxy_protocol", &[]),
     // A stream of HTTP/2 is a side of a tunnel as a socket is.
     ("socket", &["duplex"]),
-    ("duplex", &[]),
+    ("duplex", &["http3"]),
     ("tls", &[]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),

@@ -5,6 +5,7 @@ mod access;
 mod content;
 mod fetch;
 mod headers;
+mod http3;
 mod limits;
 mod logs;
 mod maps;
