@@ -12,6 +12,7 @@
 mod chromium;
 mod curl;
 mod node_ws;
+mod pebble;
 mod python_websockets;
 
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod acme;
 pub mod backend;
 pub mod cell;
 pub mod certificates;
@@ -24,6 +25,7 @@ pub mod head;
 pub mod http;
 pub mod http2;
 pub mod noise;
+pub mod ocsp;
 pub mod subject;
 pub mod tempdir;
 pub mod tls_client;
@@ -31,6 +33,7 @@ pub mod tools;
 pub mod wire;
 pub mod ws;
 
+pub use acme::Acme;
 pub use backend::Backend;
 pub use certificates::{Authority, Certified};
 pub use dns::{Asked, Dns};

@@ -42,11 +42,12 @@ pub(super) enum Section {
     Admission,
     RedirectHttps,
     Messages,
+    Acme,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -86,6 +87,7 @@ impl Section {
         Self::ListenerTls,
         Self::SiteTls,
         Self::ClientAuth,
+        Self::Acme,
     ];
 
     /// As it is written in the file.
@@ -130,6 +132,7 @@ impl Section {
             Self::ListenerTls => "tls = { … } of a listener",
             Self::SiteTls => "tls = { … } of a site",
             Self::ClientAuth => "client_auth = { … }",
+            Self::Acme => "[acme]",
         }
     }
 
@@ -258,15 +261,14 @@ impl Section {
             }
             Self::RateRule => "A rate that holds. nginx: `limit_req`.",
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
-            Self::ListenerTls => {
-                "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
-            }
+            Self::ListenerTls => "What a listener offers; `tls = true` for all defaults. nginx: `listen … ssl`.",
             Self::SiteTls => {
                 "A certificate chain and its key; a list of them for several types of keys. A client gets the first that \
                  it understands, by the name that it asks for. Read again when the files change, which no connection \
                  notices. nginx: `ssl_certificate`."
             }
             Self::ClientAuth => "Certificates of clients. nginx: `ssl_verify_client`.",
+            Self::Acme => "Who issues certificates (ACME, RFC 8555): [tls.md](tls.md). nginx: `ngx_http_acme_module`.",
             Self::Cors => {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."

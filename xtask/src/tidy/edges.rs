@@ -12,8 +12,20 @@ use crate::repository;
 const COMMON: &[&str] = &["config", "error", "observe"];
 
 /// Modules that use what their line says and not even [`COMMON`].
-const STRICT: &[&str] =
-    &["hook", "plugin", "main", "stock", "message", "http1", "stream", "socket", "duplex", "proxy_protocol", "tls"];
+const STRICT: &[&str] = &[
+    "hook",
+    "plugin",
+    "main",
+    "stock",
+    "message",
+    "http1",
+    "stream",
+    "socket",
+    "duplex",
+    "proxy_protocol",
+    "tls",
+    "ca",
+];
 
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -23,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "server",
         &[
             "admin",
+            "ca",
             "downstream",
             "hook",
             "limit",
@@ -65,6 +78,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "body",
+            // What challenges of an authority are answered with.
+            "ca",
             "content",
             "hook",
             "http1",
@@ -98,10 +113,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("socket", &["duplex"]),
     ("duplex", &[]),
     ("tls", &[]),
+    // What authorities issue and say is what is served and stapled.
+    ("ca", &["tls"]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["hook", "proxy_protocol", "tls"]),
+    ("config", &["ca", "hook", "proxy_protocol", "tls"]),
 ];
 
 /// The one module that may name the engine.

@@ -4,19 +4,22 @@
 //! server name (RFC 6066 §3) and says in words what is wrong.
 
 mod accept;
+mod challenges;
 mod client_auth;
 mod facts;
 mod identity;
 mod names;
 mod renew;
 mod served;
+mod sessions;
 mod settings;
 mod terms;
 
 pub use accept::{Refused, accept};
-pub use client_auth::{ClientAuth, Mode};
+pub use challenges::{Challenges, Open};
+pub use client_auth::{ClientAuth, Mode, Verifier};
 pub use facts::{ClientFacts, Facts};
-pub use identity::{BadIdentity, Files, Identity};
+pub use identity::{BadIdentity, Certified, Fetch, Files, Identity, Leaf, Staple};
 pub use names::{Entry, Names};
 pub use renew::Renewal;
 pub use served::Served;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{BadTerms, Entry, Names, Settings, Terms, Wanted};
+use super::{BadTerms, Challenges, Entry, Names, Settings, Staple, Terms, Wanted};
 
 /// TLS of one listener.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Served {
     made: Vec<(Wanted, Arc<Terms>)>,
     /// Room for handshakes; none where there is no limit.
     pub(super) room: Option<Semaphore>,
+    /// Challenges that are answered instead of a handshake.
+    pub(super) challenges: Arc<Challenges>,
 }
 
 impl Served {
@@ -29,6 +31,7 @@ impl Served {
         names: &[(Entry, Wanted)],
         default: &Wanted,
         before: Option<&Self>,
+        challenges: &Arc<Challenges>,
     ) -> Result<Self, BadTerms> {
         let before = before.filter(|before| before.settings == *settings).map_or(&[][..], |before| &before.made);
         let mut made: Vec<(Wanted, Arc<Terms>)> = Vec::new();
@@ -48,7 +51,7 @@ impl Served {
             found.insert(name, terms(wanted)?);
         }
         let room = settings.max_handshakes.map(|most| Semaphore::new(most as usize));
-        Ok(Self { names: found, settings: settings.clone(), made, room })
+        Ok(Self { names: found, settings: settings.clone(), made, room, challenges: Arc::clone(challenges) })
     }
 
     /// How long a handshake may take.
@@ -65,6 +68,12 @@ impl Served {
     /// How often files of certificates are looked at for changes.
     pub fn renew_every(&self) -> Duration {
         self.settings.renew
+    }
+
+    /// Whether some certificate's OCSP response is to be asked for.
+    pub fn fetches(&self) -> bool {
+        let mut files = self.made.iter().flat_map(|(wanted, _)| &wanted.identities).map(|identity| &identity.files);
+        files.any(|files| matches!(files.staple, Staple::Fetch(_)))
     }
 
     /// All terms, each once.
