@@ -1,5 +1,8 @@
 //! One stream of an HTTP/2 connection as a stream of bytes, for a tunnel (RFC 8441 §5,
-//! RFC 9113 §8.5): the end of a direction is END_STREAM, a reset is RST_STREAM.
+//! RFC 9113 §8.5): the end of a direction is END_STREAM, a reset is RST_STREAM. `http3` has the
+//! same for HTTP/3.
+
+mod http3;
 
 use std::fmt;
 use std::io;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub use http3::Http3;
 
 /// How long a stream whose end was sent waits for the other side's. nginx: `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(5);

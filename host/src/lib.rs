@@ -7,8 +7,8 @@
 //! - [`listener`]: sockets that accept
 //! - [`streams`]: connections that are passed on as they are, by server name or port
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
-//!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
-//!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys; [`duplex`]: a stream of HTTP/2
+//!   the grammar and framing of both sides; [`http3`]: frames and field sections; [`message`]: heads; [`stream`]: writes that stall;
+//!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys; [`duplex`]: a stream of HTTP/2 or HTTP/3
 //! - [`proxy_protocol`]: what a proxy in front says of a connection
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
@@ -34,6 +34,7 @@ pub mod duplex;
 pub mod error;
 pub mod hook;
 pub mod http1;
+pub mod http3;
 pub mod limit;
 pub mod listener;
 pub mod message;

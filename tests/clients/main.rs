@@ -1,4 +1,4 @@
-//! Real clients: npm `ws`, Python `websockets`, curl as in the guides, and chromium. They
+//! Real clients: npm `ws`, Python `websockets` and `aioquic`, curl as in the guides, and chromium. They
 //! run through nginx too, so that a client that cannot do its part is told from a proxy
 //! that cannot. `cargo xtask test` installs them; see [`tidegate_tests::tools`].
 #![allow(
@@ -13,6 +13,7 @@ mod chromium;
 mod curl;
 mod node_ws;
 mod pebble;
+mod python_aioquic;
 mod python_websockets;
 
 use std::net::SocketAddr;

@@ -24,6 +24,7 @@ pub mod guests;
 pub mod head;
 pub mod http;
 pub mod http2;
+pub mod http3;
 pub mod noise;
 pub mod ocsp;
 pub mod subject;

@@ -36,11 +36,11 @@ pub fn node_modules() -> PathBuf {
     tools_dir().join("node_modules")
 }
 
-/// A Python that has `websockets`.
+/// A Python that has `websockets` and `aioquic`.
 #[track_caller]
 pub fn python() -> PathBuf {
     let dir = tools_dir().display().to_string();
-    tool("venv/bin/python", &format!("python3 -m venv {dir}/venv && {dir}/venv/bin/pip install websockets"))
+    tool("venv/bin/python", &format!("python3 -m venv {dir}/venv && {dir}/venv/bin/pip install websockets aioquic"))
 }
 
 /// A program of the system; fails the test with the Debian package where it is missing.

@@ -39,6 +39,14 @@ pub const MOST_LOG_BUFFER: u64 = 64 << 20;
 pub const LOG_ESCAPE: &str = "default";
 /// `listeners.backlog`: nginx's on Linux.
 pub const BACKLOG: u64 = 511;
+/// `http3.retry`.
+pub const QUIC_RETRY: &str = "auto";
+/// `http3.buffer`, bytes.
+pub const UDP_BUFFER: u64 = 2 << 20;
+/// The least of `http3.buffer`.
+pub const LEAST_UDP_BUFFER: u64 = 64 << 10;
+/// The most of `http3.buffer`.
+pub const MOST_UDP_BUFFER: u64 = 256 << 20;
 /// `upstreams.policy`: what nginx does without a directive.
 pub const POLICY: &str = "round-robin";
 /// `upstreams.keepalive`, connections.

@@ -33,6 +33,7 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod http3;
 mod messages;
 mod retry;
 mod secure;
@@ -45,6 +46,7 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use http3::*;
 pub(super) use messages::*;
 pub(super) use retry::*;
 pub(super) use secure::*;
@@ -53,7 +55,7 @@ pub(super) use tls::*;
 pub(super) use upstream::*;
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), acme_keys(), secure_keys(), balance_keys()];
+    let parts = [content_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys(), balance_keys()];
     let more = [upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });

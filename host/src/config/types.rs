@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 mod content;
 mod dial;
 mod health;
+mod http3;
 mod limits;
 mod messages;
 mod resolver;
@@ -27,6 +28,7 @@ pub use content::{
 };
 pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
+pub use http3::{AltSvc, HostKey, Http3, QuicRetry};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
@@ -168,6 +170,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// The versions of HTTP that are spoken.
     pub protocols: Protocols,
+    /// What holds for HTTP/3, where that is spoken.
+    pub http3: Option<Http3>,
     /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
     /// The streams that are at it; none where there are none.

@@ -1,6 +1,7 @@
 //! Bytes in: sockets that listen, and the loop that accepts.
 
 mod caps;
+mod quic;
 mod socket;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use http::HeaderValue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-pub use socket::bind;
+pub use quic::{QuicArrival, QuicSpoken, Seat, accept_quic, arrive};
+pub use socket::{bind, bind_udp};
 
 use caps::Counted;
 
@@ -44,6 +47,8 @@ pub struct Accepted {
     pub tls: Option<Arc<Served>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// The Alt-Svc of its answers (RFC 7838 §3); none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
     /// The streams that are there; none where there are none.
     pub streams: Option<Arc<Here>>,
 }
@@ -63,6 +68,8 @@ pub struct Spoken {
     pub proxied: Option<Arc<ProxyProtocol>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// The Alt-Svc of answers; none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
     /// What is passed on as it is.
     pub streams: Streams,
 }
@@ -138,6 +145,7 @@ pub async fn accept(
             visit,
             tls: spoken.tls.load_full(),
             protocols: spoken.protocols,
+            alt_svc: spoken.alt_svc.clone(),
             streams: spoken.streams.load_full(),
         };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));

@@ -1,7 +1,7 @@
 //! Listening sockets: the one place where the proxy binds anything.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -23,5 +23,22 @@ pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Bind the socket of QUIC at an address. `buffer` bytes are asked for each way: the kernel gives
+/// no more than `net.core.rmem_max` and `wmem_max`.
+///
+/// # Errors
+/// Whatever the system says: the address is in use, or is not ours.
+pub fn bind_udp(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    // What the kernel gives is enough to begin with.
+    let _less = (socket.set_recv_buffer_size(buffer), socket.set_send_buffer_size(buffer));
+    socket.bind(&address.into())?;
     Ok(socket.into())
 }

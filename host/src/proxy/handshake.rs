@@ -27,8 +27,10 @@ pub(super) enum Upgrade {
 pub(super) fn wish(view: &View) -> Result<Upgrade, Error> {
     let headers = &view.headers;
     // RFC 9110 §7.8: without the connection option, or in HTTP/1.0, Upgrade must be ignored.
-    // HTTP/2 has neither; what looks so is an extended CONNECT (`downstream/http2/request.rs`).
-    if !matches!(view.version, Version::HTTP_11 | Version::HTTP_2) || !headers.has_token("connection", "upgrade") {
+    // HTTP/2 and HTTP/3 have neither; what looks so is an extended CONNECT (`downstream/upgrade.rs`).
+    if !matches!(view.version, Version::HTTP_11 | Version::HTTP_2 | Version::HTTP_3)
+        || !headers.has_token("connection", "upgrade")
+    {
         return Ok(Upgrade::None);
     }
     let tokens: Vec<String> = headers.tokens("upgrade").map(str::to_owned).collect();

@@ -38,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::{HeaderValue, StatusCode};
 
 use crate::body::Body;
 use crate::ca::acme::Keeper;
@@ -98,6 +99,8 @@ pub struct Connection {
     pub misplaced: bool,
     /// What a proxy in front says of it by the PROXY protocol; none where none does.
     pub proxied: Option<Ends>,
+    /// The Alt-Svc of its answers (RFC 7838 §3); none where there is nothing to tell of.
+    pub alt_svc: Option<HeaderValue>,
 }
 
 impl Connection {
@@ -106,6 +109,15 @@ impl Connection {
     fn address(&self) -> SocketAddr {
         let address = self.proxied.map_or(self.client.address, |ends| ends.source);
         SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    /// Tell of HTTP/3, unless the answer says itself where else the site is, or that this is no
+    /// place for it (RFC 7838 §6).
+    fn advertise(&self, head: &mut ResponseHead) {
+        let Some(alt_svc) = &self.alt_svc else { return };
+        if !head.status.is_informational() && head.status != StatusCode::MISDIRECTED_REQUEST {
+            head.fields.set_default("Alt-Svc", alt_svc.as_bytes());
+        }
     }
 }
 
@@ -150,7 +162,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         levels::of_client(&connection, &exchange.snapshot);
         receive::tell(&exchange);
         let mut ran = run(&mut exchange, &connection, body).await;
-        let response = loop {
+        let mut response = loop {
             let stop = match ran {
                 Ok(response) => break Some(response),
                 Err(stop) => stop,
@@ -161,6 +173,9 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
                 Stopped::Page => ran = from_route(&mut exchange, &connection, Body::Empty).await,
             }
         };
+        if let Some(response) = &mut response {
+            connection.advertise(&mut response.head);
+        }
         let status = response.as_ref().map(|response| response.head.status.as_u16());
         // A route's debug log begins after the line that says what has come.
         let view = &exchange.view;

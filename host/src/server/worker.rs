@@ -4,20 +4,24 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::listener::{self, Alive, Spoken};
+use crate::listener::{self, Alive, QuicArrival, QuicSpoken, Seat, Spoken};
 use crate::proxy::Proxy;
 
 /// What a worker is told.
 enum Command {
     /// Accept on this socket, known by this number.
     Listen(u64, TcpListener, Spoken),
+    /// Take connections of QUIC on this socket, known by this number, for these workers.
+    ListenQuic(u64, UdpSocket, Arc<QuicSpoken>, Vec<Seat>),
+    /// Serve a connection of QUIC.
+    Arrive(Box<QuicArrival>),
     /// Accept no more on it.
     Close(u64),
     /// Run a task.
@@ -46,6 +50,22 @@ impl Worker {
     /// Accept on a socket.
     pub(super) fn listen(&self, id: u64, socket: TcpListener, spoken: Spoken) {
         self.tell(Command::Listen(id, socket, spoken));
+    }
+
+    /// Take connections of QUIC on a socket, and give each to the next seat.
+    pub(super) fn listen_quic(&self, id: u64, socket: UdpSocket, spoken: Arc<QuicSpoken>, seats: Vec<Seat>) {
+        self.tell(Command::ListenQuic(id, socket, spoken, seats));
+    }
+
+    /// What gives connections of QUIC to this worker. It does not keep the worker.
+    pub(super) fn seat(&self) -> Seat {
+        let commands = self.commands.as_ref().map(mpsc::UnboundedSender::downgrade);
+        Box::new(move |arrival| {
+            // One that is dropped is refused.
+            if let Some(commands) = commands.as_ref().and_then(mpsc::WeakUnboundedSender::upgrade) {
+                let _refused = commands.send(Command::Arrive(Box::new(arrival)));
+            }
+        })
     }
 
     /// Accept no more on a socket.
@@ -94,6 +114,18 @@ async fn obey(mut inbox: mpsc::UnboundedReceiver<Command>, proxy: Arc<Proxy>, al
                 tokio::spawn(listener::accept(socket, spoken, proxy, draining, alive.clone(), closed));
                 listening.insert(id, close);
             }
+            Command::ListenQuic(id, socket, spoken, seats) => {
+                let (close, closed) = oneshot::channel();
+                tokio::spawn(listener::accept_quic(socket, spoken, seats, closed));
+                listening.insert(id, close);
+            }
+            Command::Arrive(arrival) => match &alive {
+                Some(alive) => {
+                    let (proxy, draining) = (Arc::clone(&proxy), draining.clone());
+                    tokio::spawn(listener::arrive(*arrival, proxy, draining, alive.clone()));
+                }
+                None => arrival.refuse(),
+            },
             // Dropping the sender closes.
             Command::Close(id) => drop(listening.remove(&id)),
             Command::Run(task) => drop(tokio::spawn(task)),

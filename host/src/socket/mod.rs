@@ -1,5 +1,5 @@
 //! A connection's socket as the rest of the program sees it: plain, with TLS on top, or one
-//! stream of an HTTP/2 connection.
+//! stream of an HTTP/2 or HTTP/3 connection.
 //!
 //! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
 //! what has a large state.
@@ -19,7 +19,7 @@ use tokio_rustls::TlsStream;
 
 pub use halves::{ReadHalf, WriteHalf};
 
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Http3};
 
 /// A socket of the system, whose bytes the kernel can move by itself.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Socket {
     Tls(Box<TlsStream<Plain>>),
     /// A stream of an HTTP/2 connection, which carries a tunnel (RFC 8441).
     Http2(Box<Duplex>),
+    /// A stream of an HTTP/3 connection, which carries a tunnel (RFC 9220).
+    Http3(Box<Http3>),
 }
 
 /// The same for each kind of plain socket.
@@ -138,7 +140,7 @@ impl Socket {
                 _ => Poll::Ready(Ok(())),
             },
             // Its memory is the connection's already.
-            Self::Http2(_) => Poll::Ready(Ok(())),
+            Self::Http2(_) | Self::Http3(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -156,6 +158,7 @@ impl Socket {
             }
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
             Self::Http2(stream) => Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
+            Self::Http3(stream) => Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending(),
         }
     }
 
@@ -163,17 +166,17 @@ impl Socket {
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
             Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
-            Self::Plain(_) | Self::Http2(_) => None,
+            Self::Plain(_) | Self::Http2(_) | Self::Http3(_) => None,
         }
     }
 
     /// Whether a write may leave bytes in this process, so that it takes a flush to send them.
     pub fn holds_back(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        matches!(self, Self::Tls(_) | Self::Http3(_))
     }
 
     /// Before it is dropped: tell the other side that all it was sent was whole (TLS
-    /// close_notify, RFC 8446 §6.1; END_STREAM). One try, without waiting: who takes no bytes is
+    /// close_notify, RFC 8446 §6.1; END_STREAM; FIN). One try, without waiting: who takes no bytes is
     /// told nothing. Not to be called where something was cut short.
     pub fn say_goodbye(&mut self) {
         match self {
@@ -182,6 +185,7 @@ impl Socket {
                 let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
             }
             Self::Http2(stream) => stream.let_go(),
+            Self::Http3(stream) => stream.let_go(),
         }
     }
 }
@@ -194,7 +198,7 @@ impl Socket {
             Self::Plain(plain) => plain.reset(),
             Self::Tls(tls) => tls.get_ref().0.reset(),
             // Dropping it does.
-            Self::Http2(_) => {}
+            Self::Http2(_) | Self::Http3(_) => {}
         }
     }
 }
@@ -217,6 +221,7 @@ impl AsyncRead for Socket {
             Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::Http2(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Http3(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -227,6 +232,7 @@ impl AsyncWrite for Socket {
             Self::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::Http2(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Http3(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -239,6 +245,7 @@ impl AsyncWrite for Socket {
             Self::Plain(plain) => Pin::new(plain).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Http3(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -251,6 +258,7 @@ impl AsyncWrite for Socket {
             Self::Plain(plain) => Pin::new(plain).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
             Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Http3(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -259,6 +267,7 @@ impl AsyncWrite for Socket {
             Self::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http3(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -47,7 +47,11 @@ enum Outcome {
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "tools", what: "install nginx, chromium, curl, pebble, ws, websockets where missing", run: tools },
+    Step {
+        name: "tools",
+        what: "install nginx, chromium, curl, pebble, ws, websockets, aioquic where missing",
+        run: tools,
+    },
     Step { name: "fmt", what: "rustfmt", run: fmt },
     Step { name: "tidy", what: "file sizes, module edges, map, contract", run: tidy },
     Step { name: "clippy", what: "lints, warnings are errors", run: clippy },

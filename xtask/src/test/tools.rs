@@ -45,21 +45,21 @@ pub(super) fn install() -> Result<()> {
         npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).arg("ws@8");
         repository::run(&mut npm)?;
     }
-    websockets(&folder.join("venv"))
+    python(&folder.join("venv"))
 }
 
-/// Python's client, in an environment of its own.
-fn websockets(folder: &Path) -> Result<()> {
+/// Python's clients, in an environment of their own.
+fn python(folder: &Path) -> Result<()> {
     let python = folder.join("bin/python");
     let has =
         |module: &str| repository::output(Command::new(&python).args(["-c", &format!("import {module}")])).is_ok();
-    if has("websockets") {
+    if has("websockets, aioquic") {
         return Ok(());
     }
     if !has("pip") {
         repository::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
     }
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets"];
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "websockets", "aioquic"];
     repository::run(Command::new(&python).args(install))
 }
 

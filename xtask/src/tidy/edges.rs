@@ -19,6 +19,7 @@ const STRICT: &[&str] = &[
     "stock",
     "message",
     "http1",
+    "http3",
     "stream",
     "socket",
     "duplex",
@@ -59,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "body",
             "duplex",
             "http1",
+            "http3",
             "listener",
             "message",
             "proxy",
@@ -104,6 +106,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plugin", &["hook", "message"]),
     ("hook", &["message", "proxy_protocol", "tls"]),
     ("http1", &["message"]),
+    // Bytes, frames and field sections of QUIC's streams.
+    ("http3", &[]),
     ("message", &[]),
     ("stock", &[]),
     ("stream", &[]),
@@ -111,7 +115,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proxy_protocol", &[]),
     // A stream of HTTP/2 is a side of a tunnel as a socket is.
     ("socket", &["duplex"]),
-    ("duplex", &[]),
+    ("duplex", &["http3"]),
     ("tls", &[]),
     // What authorities issue and say is what is served and stapled.
     ("ca", &["tls"]),

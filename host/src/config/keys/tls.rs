@@ -42,12 +42,12 @@ keys! {
         "How long a handshake may take.";
     TLS_HANDSHAKES = "max_handshakes" in [ListenerTls]: Count { least: 0, most: d::MOST_LIMIT }, N(0), "",
         "Handshakes that are under way at once; one more waits. 0: no limit.";
-    LISTEN_PROTOCOLS = "protocols" in [Listener]: Texts, Other("`[\"h1\", \"h2\"]` with `tls`, else `[\"h1\"]`"), "http2",
-        "The versions of HTTP that are spoken: `h1`, `h2`. With TLS clients and proxy agree on one (ALPN); without, a \
-         client of HTTP/2 must know (prior knowledge).";
+    LISTEN_PROTOCOLS = "protocols" in [Listener]: Texts, Other("`[\"h1\", \"h2\"]` with `tls`, else `[\"h1\"]`"), "http2, http3",
+        "The versions of HTTP that are spoken: `h1`, `h2`, and with TLS `h3`, which is spoken over UDP at the same port. \
+         With TLS clients and proxy agree on one (ALPN); without, a client of HTTP/2 must know (prior knowledge).";
     MAX_STREAMS = "max_streams" in [Server]: Count { least: 1, most: d::MOST_STREAMS }, N(d::MAX_STREAMS),
-        "http2_max_concurrent_streams",
-        "Requests and tunnels on one HTTP/2 connection at once.";
+        "http2_max_concurrent_streams, http3_max_concurrent_streams",
+        "Requests and tunnels on one HTTP/2 or HTTP/3 connection at once.";
     TLS_RENEW = "renew" in [ListenerTls]: WAIT, T(d::TLS_RENEW), "",
         "How often the files of certificates are looked at: what is new there is served from then on.";
 

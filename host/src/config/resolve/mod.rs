@@ -6,6 +6,7 @@ mod acme;
 mod content;
 mod fetch;
 mod headers;
+mod http3;
 mod limits;
 mod logs;
 mod maps;

@@ -123,12 +123,14 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             root.cx.problem(text.at, &text.path, format!("{address} is listened on already, at line {line}"));
         }
         let backlog = table.count(&k::BACKLOG).and_then(|n| u32::try_from(n).ok());
+        let protocols = tls::protocols(&table);
         listeners.push(Listener {
             address,
             backlog: backlog.unwrap_or_default(),
             proxy_protocol: proxy_protocol(&table),
             tls: None,
-            protocols: tls::protocols(&table),
+            protocols,
+            http3: tls::http3(&table),
             streams: None,
             is_streams: false,
         });

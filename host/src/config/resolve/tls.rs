@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::acme::{ACME, Orders, is_url};
-use super::suggest;
+use super::{http3, suggest};
 use crate::config::defaults;
 use crate::config::document::Value;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Item, Reader, Text};
-use crate::config::types::{Listener, ListenerTls, Protocols};
+use crate::config::types::{Http3, Listener, ListenerTls, Protocols};
 use crate::tls::Version;
 use crate::tls::server::{BadSettings, ClientAuth, Entry, Fetch, Files, Identity, Mode, Settings, Staple, Wanted};
 
@@ -169,19 +169,16 @@ impl SiteTls {
 /// `protocols` of a listener.
 pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
     let Some(list) = table.own(&k::LISTEN_PROTOCOLS) else {
-        return Protocols { h1: true, h2: speaks_tls(table) };
+        return Protocols { h1: true, h2: speaks_tls(table), h3: false };
     };
-    let mut protocols = Protocols { h1: false, h2: false };
+    let mut protocols = Protocols { h1: false, h2: false, h3: false };
     for text in table.own_texts(&k::LISTEN_PROTOCOLS) {
         let wanted = match text.text {
             "h1" => &mut protocols.h1,
             "h2" => &mut protocols.h2,
-            "h3" => {
-                table.cx.hinted(text.at, &text.path, "\"h3\" is not supported yet", "there is \"h1\" and \"h2\"");
-                continue;
-            }
+            "h3" => &mut protocols.h3,
             other => {
-                let hint = suggest::hint(other, ["h1", "h2"], "");
+                let hint = suggest::hint(other, ["h1", "h2", "h3"], "");
                 table.cx.hinted(text.at, &text.path, format!("\"{other}\" is no version of HTTP"), hint);
                 continue;
             }
@@ -194,6 +191,15 @@ pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
         table.cx.hinted(list.at(), &list.path, "no version would be spoken", "such as [\"h1\", \"h2\"]");
     }
     protocols
+}
+
+/// `http3` of a listener; none where it does not speak that.
+pub(super) fn http3(table: &Reader<'_>) -> Option<Http3> {
+    let asked = table.own_texts(&k::LISTEN_PROTOCOLS).into_iter().find(|text| text.text == "h3");
+    if asked.is_none() {
+        http3::unused(table);
+    }
+    Some(http3::http3(table, &asked?, speaks_tls(table)))
 }
 
 /// Whether a listener speaks TLS.
@@ -268,7 +274,7 @@ fn attach_to_streams(
     listener: &mut Listener,
     acme: &mut Orders,
 ) {
-    let settings = settings(offered, Protocols { h1: false, h2: false });
+    let settings = settings(offered, Protocols { h1: false, h2: false, h3: false });
     let Some(identity) = load(offered, &OF_LISTENER, &[], acme) else {
         if offered.own(&k::LISTEN_CERTIFICATE).is_none() {
             let hint = "give it `certificate` and `key`; to pass TLS on as it is, leave `tls` out";
@@ -294,6 +300,7 @@ fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {
         max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
         renew: table.duration(&k::TLS_RENEW).unwrap_or(defaults::TLS_RENEW),
         alpn: [protocols.h2.then_some("h2"), protocols.h1.then_some("http/1.1")].into_iter().flatten().collect(),
+        quic: protocols.h3,
     };
     for bad in settings.problems() {
         refuse(table, &bad);

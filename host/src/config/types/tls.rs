@@ -9,6 +9,8 @@ pub struct Protocols {
     pub h1: bool,
     /// HTTP/2: agreed on by ALPN with TLS, by prior knowledge without (RFC 9113 §3).
     pub h2: bool,
+    /// HTTP/3, over UDP at the same port. nginx: `listen … quic`.
+    pub h3: bool,
 }
 
 /// TLS of one listener.

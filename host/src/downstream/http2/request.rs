@@ -3,24 +3,19 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use h2::RecvStream;
 use h2::ext::Protocol;
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 
 use crate::body::{Incoming, Piece, Source};
+use crate::downstream::upgrade;
 use crate::error::{Error, Kind};
 use crate::http1::{BadLength, Length, request_length};
 use crate::message::{Fields, RequestHead};
 use crate::stream::Patience;
 
-/// The head of a request.
-///
-/// Extended CONNECT (RFC 8441 §4) becomes what it stands for: a GET that asks to leave HTTP,
-/// with a key of the proxy's own, so that all phases and every upstream know one kind of
-/// handshake. HTTP/2 itself has no `Upgrade`, so that nothing else can look like one.
+/// The head of a request. `key` is for a WebSocket.
 pub(super) fn head(parts: &Parts, key: &str) -> RequestHead {
     let mut fields = Fields::new();
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -33,19 +28,14 @@ pub(super) fn head(parts: &Parts, key: &str) -> RequestHead {
             fields.append(name.as_str(), value.as_bytes());
         }
     }
-    if let Some(cookie) = cookie(&parts.headers) {
+    let cookies: Vec<&[u8]> = parts.headers.get_all("cookie").iter().map(|value| value.as_bytes()).collect();
+    if let Some(cookie) = upgrade::cookie(&cookies) {
         fields.append("cookie", &cookie);
     }
     let mut method = parts.method.clone();
     if let Some(protocol) = parts.extensions.get::<Protocol>() {
         method = Method::GET;
-        fields.append("Connection", b"Upgrade");
-        fields.append("Upgrade", protocol.as_str().as_bytes());
-        if protocol.as_str() == "websocket" {
-            fields.set("Sec-WebSocket-Key", key.as_bytes());
-            // RFC 8441 §5 keeps it; a client that leaves it out means the only one there is.
-            fields.set_default("Sec-WebSocket-Version", b"13");
-        }
+        upgrade::ask(&mut fields, protocol.as_str(), key);
     }
     let target = match parts.uri.path_and_query() {
         Some(target) => target.as_str().to_owned(),
@@ -53,21 +43,6 @@ pub(super) fn head(parts: &Parts, key: &str) -> RequestHead {
         None => parts.uri.to_string(),
     };
     RequestHead { method, target, version: Version::HTTP_2, fields }
-}
-
-/// RFC 9113 §8.2.3: what a client has cut into several lines is one for everybody else.
-fn cookie(lines: &HeaderMap) -> Option<Vec<u8>> {
-    let parts: Vec<&[u8]> = lines.get_all("cookie").iter().map(|value| value.as_bytes()).collect();
-    (!parts.is_empty()).then(|| parts.join(&b"; "[..]))
-}
-
-/// A Sec-WebSocket-Key (RFC 6455 §4.1).
-pub(super) fn key() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-
-    // Its only use is to tell an answer to this handshake from one to another.
-    let half = || RandomState::new().hash_one(std::time::Instant::now()).to_be_bytes();
-    STANDARD.encode([half(), half()].concat())
 }
 
 /// How long the body is.
@@ -156,12 +131,5 @@ mod tests {
             "Sec-WebSocket-Version: 13",
         ];
         assert_eq!(lines, wanted);
-    }
-
-    #[test]
-    fn keys_have_16_bytes_and_differ() {
-        let (first, second) = (key(), key());
-        assert_eq!(STANDARD.decode(&first).unwrap().len(), 16);
-        assert_ne!(first, second);
     }
 }

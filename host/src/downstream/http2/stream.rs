@@ -12,6 +12,7 @@ use http::{Method, Request as Head};
 use super::respond::{self, Sending, Sent};
 use super::{Counted, request};
 use crate::body::Body;
+use crate::downstream::upgrade;
 use crate::duplex::Duplex;
 use crate::http1::Length;
 use crate::proxy::{self, Connection, Request, Response};
@@ -27,7 +28,7 @@ pub(super) async fn serve(
 ) {
     let settings = connection.proxy.snapshot.load().downstream;
     let (parts, recv) = asked.into_parts();
-    let head = request::head(&parts, &request::key());
+    let head = request::head(&parts, &upgrade::key());
     let method = head.method.clone();
     // A tunnel's bytes are no body: they wait for its opening.
     let is_connect = parts.method == Method::CONNECT;

@@ -55,7 +55,8 @@ where
         let terms = Arc::clone(served.names.find(name.as_deref()));
         let shaken = start.into_stream(Arc::clone(&terms.config)).await;
         let stream = shaken.map_err(|error| Refused::new(name.as_deref(), error))?;
-        let facts = Facts::of(stream.get_ref().1, &terms);
+        let session = stream.get_ref().1;
+        let facts = Facts::of(session, session.server_name(), &terms);
         Ok(Some((stream, facts)))
     };
     let late = |_elapsed| Refused::new(None, io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"));

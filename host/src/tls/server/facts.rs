@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{CertificateError, Error, HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{CertificateError, CommonState, Error, HandshakeKind, ProtocolVersion};
 use sha1::{Digest as _, Sha1};
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -59,7 +59,7 @@ pub struct ClientFacts {
 
 impl Facts {
     /// Those of a connection whose handshake is over.
-    pub(super) fn of(connection: &ServerConnection, terms: &Terms) -> Self {
+    pub(super) fn of(connection: &CommonState, server_name: Option<&str>, terms: &Terms) -> Self {
         let chain = connection.peer_certificates().unwrap_or_default();
         // Others would not have come so far.
         let judging = terms.verifier.as_ref().filter(|verifier| verifier.forgives());
@@ -77,7 +77,7 @@ impl Facts {
                 .and_then(|group| group.name().as_str())
                 .unwrap_or_default()
                 .to_owned(),
-            server_name: connection.server_name().map(str::to_owned),
+            server_name: server_name.map(str::to_owned),
             alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             client,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::quic::ByName;
 use super::{BadTerms, Challenges, Entry, Names, Settings, Staple, Terms, Wanted};
 
 /// TLS of one listener.
 #[derive(Debug)]
 pub struct Served {
-    pub(super) names: Names<Arc<Terms>>,
+    pub(super) names: Arc<Names<Arc<Terms>>>,
     settings: Settings,
     /// What was wanted for which terms, by which a reload finds those that stay.
     made: Vec<(Wanted, Arc<Terms>)>,
@@ -51,12 +52,17 @@ impl Served {
             found.insert(name, terms(wanted)?);
         }
         let room = settings.max_handshakes.map(|most| Semaphore::new(most as usize));
-        Ok(Self { names: found, settings: settings.clone(), made, room, challenges: Arc::clone(challenges) })
+        Ok(Self { names: Arc::new(found), settings: settings.clone(), made, room, challenges: Arc::clone(challenges) })
     }
 
     /// How long a handshake may take.
     pub fn handshake_timeout(&self) -> Duration {
         self.settings.handshake_timeout
+    }
+
+    /// The same for connections of QUIC; none where rustls has no suite for their first packets.
+    pub fn quic(&self) -> Option<Arc<dyn quinn::crypto::ServerConfig>> {
+        Some(Arc::new(ByName::new(Some(&self.names))?))
     }
 
     /// A place among the handshakes that are under way at once; none where they are not limited.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub renew: Duration,
     /// Application protocols that are offered, in order of preference (RFC 7301).
     pub alpn: Vec<&'static str>,
+    /// Whether the same is offered over QUIC, where the version is 1.3 and the protocol `h3`.
+    pub quic: bool,
 }
 
 /// What is no setting.

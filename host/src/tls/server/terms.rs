@@ -12,6 +12,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 
+use super::quic::ALPN;
 use super::sessions::Timed;
 use super::{BadIdentity, BadSettings, ClientAuth, Identity, Settings, Verifier};
 
@@ -28,6 +29,8 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Terms {
     pub(super) config: Arc<ServerConfig>,
+    /// The same for QUIC, where that is spoken.
+    pub(super) quic: Option<Arc<ServerConfig>>,
     identities: Arc<Identities>,
     /// What is asked of clients.
     pub client_auth: Option<Arc<ClientAuth>>,
@@ -94,7 +97,14 @@ impl Terms {
         } else if settings.session_cache == 0 {
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), identities, client_auth: wanted.client_auth.clone(), verifier })
+        let quic = settings.quic.then(|| {
+            let mut quic = config.clone();
+            quic.alpn_protocols = vec![ALPN.to_vec()];
+            // RFC 9001 §4.6.1: 0 is without 0-RTT.
+            quic.max_early_data_size = 0;
+            Arc::new(quic)
+        });
+        Ok(Self { config: Arc::new(config), quic, identities, client_auth: wanted.client_auth.clone(), verifier })
     }
 
     /// Serve these from now on. Connections that are open stay as they are.
