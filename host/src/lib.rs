@@ -17,6 +17,7 @@
 //! - [`limit`]: rates, and how many are open at once
 //! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
 //! - [`tunnel`]: after the switch
+//! - [`ca`]: certificates that are ordered (ACME), and whether one is revoked (OCSP)
 //! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
 //! - [`error`]: errors as data
 //!
@@ -24,6 +25,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod ca;
 pub mod cli;
 pub mod config;
 pub mod content;

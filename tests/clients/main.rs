@@ -13,6 +13,7 @@ mod chromium;
 mod curl;
 mod http2;
 mod node_ws;
+mod pebble;
 mod python_aioquic;
 mod python_websockets;
 mod tls_scan;

@@ -9,6 +9,7 @@
 )]
 
 mod access_log;
+mod acme;
 mod admission;
 mod auth_basic;
 mod auth_request;
@@ -50,6 +51,7 @@ mod logs;
 mod matrix;
 mod messages;
 mod metrics;
+mod ocsp;
 mod origin;
 mod plugins;
 mod proxy_protocol;

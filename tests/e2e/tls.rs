@@ -319,3 +319,51 @@ fn a_listener_s_certificate_is_for_sites_without() {
     TlsClient::new(&authority, "example.com").connect(proxy.address()).upgrade("/ws");
     TlsClient::new(&authority, "other.example.com").connect(proxy.address());
 }
+
+#[test]
+fn revocation_lists_are_read_again() {
+    let (backend, authority, clients) = (Backend::ws_echo(), Authority::new(), Authority::named("clients"));
+    let text = CONFIG.replace("tls = true", r#"tls = { renew = "10ms" }"#).replace(
+        "[[sites.routes]]\nmatch = \"/\"",
+        "client_auth = { ca = \"clients.pem\", crl = \"clients.crl\" }\n[[sites.routes]]\nmatch = \"/\"",
+    );
+    let shown = clients.issue_client("someone");
+    let proxy = with(&authority, &text, &backend)
+        .file("clients.pem", clients.certificate())
+        .file("clients.crl", clients.revoke(&[]))
+        .start();
+    let let_in = || {
+        let client = TlsClient::with(&authority, "example.com", &[&rustls::version::TLS13], Some(&shown));
+        let Ok((mut wire, _)) = client.try_connect(proxy.address()) else { return false };
+        wire.send("GET /facts HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
+        wire.read_until_close().starts_with(b"HTTP/1.1 200 ")
+    };
+    assert!(let_in());
+    let client = TlsClient::with(&authority, "example.com", &[&rustls::version::TLS13], Some(&shown));
+    let mut tunnel = client.connect(proxy.address());
+    tunnel.upgrade("/ws");
+    // What cannot be read changes nothing.
+    std::fs::write(proxy.dir().join("clients.crl"), "nonsense").unwrap();
+    assert!(let_in());
+    std::fs::write(proxy.dir().join("clients.crl"), clients.revoke(&[&shown])).unwrap();
+    eventually("the client is revoked", || !let_in());
+    tunnel.echo(&Frame::text("open tunnels stay"));
+}
+
+#[test]
+fn sessions_are_forgotten() {
+    let (backend, authority) = (Backend::ws_echo(), Authority::new());
+    for (versions, keys) in [
+        (&rustls::version::TLS13, ""),
+        (&rustls::version::TLS12, ""),
+        (&rustls::version::TLS13, "session_tickets = false, "),
+        (&rustls::version::TLS12, "session_tickets = false, "),
+    ] {
+        let text = CONFIG.replace("tls = true", &format!("tls = {{ {keys}session_timeout = \"1ms\" }}"));
+        let proxy = with(&authority, &text, &backend).start();
+        let client = TlsClient::with(&authority, "example.com", &[versions], None);
+        assert!(body(&proxy, &client, "/facts").ends_with("example.com . NONE\n"));
+        // At once it may be quick enough.
+        eventually("a session that is too old", || body(&proxy, &client, "/facts").ends_with("example.com . NONE\n"));
+    }
+}

@@ -1,18 +1,19 @@
 //! Certificates of a test's own authority.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData as _, RevokedCertParams,
-    SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use sha1::Digest as _;
 
 /// An authority that signs certificates.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>, Vec<CertificateDer<'static>>);
 
 /// A certificate with its key, as PEM.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Certified {
     pub key: String,
     /// The certificate in DER.
     pub der: CertificateDer<'static>,
+    /// Those between it and the root, that are shown with it.
+    pub chain: Vec<CertificateDer<'static>>,
     number: u64,
 }
 
@@ -34,12 +37,16 @@ impl Authority {
 
     /// A new one of this name.
     pub fn named(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority"))
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params_of_authority(name), key).expect("an authority"), Vec::new())
+    }
+
+    /// One that this one has certified. What it issues is shown with the certificates between.
+    pub fn below(&self, name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let made = CertifiedIssuer::signed_by(params_of_authority(name), key, &self.0).expect("an authority");
+        let chain = [vec![made.der().clone()], self.1.clone()].concat();
+        Self(made, chain)
     }
 
     /// Its own certificate as PEM.
@@ -79,8 +86,39 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// One that names an OCSP responder (RFC 5280 §4.2.2.1).
+    pub fn issue_answered(&self, names: &[&str], responder: &str) -> Certified {
+        let mut params = params(names);
+        // id-ad-ocsp, and a URL.
+        let method = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
+        let place = tagged(0x86, responder.as_bytes());
+        let access = tagged(0x30, &tagged(0x30, &[&method[..], &place[..]].concat()));
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)];
+        self.sign(&params)
+    }
+
+    /// A key and its certificate, to answer for the authority, or for something else.
+    pub fn issue_delegate(&self, for_ocsp: bool) -> (KeyPair, CertificateDer<'static>) {
+        let mut params = params(&[]);
+        let usage = if for_ocsp { ExtendedKeyUsagePurpose::OcspSigning } else { ExtendedKeyUsagePurpose::CodeSigning };
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().expect("a key");
+        let der = params.signed_by(&key, &self.0).expect("a certificate").der().clone();
+        (key, der)
+    }
+
+    /// Its own key.
+    pub fn key(&self) -> &KeyPair {
+        self.0.key()
+    }
+
     /// A list in PEM that revokes these.
     pub fn revoke(&self, revoked: &[&Certified]) -> String {
+        self.revoke_until(revoked, 2100)
+    }
+
+    /// A list that is good until a year begins.
+    pub fn revoke_until(&self, revoked: &[&Certified], year: i32) -> String {
         let revoke = |certified: &&Certified| RevokedCertParams {
             serial_number: SerialNumber::from(certified.number),
             revocation_time: date_time_ymd(2021, 1, 1),
@@ -89,13 +127,31 @@ impl Authority {
         };
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(revoke).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
         params.signed_by(&self.0).expect("a list").pem().expect("PEM")
+    }
+
+    /// A certificate for these names and another's key, as PEM with the authority's own after it.
+    pub fn issue_for(
+        &self,
+        names: &[String],
+        key: &impl PublicKeyData,
+        from: SystemTime,
+        lifetime: Duration,
+    ) -> String {
+        let mut params = CertificateParams::new(names).expect("names");
+        let from = from.duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
+        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(from.as_secs());
+        params.not_after = params.not_before + lifetime;
+        params.serial_number = Some(SerialNumber::from(next_number()));
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(key, &self.0).expect("a certificate");
+        format!("{}{}", certificate.pem(), self.certificate())
     }
 
     fn sign(&self, params: &CertificateParams) -> Certified {
@@ -107,8 +163,24 @@ impl Authority {
         let mut params = params.clone();
         params.serial_number = Some(SerialNumber::from(number));
         let certificate = params.signed_by(key, &self.0).expect("a certificate");
-        Certified { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone(), number }
+        let (der, chain) = (certificate.der().clone(), self.1.clone());
+        Certified { certificate: certificate.pem(), key: key.serialize_pem(), der, chain, number }
     }
+}
+
+fn params_of_authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// Up to 127 bytes with a tag before them.
+fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).ok().filter(|n| *n < 128).expect("a short content");
+    [&[tag, length], bytes].concat()
 }
 
 /// A number that no other certificate of this process has.
@@ -128,7 +200,8 @@ impl Certified {
     pub fn by_itself(names: &[&str]) -> Self {
         let key = KeyPair::generate().expect("a key");
         let certificate = params(names).self_signed(&key).expect("a certificate");
-        Self { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone(), number: 0 }
+        let (der, chain) = (certificate.der().clone(), Vec::new());
+        Self { certificate: certificate.pem(), key: key.serialize_pem(), der, chain, number: 0 }
     }
 
     /// Its number as OpenSSL shows it.

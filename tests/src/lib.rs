@@ -13,6 +13,7 @@
     reason = "a test harness stops at the first surprise"
 )]
 
+pub mod acme;
 pub mod backend;
 pub mod cell;
 pub mod certificates;
@@ -25,6 +26,7 @@ pub mod http;
 pub mod http2;
 pub mod http3;
 pub mod noise;
+pub mod ocsp;
 pub mod subject;
 pub mod tempdir;
 pub mod tls_client;
@@ -32,6 +34,7 @@ pub mod tools;
 pub mod wire;
 pub mod ws;
 
+pub use acme::Acme;
 pub use backend::Backend;
 pub use certificates::{Authority, Certified};
 pub use dns::{Asked, Dns};

@@ -115,7 +115,8 @@ impl TlsClient {
         let mut config = match identity {
             Some(identity) => {
                 let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![identity.der.clone()], key).unwrap()
+                let chain = [vec![identity.der.clone()], identity.chain.clone()].concat();
+                builder.with_client_auth_cert(chain, key).unwrap()
             }
             None => builder.with_no_client_auth(),
         };

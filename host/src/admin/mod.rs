@@ -1,6 +1,7 @@
 //! What operators ask the process: `/metrics` for Prometheus, `/status` in JSON, and nginx's
 //! `/stub_status`.
 
+mod certificates;
 mod guards;
 mod names;
 mod peers;
@@ -99,6 +100,7 @@ impl Admin {
         names::render(&self.proxy, &mut text);
         guards::metrics(&self.proxy, &mut text);
         peers::metrics(&self.proxy, &mut text);
+        certificates::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
         ("text/plain; version=0.0.4", text)
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::{guards, names, peers};
+use super::{certificates, guards, names, peers};
 use crate::observe::{Subject, Totals};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
@@ -51,6 +51,7 @@ pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
         "sites": sites,
         "streams": streams,
         "upstreams": upstreams,
+        "certificates": certificates::status(proxy),
         "plugins": plugins(runtime),
     });
     format!("{value:#}\n")

@@ -255,6 +255,18 @@ pub(super) const MOST_TLS_SESSIONS: u64 = 1_000_000;
 pub(super) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// A look at two files.
 pub(super) const TLS_RENEW: Duration = Duration::from_secs(10);
+/// nginx: `ssl_session_timeout`.
+pub(super) const TLS_SESSION_TIMEOUT: Duration = Duration::from_secs(300);
+/// nginx: `ssl_verify_depth`.
+pub(super) const CLIENT_AUTH_DEPTH: u64 = 1;
+/// Longer chains serve nobody.
+pub(super) const MOST_DEPTH: u64 = 16;
+/// `acme.directory`: Let's Encrypt's.
+pub(super) const ACME_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// `acme.challenge`: nginx's.
+pub(super) const ACME_CHALLENGE: &str = "http-01";
+/// `acme.retry`: Let's Encrypt lets an order fail five times an hour.
+pub(super) const ACME_RETRY: Duration = Duration::from_secs(60);
 /// Who writes `client_auth` wants it.
 pub(super) const CLIENT_AUTH_MODE: &str = "required";
 

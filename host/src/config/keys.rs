@@ -28,6 +28,7 @@ macro_rules! keys {
     };
 }
 
+mod acme;
 mod auth;
 mod balance;
 mod content;
@@ -40,6 +41,7 @@ mod streams;
 mod tls;
 mod upstream;
 
+pub(super) use acme::*;
 pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
@@ -53,7 +55,7 @@ pub(super) use tls::*;
 pub(super) use upstream::*;
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), http3_keys(), secure_keys(), balance_keys()];
+    let parts = [content_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys(), balance_keys()];
     let more = [upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });

@@ -43,11 +43,12 @@ pub(super) enum Section {
     Admission,
     RedirectHttps,
     Messages,
+    Acme,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 40] = [
+    pub(super) const ALL: [Self; 41] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -88,6 +89,7 @@ impl Section {
         Self::Http3,
         Self::SiteTls,
         Self::ClientAuth,
+        Self::Acme,
     ];
 
     /// As it is written in the file.
@@ -133,6 +135,7 @@ impl Section {
             Self::Http3 => "http3 = { … }",
             Self::SiteTls => "tls = { … } of a site",
             Self::ClientAuth => "client_auth = { … }",
+            Self::Acme => "[acme]",
         }
     }
 
@@ -261,9 +264,7 @@ impl Section {
             }
             Self::RateRule => "A rate that holds. nginx: `limit_req`.",
             Self::OpenRule => "Numbers that hold, at least one of them. nginx: `limit_conn`.",
-            Self::ListenerTls => {
-                "What a listener offers; `tls = true` for all defaults. Certificates are the sites'. nginx: `listen … ssl`."
-            }
+            Self::ListenerTls => "What a listener offers; `tls = true` for all defaults. nginx: `listen … ssl`.",
             Self::Http3 => {
                 "HTTP/3 over QUIC, at the same address and port over UDP, with the same sites, certificates and limits \
                  (`protocols = [\"h1\", \"h2\", \"h3\"]`). Without 0-RTT: what comes before a handshake is over can be \
@@ -276,6 +277,7 @@ impl Section {
                  notices. nginx: `ssl_certificate`."
             }
             Self::ClientAuth => "Certificates of clients. nginx: `ssl_verify_client`.",
+            Self::Acme => "Who issues certificates (ACME, RFC 8555): [tls.md](tls.md). nginx: `ngx_http_acme_module`.",
             Self::Cors => {
                 "Cross-origin resource sharing (the Fetch standard): preflights are answered with 204, and responses \
                  get the headers that the origin may have."

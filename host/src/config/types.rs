@@ -38,6 +38,7 @@ pub use tls::{ListenerTls, Protocols};
 pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
 use super::secret::Secret;
+use crate::ca::acme::Wanted;
 use crate::hook::{HookSet, Maps, OnFailure, Template};
 use crate::observe::Format;
 use crate::tls::server::ClientAuth;
@@ -59,6 +60,8 @@ pub struct Config {
     pub real_ip: Option<RealIp>,
     /// `[limits.*]`, in order; routes refer to them by name.
     pub zones: Vec<Zone>,
+    /// `[acme]` and what is wanted of it; none where nothing is.
+    pub acme: Option<Wanted>,
     /// `[[listeners]]`, in order, at least one.
     pub listeners: Vec<Listener>,
     /// `[upstreams.*]`, in order; routes refer to them by index.

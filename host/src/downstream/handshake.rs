@@ -37,7 +37,7 @@ pub(super) async fn shake(
             Err(error) => return Err((None, error)),
         }
         let shaken = server::accept(Plain::Tcp(stream), served).await;
-        let (stream, facts) = shaken.map_err(|refused| (refused.name, refused.error))?;
+        let Some((stream, facts)) = shaken.map_err(|refused| (refused.name, refused.error))? else { return Ok(None) };
         Ok(Some((Socket::Tls(Box::new(TlsStream::Server(stream))), Some(facts))))
     };
     shaking.await.unwrap_or_else(|(name, error): (Option<String>, io::Error)| {

@@ -10,6 +10,7 @@
 mod access;
 mod ask;
 mod buffer;
+mod challenge;
 mod compress;
 mod content;
 mod deliver;
@@ -40,6 +41,8 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, StatusCode};
 
 use crate::body::Body;
+use crate::ca::acme::Keeper;
+use crate::ca::ocsp::Stapler;
 use crate::error::Stop;
 use crate::hook::Builtins;
 use crate::http1::{BadLength, Malformed};
@@ -48,7 +51,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::observe::{Client, LogFiles, Metrics, Record, level};
 use crate::proxy_protocol::Ends;
 use crate::snapshot::Snapshot;
-use crate::tls::server::Facts;
+use crate::tls::server::{Facts, Served};
 use crate::tunnel::{Opening, Registry};
 
 use content::Step;
@@ -72,6 +75,12 @@ pub struct Proxy {
     pub tunnels: Arc<Registry>,
     /// The open connections of each client, where they are limited.
     pub clients: Arc<Clients>,
+    /// Certificates that are ordered and renewed: what challenges are answered with.
+    pub acme: Arc<Keeper>,
+    /// What responders say of certificates.
+    pub stapler: Arc<Stapler>,
+    /// The TLS of every listener, as it is served now.
+    pub served: ArcSwap<Vec<Arc<Served>>>,
 }
 
 /// One client connection, as its requests see it.
@@ -189,6 +198,7 @@ async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Re
     if exchange.misplaced {
         return Err(route::misplaced(exchange).await.into());
     }
+    challenge::answer(exchange, connection)?;
     from_route(exchange, connection, body).await
 }
 

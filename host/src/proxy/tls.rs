@@ -36,7 +36,11 @@ pub(super) fn variable(facts: &Facts, name: &str, out: &mut Vec<u8>) -> bool {
         "session_reused" => put(out, if facts.resumed { "r" } else { "." }),
         // rustls does not tell it; with tickets, nginx's is none that the client knows either.
         "session_id" => {}
-        "client_verify" => put(out, if facts.client.is_some() { "SUCCESS" } else { "NONE" }),
+        "client_verify" => match facts.client.as_ref().map(|client| &client.fault) {
+            None => put(out, "NONE"),
+            Some(None) => put(out, "SUCCESS"),
+            Some(Some(fault)) => put(out, &format!("FAILED:{fault}")),
+        },
         _ => return name.strip_prefix("client_").is_some_and(|name| of_client(facts.client.as_ref(), name, out)),
     }
     true

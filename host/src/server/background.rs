@@ -1,5 +1,6 @@
 //! What goes on for a snapshot beside its requests: the one place that starts such tasks. They
-//! are stopped when another snapshot takes its place, and when the server stops.
+//! are stopped when another snapshot takes its place, and when the server stops; but who keeps
+//! certificates lives as long as the server, and is told what is wanted now.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Worker;
-use crate::snapshot::Snapshot;
+use crate::config::Config;
+use crate::proxy::Proxy;
 use crate::tls::server::{Renewal, Served};
-use crate::tunnel::Registry;
 use crate::upstream::{Cut, Upstream};
 
 /// Something that goes on until it is dropped.
@@ -26,12 +27,25 @@ pub(super) struct Background {
 impl Background {
     /// Start what a snapshot needs: each task once in the process, the next one on the next
     /// worker.
-    pub(super) fn start(snapshot: &Snapshot, tls: &[Arc<Served>], workers: &[Worker], tunnels: &Arc<Registry>) -> Self {
-        let registry = Arc::clone(tunnels);
+    pub(super) fn start(config: &Config, proxy: &Arc<Proxy>, tls: Vec<Arc<Served>>, workers: &[Worker]) -> Self {
+        let (snapshot, tls) = (proxy.snapshot.load(), Arc::new(tls));
+        proxy.served.store(Arc::clone(&tls));
+        proxy.acme.want(config.acme.clone());
+        if let (Some(keeping), Some(worker)) = (proxy.acme.begin(), workers.first()) {
+            worker.run(keeping);
+        }
+        let registry = Arc::clone(&proxy.tunnels);
         let cut = Cut::new(move |peer| registry.end_of_peer(peer));
         let (stop, stopped) = watch::channel(());
-        let tasks =
-            snapshot.upstreams.values().flat_map(|upstream| tasks_of(upstream, &cut)).chain(tls.iter().map(renewal));
+        let renewals = tls.iter().flat_map(|served| {
+            let (tell, renewed) = watch::channel(());
+            let stapling = served.fetches().then(|| {
+                let stapler = Arc::clone(&proxy.stapler);
+                Box::pin(stapler.keep(served.terms(), renewed)) as Task
+            });
+            stapling.into_iter().chain([renewal(served, proxy.acme.written(), tell)])
+        });
+        let tasks = snapshot.upstreams.values().flat_map(|upstream| tasks_of(upstream, &cut)).chain(renewals);
         for (task, worker) in tasks.zip(workers.iter().cycle()) {
             worker.run(until(stopped.clone(), task));
         }
@@ -46,22 +60,34 @@ fn tasks_of(upstream: &Arc<Upstream>, cut: &Cut) -> Vec<Task> {
     names.chain(checks).collect()
 }
 
-/// Certificates of one listener, renewed when their files change.
-fn renewal(served: &Arc<Served>) -> Task {
+/// Certificates of one listener, renewed when their files change; at once where this process has
+/// written one. `renewed` is told.
+fn renewal(served: &Arc<Served>, mut written: watch::Receiver<()>, renewed: watch::Sender<()>) -> Task {
     let every = served.renew_every();
     let mut looks: Vec<Renewal> = served.terms().into_iter().map(Renewal::new).collect();
     Box::pin(async move {
         loop {
-            tokio::time::sleep(every).await;
             // Files may be slow, and connections must not wait for them.
             let looking = tokio::task::spawn_blocking(move || {
-                looks.iter_mut().for_each(Renewal::look);
-                looks
+                // All of them, whatever came of one.
+                let changed = looks.iter_mut().filter_map(|look| look.look().then_some(())).count() > 0;
+                (looks, changed)
             });
             match looking.await {
-                Ok(back) => looks = back,
+                Ok((back, changed)) => {
+                    looks = back;
+                    if changed {
+                        renewed.send_replace(());
+                    }
+                }
                 // It panicked, or the server stops.
                 Err(_over) => return,
+            }
+            // After a look, since a reload may have left terms as they are whose files have changed.
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                // Its sender lives as long as the server.
+                Ok(()) = written.changed() => {}
             }
         }
     })

@@ -25,6 +25,7 @@ impl Server {
         let mut state = self.state.lock();
         state.listeners.close(&self.workers);
         state.background = None;
+        self.proxy.acme.want(None);
         drop(state);
         for worker in &self.workers {
             worker.drain();

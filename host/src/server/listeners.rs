@@ -11,13 +11,15 @@ use super::worker::Worker;
 use crate::config::Listener;
 use crate::listener::{QuicSpoken, Spoken, Streams, Tls, bind, bind_udp};
 use crate::streams::Here;
-use crate::tls::server::Served;
+use crate::tls::server::{Challenges, Served};
 
 /// The listeners of a server, in the configuration's order.
 #[derive(Default)]
 pub(super) struct Listeners {
     open: Vec<Open>,
     next: u64,
+    /// What handshakes are looked through for.
+    challenges: Arc<Challenges>,
 }
 
 struct Open {
@@ -51,6 +53,11 @@ struct Sockets {
 }
 
 impl Listeners {
+    /// None yet. Their handshakes answer these challenges.
+    pub(super) fn new(challenges: &Arc<Challenges>) -> Self {
+        Self { challenges: Arc::clone(challenges), ..Self::default() }
+    }
+
     /// Where they listen.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.open.iter().map(|open| open.address).collect()
@@ -113,7 +120,7 @@ impl Listeners {
     fn tls(&self, config: &Listener) -> Result<Option<Arc<Served>>, StartError> {
         let Some(wanted) = &config.tls else { return Ok(None) };
         let before = self.open.iter().find(|open| open.is(config)).and_then(|open| open.tls.load_full());
-        let made = Served::new(&wanted.settings, &wanted.names, &wanted.default, before.as_deref());
+        let made = Served::new(&wanted.settings, &wanted.names, &wanted.default, before.as_deref(), &self.challenges);
         made.map(|served| Some(Arc::new(served))).map_err(|error| StartError::Tls { address: config.address, error })
     }
 

@@ -109,17 +109,20 @@ impl Server {
             log_files,
             tunnels: Arc::new(Registry::default()),
             clients: Arc::default(),
+            acme: Arc::default(),
+            stapler: Arc::default(),
+            served: ArcSwap::default(),
         });
         let (alive, all_gone) = mpsc::channel();
         let workers = (0..config.server.workers)
             .map(|number| Worker::start(number, Arc::clone(&proxy), alive.clone()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
-        let mut listeners = Listeners::default();
+        let mut listeners = Listeners::new(&proxy.acme.challenges.handshakes);
         listeners.change(&config.listeners, streams, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
         proxy.snapshot.load().take_over();
-        let background = Some(Background::start(&proxy.snapshot.load(), &listeners.served(), &workers, &proxy.tunnels));
+        let background = Some(Background::start(config, &proxy, listeners.served(), &workers));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
         Ok(Self { proxy, runtime, shared, rooms, workers, state, all_gone: Mutex::new(all_gone) })
     }
@@ -157,8 +160,7 @@ impl Server {
         self.proxy.snapshot.store(Arc::clone(&snapshot));
         snapshot.take_over();
         // The old one's stop with this.
-        state.background =
-            Some(Background::start(&snapshot, &state.listeners.served(), &self.workers, &self.proxy.tunnels));
+        state.background = Some(Background::start(config, &self.proxy, state.listeners.served(), &self.workers));
         self.proxy.metrics.reloads.add(1);
         // As nginx does: who has moved the files away and reloads finds new ones.
         self.reopen_logs();

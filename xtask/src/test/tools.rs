@@ -12,6 +12,7 @@ use crate::repository::{self, find};
 const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("chromium", "chromium"),
+    ("pebble", "pebble"),
     ("curl", "curl"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -25,6 +25,7 @@ const STRICT: &[&str] = &[
     "duplex",
     "proxy_protocol",
     "tls",
+    "ca",
 ];
 
 /// A module, and what it may use. In the order that data flows.
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "server",
         &[
             "admin",
+            "ca",
             "downstream",
             "hook",
             "limit",
@@ -78,6 +80,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "body",
+            // What challenges of an authority are answered with.
+            "ca",
             "content",
             "hook",
             "http1",
@@ -113,10 +117,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("socket", &["duplex"]),
     ("duplex", &["http3"]),
     ("tls", &[]),
+    // What authorities issue and say is what is served and stapled.
+    ("ca", &["tls"]),
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["hook", "proxy_protocol", "tls"]),
+    ("config", &["ca", "hook", "proxy_protocol", "tls"]),
 ];
 
 /// The one module that may name the engine.

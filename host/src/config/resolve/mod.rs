@@ -2,6 +2,7 @@
 //! wrong and goes on as well as it can; the result counts only if nothing was found.
 
 mod access;
+mod acme;
 mod content;
 mod fetch;
 mod headers;
@@ -58,6 +59,8 @@ struct Build<'a> {
     secure: Vec<SocketAddr>,
     /// What each site says of TLS.
     tls: Vec<tls::SiteTls>,
+    /// The certificates that are ordered.
+    acme: acme::Orders,
 }
 
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
@@ -92,13 +95,15 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         routes: Vec::new(),
         named: HashMap::new(),
         tls: Vec::new(),
+        acme: acme::Orders::read(root),
         addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
     let streams = stream::streams(root, &mut build, &mut listeners);
-    tls::attach(root, &mut listeners, &build.tls);
+    tls::attach(root, &mut listeners, &build.tls, &mut build.acme);
     // Without sites nobody is routed.
     let routers = if sites.is_empty() { Vec::new() } else { routers(root, &mut build) };
+    let acme = build.acme.finish(root, &listeners);
     Config {
         server: server::settings(root),
         debug_clients: server::debug_clients(root),
@@ -107,6 +112,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         resolver: Arc::new(resolver::resolver(root)),
         real_ip: access::real_ip(root),
         zones: build.zones,
+        acme,
         listeners,
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,

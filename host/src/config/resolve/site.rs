@@ -102,7 +102,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     let names = table.own_texts(&k::NAMES);
     let listen = listened(table, &build.addresses, &k::LISTEN);
     check_names(table, &names, &listen, taken);
-    let tls = tls::site(table, &names, &listen);
+    let tls = tls::site(table, &names, &listen, &mut build.acme);
     let inherited = Inherited {
         table: table.clone(),
         name: names.first().map_or("", |n| n.text),

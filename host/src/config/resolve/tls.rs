@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::acme::{ACME, Orders, is_url};
 use super::{http3, suggest};
 use crate::config::defaults;
 use crate::config::document::Value;
@@ -12,7 +13,7 @@ use crate::config::pattern;
 use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Http3, Listener, ListenerTls, Protocols};
 use crate::tls::Version;
-use crate::tls::server::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Wanted};
+use crate::tls::server::{BadSettings, ClientAuth, Entry, Fetch, Files, Identity, Mode, Settings, Staple, Wanted};
 
 /// What a site says of TLS.
 pub(super) struct SiteTls {
@@ -21,6 +22,8 @@ pub(super) struct SiteTls {
     /// Whether it takes the names that nobody has.
     pub(super) default: bool,
     names: Vec<Entry>,
+    /// The same as they are written.
+    hosts: Vec<String>,
     wanted: Wanted,
     /// Whether it refuses handshakes.
     rejects: bool,
@@ -29,18 +32,20 @@ pub(super) struct SiteTls {
 }
 
 /// Of one site. Files are read here, so that a bad one is told of with its place.
-pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]) -> SiteTls {
+pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr], acme: &mut Orders) -> SiteTls {
     let tables = table.tables_or_false(&k::SITE_TLS).unwrap_or_default();
+    let hosts: Vec<String> = names.iter().map(|name| name.text.to_owned()).collect();
     SiteTls {
         listen: listen.to_vec(),
         default: table.flag(&k::DEFAULT_SITE),
         names: names.iter().flat_map(|name| entries(name.text)).collect(),
         wanted: Wanted {
-            identities: tables.iter().filter_map(identity).collect(),
+            identities: tables.iter().filter_map(|table| load(table, &OF_SITE, &hosts, acme)).collect(),
             client_auth: client_auth(table).map(Arc::new),
         },
         rejects: table.flag(&k::REJECT_HANDSHAKE),
         names_one: !tables.is_empty(),
+        hosts,
     }
 }
 
@@ -56,25 +61,52 @@ pub(super) fn entries(name: &str) -> Vec<Entry> {
     }
 }
 
-fn identity(table: &Reader<'_>) -> Option<Identity> {
-    load(table, [&k::CERTIFICATE, &k::CERTIFICATE_KEY, &k::CERTIFICATE_OCSP])
+/// The keys that say what an identity is.
+struct Keys {
+    certificate: &'static Key,
+    key: &'static Key,
+    ocsp: &'static Key,
+    responder: &'static Key,
+    verify: &'static Key,
 }
 
-/// That of a listener, for sites that have none.
-fn identity_of_listener(table: &Reader<'_>) -> Option<Identity> {
-    let keys = [&k::LISTEN_CERTIFICATE, &k::LISTEN_CERTIFICATE_KEY, &k::LISTEN_CERTIFICATE_OCSP];
-    let given = keys.map(|key| table.own_placed(key));
-    if let [certificate, key, _] = &given
-        && let (Some(alone), None) | (None, Some(alone)) = (certificate, key)
-    {
-        table.cx.problem(alone.at, &alone.path, "`certificate` and `key` come together");
-    }
-    load(table, keys)
-}
+const OF_SITE: Keys = Keys {
+    certificate: &k::CERTIFICATE,
+    key: &k::CERTIFICATE_KEY,
+    ocsp: &k::CERTIFICATE_OCSP,
+    responder: &k::OCSP_RESPONDER,
+    verify: &k::OCSP_VERIFY,
+};
 
-fn load(table: &Reader<'_>, [certificate, key, staple]: [&Key; 3]) -> Option<Identity> {
-    let path = |key| table.own_placed(key).map(|text| table.cx.path(text.text));
-    let files = Files { certificate: path(certificate)?, key: path(key)?, staple: path(staple) };
+/// Of a listener, for sites that have none.
+const OF_LISTENER: Keys = Keys {
+    certificate: &k::LISTEN_CERTIFICATE,
+    key: &k::LISTEN_CERTIFICATE_KEY,
+    ocsp: &k::LISTEN_CERTIFICATE_OCSP,
+    responder: &k::LISTEN_OCSP_RESPONDER,
+    verify: &k::LISTEN_OCSP_VERIFY,
+};
+
+/// The identity that a table says; one that is ordered is for these names.
+fn load(table: &Reader<'_>, keys: &Keys, names: &[String], acme: &mut Orders) -> Option<Identity> {
+    let (certificate, key) = (table.own_placed(keys.certificate), table.own_placed(keys.key));
+    let staple = staple(table, keys);
+    let ordered = certificate.as_ref().is_some_and(|text| text.text == ACME);
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), None) if ordered => return acme.identity(table, &certificate, names, staple),
+        (Some(_), Some(key)) if ordered => {
+            table.cx.problem(key.at, &key.path, "is of no use: with `certificate = \"acme\"` the key is made anew");
+            return None;
+        }
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(alone), None) | (None, Some(alone)) => {
+            table.cx.problem(alone.at, &alone.path, "`certificate` and `key` come together");
+            return None;
+        }
+        (None, None) => return None,
+    };
+    let path = |text: &Text<'_>| table.cx.path(text.text);
+    let files = Files { certificate: path(&certificate), key: path(&key), staple, awaited: false };
     match Identity::load(&files) {
         Ok(identity) => Some(identity),
         Err(error) => {
@@ -84,13 +116,39 @@ fn load(table: &Reader<'_>, [certificate, key, staple]: [&Key; 3]) -> Option<Ide
     }
 }
 
+/// What `ocsp` and what goes with it say.
+fn staple(table: &Reader<'_>, keys: &Keys) -> Staple {
+    let ocsp = table.own_placed(keys.ocsp);
+    let responder = table.own_placed(keys.responder);
+    if let Some(url) = responder.as_ref().filter(|url| !is_url(url.text, &["http"])) {
+        table.cx.problem(url.at, &url.path, format!("\"{}\" is no URL of http", url.text));
+    }
+    match ocsp {
+        Some(text) if text.text == "fetch" => {
+            let responder = responder.map(|url| url.text.to_owned());
+            return Staple::Fetch(Fetch { responder, verify: table.flag(keys.verify) });
+        }
+        Some(text) => return Staple::File(table.cx.path(text.text)),
+        None => {}
+    }
+    for alone in [keys.responder, keys.verify].into_iter().filter_map(|key| table.own(key)) {
+        table.cx.problem(alone.at(), &alone.path, "is of no use without `ocsp = \"fetch\"`");
+    }
+    Staple::Off
+}
+
 fn client_auth(table: &Reader<'_>) -> Option<ClientAuth> {
     let Kind::TableOrFalse(section) = k::CLIENT_AUTH.kind else { return None };
     let item = table.own(&k::CLIENT_AUTH)?;
     let table = table.table_at(&item, section)?;
     let path = |key| table.placed(key).map(|text| table.cx.path(text.text));
     let auth = ClientAuth {
-        mode: if table.text(&k::CLIENT_AUTH_MODE) == Some("optional") { Mode::Optional } else { Mode::Required },
+        mode: match table.text(&k::CLIENT_AUTH_MODE) {
+            Some("optional") => Mode::Optional,
+            Some("optional_no_ca") => Mode::Unchecked,
+            _ => Mode::Required,
+        },
+        depth: table.count(&k::CLIENT_AUTH_DEPTH).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
         ca: path(&k::CLIENT_AUTH_CA)?,
         crl: path(&k::CLIENT_AUTH_CRL),
     };
@@ -150,7 +208,7 @@ pub(super) fn speaks_tls(table: &Reader<'_>) -> bool {
 }
 
 /// Give the listeners that speak TLS what their sites say.
-pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls]) {
+pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[SiteTls], acme: &mut Orders) {
     for (table, listener) in root.tables(&k::LISTENERS).iter().zip(listeners) {
         let Some(item) = table.own(&k::LISTEN_TLS).filter(|item| !matches!(item.node.value, Value::Flag(false))) else {
             continue;
@@ -158,7 +216,7 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
         let offered = table.table(&k::LISTEN_TLS);
         let settings = settings(&offered, listener.protocols);
         if listener.is_streams {
-            attach_to_streams(table, &item, &offered, listener);
+            attach_to_streams(table, &item, &offered, listener, acme);
             continue;
         }
         let here: Vec<&SiteTls> =
@@ -171,7 +229,10 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
             }
             continue;
         };
-        let fallback: Vec<Identity> = match identity_of_listener(&offered) {
+        let ordered = offered.own_placed(&k::LISTEN_CERTIFICATE).is_some_and(|text| text.text == ACME);
+        // What is ordered is each site's own.
+        let own = if ordered { None } else { load(&offered, &OF_LISTENER, &[], acme) };
+        let fallback: Vec<Identity> = match own {
             Some(identity) => vec![identity],
             None => first.wanted.identities.clone(),
         };
@@ -185,21 +246,36 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
                 "give it `certificate` and `key`, or its default site a `tls` with them or `reject_handshake = true`",
             );
         }
-        let wanted = |site: &SiteTls| match (site.rejects, site.wanted.identities.is_empty()) {
+        let mut wanted = |site: &SiteTls| match (site.rejects, site.wanted.identities.is_empty()) {
             (true, _) => Wanted { identities: Vec::new(), client_auth: None },
+            (false, true) if ordered && !site.names_one => Wanted {
+                identities: load(&offered, &OF_LISTENER, &site.hosts, acme).into_iter().collect(),
+                ..site.wanted.clone()
+            },
             (false, true) => Wanted { identities: fallback.clone(), ..site.wanted.clone() },
             (false, false) => site.wanted.clone(),
         };
-        let names = here.iter().flat_map(|site| site.names.iter().map(|name| (name.clone(), wanted(site)))).collect();
-        listener.tls = Some(ListenerTls { settings, names, default: wanted(first) });
+        let default = wanted(first);
+        let mut names = Vec::new();
+        for site in &here {
+            let wanted = if std::ptr::eq(*site, *first) { default.clone() } else { wanted(site) };
+            names.extend(site.names.iter().map(|name| (name.clone(), wanted.clone())));
+        }
+        listener.tls = Some(ListenerTls { settings, names, default });
     }
 }
 
 /// Give a listener that is a stream's what it says itself: no site is at it, and nothing is chosen
 /// to be spoken.
-fn attach_to_streams(table: &Reader<'_>, item: &Item<'_>, offered: &Reader<'_>, listener: &mut Listener) {
+fn attach_to_streams(
+    table: &Reader<'_>,
+    item: &Item<'_>,
+    offered: &Reader<'_>,
+    listener: &mut Listener,
+    acme: &mut Orders,
+) {
     let settings = settings(offered, Protocols { h1: false, h2: false, h3: false });
-    let Some(identity) = identity_of_listener(offered) else {
+    let Some(identity) = load(offered, &OF_LISTENER, &[], acme) else {
         if offered.own(&k::LISTEN_CERTIFICATE).is_none() {
             let hint = "give it `certificate` and `key`; to pass TLS on as it is, leave `tls` out";
             table.cx.hinted(item.at(), &item.path, "a stream's listener has no site with a certificate", hint);
@@ -218,6 +294,7 @@ fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {
         curves: names(&k::TLS_CURVES),
         prefer_server_ciphers: table.flag(&k::TLS_PREFER_SERVER),
         session_tickets: table.flag(&k::TLS_TICKETS),
+        session_timeout: table.duration(&k::TLS_SESSION_TIMEOUT).unwrap_or(defaults::TLS_SESSION_TIMEOUT),
         session_cache: table.count(&k::TLS_SESSIONS).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
         handshake_timeout: table.duration(&k::TLS_HANDSHAKE_TIMEOUT).unwrap_or(defaults::TLS_HANDSHAKE_TIMEOUT),
         max_handshakes: table.count(&k::TLS_HANDSHAKES).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),

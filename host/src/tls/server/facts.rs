@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CertificateError, CommonState, Error, HandshakeKind, ProtocolVersion};
 use sha1::{Digest as _, Sha1};
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -53,12 +53,18 @@ pub struct ClientFacts {
     pub not_after: String,
     /// Until when, seconds since 1970; days are counted when asked. nginx: `$ssl_client_v_remain`.
     pub expires: i64,
+    /// Why it is not good, where it lets in all the same. nginx: `$ssl_client_verify`, after `FAILED:`.
+    pub fault: Option<String>,
 }
 
 impl Facts {
     /// Those of a connection whose handshake is over.
     pub(super) fn of(connection: &CommonState, server_name: Option<&str>, terms: &Terms) -> Self {
-        let shown = connection.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
+        let chain = connection.peer_certificates().unwrap_or_default();
+        // Others would not have come so far.
+        let judging = terms.verifier.as_ref().filter(|verifier| verifier.forgives());
+        let fault = judging.and_then(|verifier| verifier.fault(chain)).map(|error| reason(&error));
+        let client = chain.first().map(|shown| ClientFacts { fault, ..ClientFacts::of(shown) });
         Self {
             protocol: match connection.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -74,9 +80,20 @@ impl Facts {
             server_name: server_name.map(str::to_owned),
             alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            client: shown.map(ClientFacts::of),
+            client,
             client_auth: terms.client_auth.clone(),
         }
+    }
+}
+
+/// Why a certificate is not good, in few words.
+fn reason(error: &Error) -> String {
+    match error {
+        // As OpenSSL, and so nginx, says it.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "unable to get local issuer certificate".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -94,6 +111,7 @@ impl ClientFacts {
             not_before: time(&validity.not_before),
             not_after: time(&validity.not_after),
             expires: validity.not_after.timestamp(),
+            fault: None,
         }
     }
 }

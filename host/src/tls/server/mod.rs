@@ -4,6 +4,7 @@
 //! server name (RFC 6066 §3) and says in words what is wrong.
 
 mod accept;
+mod challenges;
 mod client_auth;
 mod facts;
 mod identity;
@@ -11,13 +12,15 @@ mod names;
 mod quic;
 mod renew;
 mod served;
+mod sessions;
 mod settings;
 mod terms;
 
 pub use accept::{Refused, accept};
-pub use client_auth::{ClientAuth, Mode};
+pub use challenges::{Challenges, Open};
+pub use client_auth::{ClientAuth, Mode, Verifier};
 pub use facts::{ClientFacts, Facts};
-pub use identity::{BadIdentity, Files, Identity};
+pub use identity::{BadIdentity, Certified, Fetch, Files, Identity, Leaf, Staple};
 pub use names::{Entry, Names};
 pub use quic::{QUIC_VERSION, accept_quic, quic_without_terms};
 pub use renew::Renewal;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::quic::ByName;
-use super::{BadTerms, Entry, Names, Settings, Terms, Wanted};
+use super::{BadTerms, Challenges, Entry, Names, Settings, Staple, Terms, Wanted};
 
 /// TLS of one listener.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Served {
     made: Vec<(Wanted, Arc<Terms>)>,
     /// Room for handshakes; none where there is no limit.
     pub(super) room: Option<Semaphore>,
+    /// Challenges that are answered instead of a handshake.
+    pub(super) challenges: Arc<Challenges>,
 }
 
 impl Served {
@@ -30,6 +32,7 @@ impl Served {
         names: &[(Entry, Wanted)],
         default: &Wanted,
         before: Option<&Self>,
+        challenges: &Arc<Challenges>,
     ) -> Result<Self, BadTerms> {
         let before = before.filter(|before| before.settings == *settings).map_or(&[][..], |before| &before.made);
         let mut made: Vec<(Wanted, Arc<Terms>)> = Vec::new();
@@ -49,7 +52,7 @@ impl Served {
             found.insert(name, terms(wanted)?);
         }
         let room = settings.max_handshakes.map(|most| Semaphore::new(most as usize));
-        Ok(Self { names: Arc::new(found), settings: settings.clone(), made, room })
+        Ok(Self { names: Arc::new(found), settings: settings.clone(), made, room, challenges: Arc::clone(challenges) })
     }
 
     /// How long a handshake may take.
@@ -71,6 +74,12 @@ impl Served {
     /// How often files of certificates are looked at for changes.
     pub fn renew_every(&self) -> Duration {
         self.settings.renew
+    }
+
+    /// Whether some certificate's OCSP response is to be asked for.
+    pub fn fetches(&self) -> bool {
+        let mut files = self.made.iter().flat_map(|(wanted, _)| &wanted.identities).map(|identity| &identity.files);
+        files.any(|files| matches!(files.staple, Staple::Fetch(_)))
     }
 
     /// All terms, each once.

@@ -28,6 +28,8 @@ pub struct Settings {
     pub session_tickets: bool,
     /// How many sessions are kept for resumption without tickets; 0 for none. nginx: `ssl_session_cache`.
     pub session_cache: usize,
+    /// How long a session can be resumed by one ticket, or without tickets. nginx: `ssl_session_timeout`.
+    pub session_timeout: Duration,
     /// How long a handshake may take. nginx: `client_header_timeout`.
     pub handshake_timeout: Duration,
     /// Handshakes that each worker has under way at once; none for no limit.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
+    StoresServerSessions, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 
 use super::quic::ALPN;
-use super::{BadIdentity, BadSettings, ClientAuth, Identity, Settings};
+use super::sessions::Timed;
+use super::{BadIdentity, BadSettings, ClientAuth, Identity, Settings, Verifier};
 
 /// What is wanted for one server name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Terms {
     identities: Arc<Identities>,
     /// What is asked of clients.
     pub client_auth: Option<Arc<ClientAuth>>,
+    /// Who judges what they show.
+    pub(super) verifier: Option<Arc<Verifier>>,
 }
 
 /// Why there are no terms.
@@ -63,14 +68,15 @@ impl Terms {
     pub(super) fn new(wanted: &Wanted, settings: &Settings, kin: Option<&Self>) -> Result<Self, BadTerms> {
         let provider = settings.provider()?;
         let versions: Vec<_> = settings.versions.iter().map(|version| version.supported()).collect();
-        let verifier = match &wanted.client_auth {
-            Some(auth) => auth.verifier()?,
+        let verifier = wanted.client_auth.as_ref().map(|auth| auth.verifier()).transpose()?;
+        let judging = match &verifier {
+            Some(verifier) => Arc::clone(verifier) as Arc<dyn ClientCertVerifier>,
             None => WebPkiClientVerifier::no_client_auth(),
         };
         let identities = Arc::new(Identities(ArcSwap::from_pointee(wanted.identities.clone())));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(judging)
             .with_cert_resolver(Arc::clone(&identities) as Arc<dyn ResolvesServerCert>);
         config.ignore_client_order = settings.prefer_server_ciphers;
         config.alpn_protocols = settings.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -78,12 +84,15 @@ impl Terms {
         config.session_storage = match (settings.session_cache, kin) {
             (0, _) => Arc::new(NoServerSessionStorage {}),
             (_, Some(kin)) => Arc::clone(&kin.config.session_storage),
-            (most, None) => ServerSessionMemoryCache::new(most),
+            (most, None) => Arc::new(Timed::<dyn StoresServerSessions>::new(
+                ServerSessionMemoryCache::new(most),
+                settings.session_timeout,
+            )),
         };
         if settings.session_tickets {
             config.ticketer = match kin {
                 Some(kin) => Arc::clone(&kin.config.ticketer),
-                None => Ticketer::new()?,
+                None => Arc::new(Timed::<dyn ProducesTickets>::new(Ticketer::new()?, settings.session_timeout)),
             };
         } else if settings.session_cache == 0 {
             config.send_tls13_tickets = 0;
@@ -95,7 +104,7 @@ impl Terms {
             quic.max_early_data_size = 0;
             Arc::new(quic)
         });
-        Ok(Self { config: Arc::new(config), quic, identities, client_auth: wanted.client_auth.clone() })
+        Ok(Self { config: Arc::new(config), quic, identities, client_auth: wanted.client_auth.clone(), verifier })
     }
 
     /// Serve these from now on. Connections that are open stay as they are.
@@ -117,7 +126,8 @@ impl ResolvesServerCert for Identities {
     /// The first whose key can sign in a way that the client understands.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let identities = self.0.load();
-        let fits = |identity: &&Identity| identity.certified.key.choose_scheme(hello.signature_schemes()).is_some();
-        identities.iter().find(fits).or(identities.first()).map(|identity| Arc::clone(&identity.certified))
+        let mut served = identities.iter().filter_map(|identity| Some(identity.served()?.key())).peekable();
+        let first = served.peek().cloned();
+        served.find(|served| served.key.choose_scheme(hello.signature_schemes()).is_some()).or(first)
     }
 }
