@@ -17,6 +17,7 @@
 //! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
 //! - [`tunnel`]: after the switch
 //! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
+//! - [`import`]: from `nginx.conf` to a configuration
 //! - [`error`]: errors as data
 //!
 //! `ARCHITECTURE.md` tells the same with reasons.
@@ -31,6 +32,7 @@ pub mod duplex;
 pub mod error;
 pub mod hook;
 pub mod http1;
+pub mod import;
 pub mod limit;
 pub mod listener;
 pub mod message;

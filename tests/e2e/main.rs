@@ -36,6 +36,7 @@ mod http2_tls;
 mod http2_tunnels;
 mod http_client;
 mod idle_timeout;
+mod import;
 mod keep_alive;
 mod limits;
 mod logs;

@@ -12,6 +12,7 @@ mod fields;
 mod maps;
 mod only_with;
 mod outcome;
+mod ranges;
 mod template;
 
 pub use balance::{Choice, PeerFacts, Peers};
@@ -22,6 +23,7 @@ pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use only_with::OnlyWith;
 pub use outcome::{Moment, Outcome, Try};
+pub use ranges::{NotShare, Ranges};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;
