@@ -1,5 +1,7 @@
 //! The one body type, for both directions and every protocol version.
 
+mod http2;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::http1::Length;
 use crate::message::Fields;
+pub use http2::Incoming;
 
 /// A body on its way through.
 #[derive(Default)]

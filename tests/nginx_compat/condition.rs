@@ -66,7 +66,7 @@ fn rules_under_a_condition(subject: Subject) {
         )
         .var("backend", backend.address())
         .start();
-    let mut asked = |method: &str, target: &str, lines: &str| {
+    let asked = |method: &str, target: &str, lines: &str| {
         let (head, body) = proxy.ask(format!("{method} {target} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n"));
         match (head.status(), head.get("location")) {
             (200, _) => body.text(),
@@ -74,23 +74,26 @@ fn rules_under_a_condition(subject: Subject) {
             (status, None) => status.to_string(),
         }
     };
-    for (method, target, lines, wanted) in [
-        ("GET", "/", "", "passed"),
-        ("GET", "/", "X-Blocked: 1\r\n", "403"),
-        ("GET", "/", "X-Blocked: 0\r\n", "passed"),
-        ("GET", "/x?to=new", "", "301 https://new.test/x?to=new"),
-        ("GET", "/x?to=NEW", "", "passed"),
-        ("DELETE", "/a/x", "", "405"),
-        ("GET", "/a/x", "", "b /b/x"),
-        ("GET", "/a/x?v=V12", "", "versions"),
-        ("GET", "/a/x?v=12", "", "b /b/x"),
-    ] {
+    for (method, target, lines, wanted) in CASES {
         assert_eq!(asked(method, target, lines), wanted, "{method} {target} {lines}");
     }
     // `break` leaves the request in its location.
     let stopped = asked("GET", "/a/x?stop=1", "");
     assert_eq!(stopped, if subject == Subject::Nginx { "404" } else { "passed" });
 }
+
+/// Method, target, header lines, answer.
+const CASES: [(&str, &str, &str, &str); 9] = [
+    ("GET", "/", "", "passed"),
+    ("GET", "/", "X-Blocked: 1\r\n", "403"),
+    ("GET", "/", "X-Blocked: 0\r\n", "passed"),
+    ("GET", "/x?to=new", "", "301 https://new.test/x?to=new"),
+    ("GET", "/x?to=NEW", "", "passed"),
+    ("DELETE", "/a/x", "", "405"),
+    ("GET", "/a/x", "", "b /b/x"),
+    ("GET", "/a/x?v=V12", "", "versions"),
+    ("GET", "/a/x?v=12", "", "b /b/x"),
+];
 
 fn maps_of_networks_and_shares(subject: Subject) {
     let proxy = subject

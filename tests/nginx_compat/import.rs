@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use tidegate::import::{self, Options, Setting};
+use tidegate_tests::TempDir;
 
 fn setting() -> Setting {
     let program = std::env::var("TIDEGATE_TEST_NGINX").unwrap_or_else(|_| "/usr/sbin/nginx".to_owned());
@@ -14,13 +15,15 @@ fn folder(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name).canonicalize().unwrap()
 }
 
-/// Compare files; what differs besides what is known is the test's failure.
-fn compare(files: &[PathBuf]) {
+/// Compare files, each with the folder where its relative paths begin; what differs is the
+/// test's failure.
+fn compare(files: &[(PathBuf, PathBuf)]) {
     let mut wrong = Vec::new();
-    for file in files {
-        match import::compare(file, &Options::default(), &setting()) {
+    for (file, prefix) in files {
+        let options = Options { prefix: Some(prefix.clone()), ..Options::default() };
+        match import::compare(file, &options, &setting()) {
             Ok(comparison) => {
-                assert!(comparison.requests > 20, "{}", file.display());
+                assert!(comparison.requests > 10, "{}", file.display());
                 if comparison.differences() > 0 {
                     wrong.push(format!("{}:\n{comparison}", file.display()));
                 }
@@ -31,12 +34,15 @@ fn compare(files: &[PathBuf]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// The examples, with the lines that their marks ask for.
 #[test]
 fn the_examples_answer_alike() {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder("examples")).unwrap().map(|entry| entry.unwrap().path().join("nginx.conf")).collect();
-    files.retain(|file| file.is_file() && !file.to_string_lossy().contains("guide-http3"));
-    files.sort();
+    let dir = TempDir::new();
+    let mut files = Vec::new();
+    for name in super::examples::pairs() {
+        let text = super::examples::as_tested(&super::examples::read(&name, "nginx.conf"));
+        files.push((dir.write(&format!("{name}.conf"), text), folder("examples").join(name)));
+    }
     assert!(files.len() > 20);
     compare(&files);
 }
@@ -56,11 +62,17 @@ fn configurations_from_the_field_answer_alike() {
         "inheritance",
         "homeassistant",
         "defaults",
-        "lb-compare",
     ];
     let folder = folder("tests/import");
-    let files: Vec<PathBuf> =
-        names.iter().map(|name| folder.join(format!("{name}.conf"))).filter(|file| file.is_file()).collect();
-    assert!(files.len() > 10);
+    let files: Vec<_> = names.iter().map(|name| (folder.join(format!("{name}.conf")), folder.clone())).collect();
     compare(&files);
+}
+
+/// What has no equal is not compared.
+#[test]
+fn what_is_not_whole_is_not_compared() {
+    let dir = TempDir::new();
+    let file = dir.write("nginx.conf", "events {} http { server { listen 80; location / { proxy_pass http://127.0.0.1:1; add_header X-A $nginx_version; } location /a { return 200 $hostname; } } }");
+    let why = import::compare(&file, &Options::default(), &setting()).unwrap_err();
+    assert!(why.contains("$nginx_version"), "{why}");
 }

@@ -47,6 +47,7 @@ mod proxy_timeout;
 mod proxy_upgrade;
 mod proxy_websocket;
 mod real_ip;
+mod redirect_https;
 mod return_;
 mod rewrite;
 mod root;

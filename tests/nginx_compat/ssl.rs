@@ -2,7 +2,7 @@
 
 use rustls::{CipherSuite, ProtocolVersion};
 use tidegate_tests::ws::Frame;
-use tidegate_tests::{Authority, Backend, Setup, Subject, TlsClient, both};
+use tidegate_tests::{Authority, Backend, Proxy, Setup, Subject, TlsClient, both};
 
 both!(
     a_tunnel_through_tls,
@@ -12,6 +12,7 @@ both!(
     rejected_names,
     what_the_backend_is_told,
     plain_http_on_a_tls_port,
+    error_page_497,
     the_client_s_certificate,
 );
 
@@ -170,6 +171,55 @@ fn plain_http_on_a_tls_port(subject: Subject) {
     let proxy = with(subject, &authority, ("", ""), ("", "")).var("backend", backend.address()).start();
     let (head, _) = proxy.ask("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
     assert_eq!(head.status(), 400);
+}
+
+/// A server with TLS that has pages for plain HTTP.
+fn with_pages(subject: Subject, authority: &Authority, nginx: &str, tidegate: &str) -> Proxy {
+    let server = authority.issue(&["example.com"]);
+    let nginx = format!(
+        "server {{ listen %listen% ssl; server_name example.com; ssl_certificate %dir%/server.pem; \
+         ssl_certificate_key %dir%/server.key; {nginx} }}"
+    );
+    let tidegate = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = true\n[[sites]]\nnames = [\"example.com\"]\n\
+         tls = {{ certificate = \"server.pem\", key = \"server.key\" }}\n{tidegate}"
+    );
+    let setup = subject.setup().nginx(&nginx).tidegate(&tidegate);
+    setup.file("server.pem", server.certificate).file("server.key", server.key).start()
+}
+
+fn error_page_497(subject: Subject) {
+    let authority = Authority::new();
+    for (nginx, tidegate, status) in [("497", "497", 302), ("497 =301", "497 =301", 301), ("497 =308", "497 =308", 308)]
+    {
+        let proxy = with_pages(
+            subject,
+            &authority,
+            &format!("error_page {nginx} https://$host:$server_port$request_uri; location / {{ return 200 'in\\n'; }}"),
+            &format!(
+                "error_pages = {{ \"{tidegate}\" = \"https://$host:$server_port$request_uri\" }}\n\
+                 [[sites.routes]]\nmatch = \"/\"\nrespond = {{ status = 200, body = \"in\\n\" }}\n"
+            ),
+        );
+        let port = proxy.address().port();
+        for (host, path) in [("example.com", "/a%20b?c=d"), ("Example.COM:80", "//x/../y?"), ("other.test", "/")] {
+            let mut wire = proxy.connect();
+            wire.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            let (head, _) = wire.read_response();
+            let name = host.split(':').next().unwrap().to_lowercase();
+            let to = format!("https://{name}:{port}{path}");
+            assert_eq!((head.status(), head.get("location")), (status, Some(to.as_str())), "{host}");
+            // What follows on such a connection is no more in its place than this was.
+            assert!(head.lists("connection", "close"));
+            wire.expect_close();
+        }
+        // A handshake is sent on as well, and what is no request is none here either.
+        let (head, _) = proxy.ask(tidegate_tests::ws::handshake("/ws", ""));
+        assert_eq!(head.status(), status);
+        assert_eq!(proxy.ask("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").0.status(), 400);
+        let client = TlsClient::new(&authority, "example.com");
+        assert_eq!(get(&client, proxy.address(), "example.com", "/"), (200, "in\n".to_owned()));
+    }
 }
 
 fn the_client_s_certificate(subject: Subject) {

@@ -14,6 +14,7 @@
 )]
 
 pub mod backend;
+pub mod cell;
 pub mod certificates;
 pub mod dns;
 pub mod eventually;

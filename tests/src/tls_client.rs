@@ -8,12 +8,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, ProtocolVersion,
-    RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    RootCertStore, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use crate::certificates::{Authority, Certified};
@@ -145,6 +145,18 @@ impl TlsClient {
         self
     }
 
+    /// The same client with these cipher suites alone.
+    #[must_use]
+    pub fn limited_to(self, suites: Vec<SupportedCipherSuite>) -> Self {
+        let provider = CryptoProvider { cipher_suites: suites, ..CryptoProvider::clone(self.config.crypto_provider()) };
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&self.watching) as Arc<dyn ServerCertVerifier>);
+        Self { config: Arc::new(builder.with_no_client_auth()), ..self }
+    }
+
     /// The same client, asking for another name; sessions are shared.
     #[must_use]
     pub fn named(&self, name: &str) -> Self {
@@ -156,7 +168,16 @@ impl TlsClient {
     /// # Errors
     /// Why there is no session, in words.
     pub fn try_connect(&self, address: SocketAddr) -> Result<(Wire, Session), String> {
-        let mut tcp = TcpStream::connect_timeout(&address, patience()).map_err(|e| e.to_string())?;
+        self.shake(TcpStream::connect_timeout(&address, patience()).map_err(|e| e.to_string())?)
+    }
+
+    /// Shake hands over a connection that is there.
+    #[track_caller]
+    pub fn over(&self, tcp: TcpStream) -> Wire {
+        self.shake(tcp).unwrap_or_else(|why| panic!("TLS: {why}")).0
+    }
+
+    fn shake(&self, mut tcp: TcpStream) -> Result<(Wire, Session), String> {
         tcp.set_nodelay(true).unwrap();
         tcp.set_read_timeout(Some(patience())).unwrap();
         let name = ServerName::try_from(self.name.clone()).unwrap();

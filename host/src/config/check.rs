@@ -67,7 +67,7 @@ impl Check<'_> {
             (Kind::Texts, Value::List(items)) => {
                 self.each(items, path, |item, path| self.value(item, Kind::AnyText, path));
             }
-            (Kind::TextMap, Value::Table(table)) => {
+            (Kind::TextMap | Kind::TextMapOrFlag, Value::Table(table)) => {
                 for entry in &table.entries {
                     self.value(&entry.node, Kind::AnyText, &join(path, &entry.key));
                 }
@@ -84,7 +84,7 @@ impl Check<'_> {
                 self.table(table, section, path, node.at);
             }
             (Kind::TableOrFalse(_) | Kind::TablesOrFalse(_), Value::Flag(false))
-            | (Kind::TableOrFlag(_), Value::Flag(_)) => {}
+            | (Kind::TableOrFlag(_) | Kind::TextMapOrFlag, Value::Flag(_)) => {}
             (Kind::Tables(section) | Kind::TablesOrFalse(section), Value::List(items)) => {
                 self.each(items, path, |item, path| self.value(item, Kind::Table(section), path));
             }
@@ -226,6 +226,7 @@ fn expected(kind: Kind) -> (&'static str, String) {
         }
         Kind::Texts => ("a list of strings", "such as [\"one\", \"two\"]"),
         Kind::TextMap => ("a table of strings", "such as { Name = \"value\" }"),
+        Kind::TextMapOrFlag => ("a table of strings, true or false", "such as { Name = \"value\" }"),
         Kind::Secret => ("a string or a reference", "such as { from_file = \"path\" } or { from_env = \"NAME\" }"),
         Kind::TextsOrTables(Section::Peer) => ("a list", "such as [\"127.0.0.1:9000\"]"),
         Kind::TextsOrTables(section) => return ("a list", section.heading().to_owned()),

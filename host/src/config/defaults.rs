@@ -250,3 +250,16 @@ pub(super) const CLIENT_AUTH_MODE: &str = "required";
 pub(super) const MAX_STREAMS: u64 = 128;
 /// More serve nobody.
 pub(super) const MOST_STREAMS: u64 = 10_000;
+
+/// `security_headers`: those that both of the guides' configurations have, but for what is only
+/// for TLS.
+pub const SECURITY_HEADERS: [(&str, &str); 3] =
+    [("X-Frame-Options", "SAMEORIGIN"), ("X-Content-Type-Options", "nosniff"), ("X-XSS-Protection", "1; mode=block")];
+/// RFC 6797 §7.2: over TLS only. The guides' value.
+pub const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+/// `redirect_https.status`: the guides' `return 301`.
+pub const REDIRECT_HTTPS_STATUS: u64 = 301;
+/// https' own port.
+pub const HTTPS_PORT: u16 = 443;
+/// The largest port.
+pub const MOST_PORT: u64 = 65_535;

@@ -34,6 +34,7 @@ mod content;
 mod health;
 mod retry;
 mod routing;
+mod secure;
 mod tls;
 mod upstream;
 
@@ -43,6 +44,7 @@ pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use retry::*;
 pub(super) use routing::*;
+pub(super) use secure::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 
@@ -53,6 +55,7 @@ pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
         routing_keys(),
         auth_keys(),
         tls_keys(),
+        secure_keys(),
         balance_keys(),
         upstream_keys(),
         health_keys(),

@@ -18,6 +18,7 @@ mod reader;
 mod reference;
 mod resolve;
 mod secret;
+mod section;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -208,6 +208,20 @@ impl<'a> Reader<'a> {
         self.find(key).map(|item| entries(&item))
     }
 
+    /// Every value of a key that counts for this table: from the outermost table inwards, its own
+    /// the last.
+    pub(super) fn all(&self, key: &Key) -> Vec<Item<'a>> {
+        let outer = self.outer.as_ref().filter(|outer| key.stands_in(outer.section));
+        let mut all = outer.map(|outer| outer.all(key)).unwrap_or_default();
+        all.extend(self.own(key));
+        all
+    }
+
+    /// The table of the site that this one is or stands in.
+    pub(super) fn site(&self) -> &Self {
+        self.outer.as_ref().map_or(self, |outer| outer.site())
+    }
+
     /// The table under a key; an empty one where the key is absent. It inherits from the
     /// table under the same key of the table around this one.
     pub(super) fn table(&self, key: &Key) -> Self {
@@ -276,7 +290,8 @@ fn texts<'a>(item: &Item<'a>) -> Vec<Text<'a>> {
     item.node.items().iter().enumerate().filter_map(text).collect()
 }
 
-fn entries<'a>(item: &Item<'a>) -> Vec<Named<'a, Text<'a>>> {
+/// The entries of a table of strings.
+pub(super) fn entries<'a>(item: &Item<'a>) -> Vec<Named<'a, Text<'a>>> {
     let Some(table) = item.node.table() else { return Vec::new() };
     let named = |e: &'a Entry| {
         let value = Text { text: e.node.text()?, path: join(&item.path, &e.key), at: e.node.at };

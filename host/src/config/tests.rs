@@ -94,4 +94,5 @@ fn hook_names(plugin: &Plugin) -> Option<Vec<&'static str>> {
 
 mod plugins;
 mod routing;
+mod secure;
 mod values;

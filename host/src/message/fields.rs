@@ -226,6 +226,17 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Fields {
     }
 }
 
+/// Lines of HTTP/2 or HTTP/3: names in lower case, those of one name together.
+impl From<&http::HeaderMap> for Fields {
+    fn from(lines: &http::HeaderMap) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in lines {
+            fields.append(name.as_str(), value.as_bytes());
+        }
+        fields
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,22 +35,27 @@ pub(super) enum Instead {
     Reply(StatusCode, Fields, Bytes),
 }
 
-fn pages(exchange: &Exchange) -> Option<Arc<ErrorPages>> {
+fn pages(exchange: &Exchange) -> Option<&Arc<ErrorPages>> {
     let target = exchange.target.as_ref().filter(|_| exchange.page.is_none())?;
-    Some(&target.route.content.error_pages).filter(|pages| !pages.pages.is_empty()).map(Arc::clone)
+    Some(&target.route.content.error_pages)
+}
+
+/// Those for requests that are in their place, if there are any.
+fn usual_pages(exchange: &Exchange) -> Option<Arc<ErrorPages>> {
+    pages(exchange).filter(|pages| !pages.pages.is_empty()).map(Arc::clone)
 }
 
 /// Keep what a page will need, before phases change it.
 pub(super) fn prepare(exchange: &mut Exchange) {
-    if pages(exchange).is_some() && exchange.sent.is_none() {
+    if usual_pages(exchange).is_some() && exchange.sent.is_none() {
         exchange.sent = Some(Box::new(exchange.view.headers.clone()));
     }
 }
 
 /// What the client sees instead of an error of the proxy's own, or of a plugin.
 pub(super) fn instead(exchange: &mut Exchange, status: StatusCode, fields: &Fields, close: bool) -> Option<Instead> {
-    let pages = pages(exchange).filter(|_| !exchange.spared)?;
-    let entry = pages.of(status)?;
+    let pages = Arc::clone(pages(exchange).filter(|_| !exchange.spared)?);
+    let entry = if exchange.misplaced { pages.misplaced.as_ref()? } else { pages.of(status)? };
     let mut kept = fields.clone();
     kept.retain(|name| !replaced(name));
     let shown = match entry.status {
@@ -130,7 +135,7 @@ pub(super) fn apply(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), 
         }
         return Ok(());
     }
-    let Some(pages) = pages(exchange).filter(|pages| pages.intercept && !exchange.local) else { return Ok(()) };
+    let Some(pages) = usual_pages(exchange).filter(|pages| pages.intercept && !exchange.local) else { return Ok(()) };
     let head = answer.head();
     if pages.of(head.status).is_none() {
         return Ok(());

@@ -164,6 +164,9 @@ pub fn refuse(connection: &Connection, refusal: Refusal) -> Response {
 async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Result<Response, Stop> {
     // Before anything is decided: a malformed head must not be routed.
     receive::check(exchange)?;
+    if exchange.misplaced {
+        return Err(route::misplaced(exchange).await.into());
+    }
     from_route(exchange, connection, body).await
 }
 

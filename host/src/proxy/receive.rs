@@ -137,9 +137,6 @@ pub(super) fn complaint(refusal: Refusal) -> Error {
 /// # Errors
 /// Downstream kinds only.
 pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
-    if exchange.misplaced {
-        return Err(Kind::PlainOnTls.into());
-    }
     let unframed = exchange.unframed;
     let view = exchange.view_mut();
     if view.method == Method::CONNECT {

@@ -31,6 +31,15 @@ pub(super) async fn find(exchange: &mut Exchange) -> Result<(), Stop> {
     Err(Kind::NoRoute.into())
 }
 
+/// What is wrong with plain HTTP where TLS is spoken. Only the site's page for it is served (nginx:
+/// 497): a route is looked for to know that page, and whatever else is said of it is not heard.
+pub(super) async fn misplaced(exchange: &mut Exchange) -> Error {
+    // Where nobody knows a route there is no page.
+    let _unheard = find(exchange).await;
+    exchange.spared = false;
+    Kind::PlainOnTls.into()
+}
+
 /// A router's reply, with the route that it is for put on the exchange: the rules for
 /// answers and the logs of that route are its own then.
 fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply, Error> {
@@ -46,9 +55,12 @@ fn answered(exchange: &mut Exchange, mut reply: LocalReply) -> Result<LocalReply
     Ok(reply)
 }
 
-/// Put a route on the exchange, if its connection may be used for it.
+/// Put a route on the exchange, if its connection may be used for it; or only the page for one
+/// that has no TLS.
 fn enter(exchange: &mut Exchange, target: Target) -> Result<(), Error> {
-    tls::check(&exchange.view, &target.route)?;
+    if !exchange.misplaced || exchange.page.is_some() {
+        tls::check(&exchange.view, &target.route)?;
+    }
     let view = exchange.view_mut();
     view.route = Arc::clone(&target.route.name);
     view.site = Arc::clone(&target.route.site);

@@ -5,11 +5,14 @@
 //! what has a large state.
 
 mod halves;
+mod unacknowledged;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -66,6 +69,17 @@ impl Plain {
     /// Those of the call; `WouldBlock` where the kernel has told of nothing.
     pub fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         each!(self, socket => socket.try_io(interest, call))
+    }
+
+    /// Make the close that follows a reset (RST), unless that would take back bytes that the other
+    /// side has not acknowledged: those are still delivered, with an end in order.
+    fn reset(&self) {
+        if let Self::Tcp(stream) = self
+            && unacknowledged::bytes(stream) == 0
+        {
+            // A socket that is gone needs none.
+            let _gone = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -168,6 +182,19 @@ impl Socket {
                 let _told = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
             }
             Self::Http2(stream) => stream.let_go(),
+        }
+    }
+}
+
+impl Socket {
+    /// Before it is dropped: tell the other side that this is no end in order, by a reset (RST;
+    /// RST_STREAM). TLS says nothing before it.
+    pub fn reset(&mut self) {
+        match self {
+            Self::Plain(plain) => plain.reset(),
+            Self::Tls(tls) => tls.get_ref().0.reset(),
+            // Dropping it does.
+            Self::Http2(_) => {}
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) enum State {
     Ended,
     /// The source failed; what it had sent before has been written.
     SourceFailed,
+    /// The source ended without saying that this was all (TLS without close_notify).
+    SourceTruncated,
     /// The sink takes nothing any more; what is left for it is lost.
     SinkFailed,
 }
@@ -71,7 +73,18 @@ pub(super) enum Step {
 
 enum Failure {
     Source,
+    Truncated,
     Sink,
+}
+
+impl Failure {
+    /// Of the source. Many clients of TLS leave without close_notify, and mean no harm.
+    fn of_source(from: &Socket, error: &io::Error) -> Self {
+        match from {
+            Socket::Tls(_) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            _ => Self::Source,
+        }
+    }
 }
 
 impl Flow {
@@ -91,6 +104,7 @@ impl Flow {
                 Ok(Poll::Pending) if self.has_waiting() => return Step::Blocked,
                 Ok(Poll::Pending) => return Step::Dry,
                 Err(Failure::Source) => self.state = State::SourceFailed,
+                Err(Failure::Truncated) => self.state = State::SourceTruncated,
                 Err(Failure::Sink) => self.state = State::SinkFailed,
             }
         }
@@ -155,9 +169,9 @@ impl Flow {
     fn copy(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Result<Poll<()>, Failure> {
         BUFFER.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            match Pin::new(from).poll_read(cx, &mut buffer) {
+            match Pin::new(&mut *from).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(Err(_failed)) => return Err(Failure::Source),
+                Poll::Ready(Err(error)) => return Err(Failure::of_source(from, &error)),
                 Poll::Ready(Ok(())) => {}
             }
             let full = buffer.remaining() == 0;

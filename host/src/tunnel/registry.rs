@@ -148,6 +148,7 @@ mod tests {
             fails: 1,
             passes: 1,
             port: None,
+            protocol: config::Protocol::H1,
             mandatory: false,
             on_unhealthy,
         }));

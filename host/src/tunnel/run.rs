@@ -25,6 +25,8 @@ struct Tunnel {
     half_close: bool,
     /// Which side ended first.
     first: Option<End>,
+    /// Whether that was a reset, or all the same as one.
+    reset: bool,
 }
 
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
@@ -38,6 +40,7 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
         down: Flow::new(early_upstream, terms.half_close),
         half_close: terms.half_close,
         first: None,
+        reset: false,
     };
     let mut record = record;
     if let Some(record) = &mut record {
@@ -166,11 +169,18 @@ impl Tunnel {
             return;
         }
         let end = match (by, flow.state) {
-            (End::Client, State::SourceFailed) | (End::Upstream, State::SinkFailed) => End::ClientReset,
-            (End::Upstream, State::SourceFailed) | (End::Client, State::SinkFailed) => End::UpstreamReset,
+            (End::Client, State::SourceFailed | State::SourceTruncated) | (End::Upstream, State::SinkFailed) => {
+                End::ClientReset
+            }
+            (End::Upstream, State::SourceFailed | State::SourceTruncated) | (End::Client, State::SinkFailed) => {
+                End::UpstreamReset
+            }
             _ => by,
         };
-        self.first.get_or_insert(end);
+        if self.first.is_none() {
+            self.first = Some(end);
+            self.reset = matches!(flow.state, State::SourceFailed | State::SinkFailed);
+        }
     }
 
     /// Tell each side that what it was sent is whole, unless it is not.
@@ -180,6 +190,9 @@ impl Tunnel {
                 self.client.say_goodbye();
                 self.upstream.say_goodbye();
             }
+            // RFC 9113 §8.5: a reset of one side is one of the other.
+            End::ClientReset if self.reset => self.upstream.reset(),
+            End::UpstreamReset if self.reset => self.client.reset(),
             // RFC 8446 §6.1: a side must be able to tell that it was cut off.
             End::ClientReset | End::UpstreamReset => {}
         }

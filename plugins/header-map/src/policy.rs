@@ -37,6 +37,13 @@ pub struct HeadConfig {
     /// value adds nothing. Only for the client. nginx: `add_header` without `always`.
     #[serde(default)]
     pub add: Vec<(String, String)>,
+    /// Names and templates, appended where the answer has no line of that name; an empty value
+    /// adds nothing. Only for the client.
+    #[serde(default)]
+    pub missing: Vec<(String, String)>,
+    /// As [`HeadConfig::missing`], for a client that came over TLS.
+    #[serde(default)]
+    pub missing_over_tls: Vec<(String, String)>,
     /// Names.
     #[serde(default)]
     pub remove: Vec<String>,
@@ -76,7 +83,17 @@ pub struct Policy {
     response: Vec<Change>,
     /// The first of `response` that depend on the status.
     always: usize,
+    missing: Vec<Missing>,
     upstream: Upstream,
+}
+
+/// A line that an answer gets where it has none of its name.
+#[derive(Debug)]
+struct Missing {
+    name: Box<str>,
+    value: Template,
+    /// Whether only clients that came over TLS are told (RFC 6797 §7.2).
+    over_tls: bool,
 }
 
 /// One change of a head.
@@ -100,11 +117,16 @@ impl Policy {
         if !config.request.add.is_empty() {
             return Err(ConfigError::new("/request/add", "only an answer has a status"));
         }
+        if !config.request.missing.is_empty() || !config.request.missing_over_tls.is_empty() {
+            return Err(ConfigError::new("/request/missing", "is for answers"));
+        }
         let mut response = changes(&config.response, "/response")?;
         let always = response.len();
         response.extend(added(&config.response.add)?);
         let upstream = Upstream::new(&config.upstream)?;
-        Ok(Self { request: changes(&config.request, "/request")?, response, always, upstream })
+        let mut missing = missing(&config.response.missing, "missing", false)?;
+        missing.extend(self::missing(&config.response.missing_over_tls, "missing_over_tls", true)?);
+        Ok(Self { request: changes(&config.request, "/request")?, response, always, missing, upstream })
     }
 
     /// The edits of the request's headers; `variable` knows what the host knows.
@@ -119,7 +141,25 @@ impl Policy {
         // First, so that the rules for headers see and replace the result, as in nginx.
         let mut all = self.upstream.edits(answer, &variable);
         all.extend(edits(changes, &variable));
+        all.extend(self.missing_edits(answer, &variable));
         all
+    }
+
+    /// Asked last of all, and of the answer as it came: rules for the same names are the
+    /// configuration's to leave out.
+    fn missing_edits(&self, answer: &dyn Answer, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
+        let mut edits = Vec::with_capacity(self.missing.len());
+        let has_tls = self.missing.iter().any(|line| line.over_tls) && variable("scheme").as_deref() == Some("https");
+        for line in &self.missing {
+            if (line.over_tls && !has_tls) || !answer.values(&line.name).is_empty() {
+                continue;
+            }
+            let value = sound(line.value.value(variable));
+            if !value.is_empty() {
+                edits.push(Edit { operation: EditOperation::Append, name: line.name.to_string(), value });
+            }
+        }
+        edits
     }
 }
 
@@ -198,6 +238,19 @@ fn added(pairs: &[(String, String)]) -> Result<Vec<Change>, ConfigError> {
         changes.push(Change { operation, name: name.as_str().into(), value });
     }
     Ok(changes)
+}
+
+/// The lines of one list that an answer may lack.
+fn missing(pairs: &[(String, String)], key: &str, over_tls: bool) -> Result<Vec<Missing>, ConfigError> {
+    let mut lines = Vec::with_capacity(pairs.len());
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let at = |place: usize, what| ConfigError::new(format!("/response/{key}/{index}/{place}"), what);
+        check_name(name).map_err(|what| at(0, what))?;
+        check_value(value).map_err(|what| at(1, what))?;
+        let value = Template::parse(value).map_err(|what| at(1, what))?;
+        lines.push(Missing { name: name.as_str().into(), value, over_tls });
+    }
+    Ok(lines)
 }
 
 fn check_name(name: &str) -> Result<(), String> {

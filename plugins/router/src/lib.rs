@@ -2,6 +2,7 @@
 //! README.md has the keys and how they compare with nginx.
 
 mod escape;
+mod https;
 mod kind;
 mod names;
 mod pattern;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tidegate_plugin::{ConfigError, Reply};
 
 use crate::escape;
+pub use crate::https::HttpsConfig;
 use crate::names::Listened;
 pub use crate::respond::{RedirectConfig, RespondConfig};
 use crate::respond::{Respond, redirect};
@@ -47,6 +48,9 @@ pub struct SiteConfig {
     /// How Locations are completed.
     #[serde(default)]
     pub redirects: RedirectConfig,
+    /// Where clients without TLS are sent, before anything else.
+    #[serde(default)]
+    pub https: Option<HttpsConfig>,
     /// The host's name for what the site answers without a route: its header rules apply.
     #[serde(default)]
     pub route: Option<String>,
@@ -82,6 +86,9 @@ pub struct RouteConfig {
     /// How Locations are completed.
     #[serde(default)]
     pub redirects: RedirectConfig,
+    /// Where clients without TLS are sent. Inherited from nothing: absent is off.
+    #[serde(default)]
+    pub https: Option<HttpsConfig>,
     /// The routes within it.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
@@ -152,6 +159,9 @@ struct Site {
     name: Box<str>,
     script: Script,
     redirects: RedirectConfig,
+    https: Option<HttpsConfig>,
+    /// Whether any of its routes, or it, sends clients to https, and whether all do.
+    moves: (bool, bool),
     route: Option<Box<str>>,
     routes: Routes,
 }
@@ -198,12 +208,16 @@ impl Policy {
         let mut sites = Vec::with_capacity(config.sites.len());
         for (index, site) in config.sites.iter().enumerate() {
             let pointer = format!("/sites/{index}");
+            let routes = Routes::new(&site.routes, &format!("{pointer}/routes"))?;
+            let https = site.https.map(|https| https.check(&pointer)).transpose()?;
             sites.push(Site {
                 name: site.names.first().map_or("", String::as_str).into(),
                 script: Script::new(&site.rewrites, site.respond.as_ref(), &pointer)?,
                 redirects: site.redirects,
+                https,
+                moves: (https.is_some() || routes.any(|route| route.https), routes.all(|route| route.https == https)),
                 route: site.route.as_deref().map(Box::from),
-                routes: Routes::new(&site.routes, &format!("{pointer}/routes"))?,
+                routes,
             });
         }
         Ok(Self { names, sites })
@@ -220,21 +234,31 @@ impl Policy {
         let Some(site) = self.sites.get(site) else { return no_route(None) };
         let own = site.route.as_deref();
         let mut state = State::new(asked, &site.name, variables);
-        if !site.script.is_empty()
-            && let Ran::Answer(reply) = site.script.run(&mut state, asked, site.redirects)
+        // Asked for only where it makes a difference: it costs a host call.
+        let is_plain = site.moves.0 && asked.variable("scheme").as_deref() == Some("http");
+        let moved = |https: Option<HttpsConfig>, state: &State<'_>| {
+            https.filter(|_| is_plain).map(|https| https.reply(state, asked))
+        };
+        if site.moves.1
+            && let Some(reply) = moved(site.https, &state)
         {
             return Choice::Reply { route: own, reply };
         }
+        if !site.script.is_empty()
+            && let Ran::Answer(reply) = site.script.run(&mut state, asked, site.redirects)
+        {
+            return Choice::Reply { route: own, reply: moved(site.https, &state).unwrap_or(reply) };
+        }
         for _ in 0..=MOST_CHANGES {
-            let route = match site.routes.find(&state.path, &mut state.captured) {
+            let found = site.routes.find(&state.path, &mut state.captured);
+            let https = found.map_or(site.https, |found| found.route().https);
+            if let Some(reply) = moved(https, &state) {
+                return Choice::Reply { route: found.map_or(own, |found| Some(&found.route().name)), reply };
+            }
+            let route = match found {
                 None => return no_route(own),
                 Some(Found::AddSlash(route, path)) => {
-                    let mut location = escape::path(path);
-                    if !state.args().is_empty() {
-                        location.push('?');
-                        location.push_str(state.args());
-                    }
-                    let reply = redirect(301, location, &site.name, asked, route.redirects);
+                    let reply = add_slash(path, &state, asked, route);
                     return Choice::Reply { route: Some(&route.name), reply };
                 }
                 Some(Found::Route(route)) => route,
@@ -251,6 +275,16 @@ impl Policy {
         let reply = Reply::new(500).text("500 Internal Server Error: the rewrite rules go round in circles\n");
         Choice::Reply { route: own, reply }
     }
+}
+
+/// The redirect to a route that lacks only a slash.
+fn add_slash(path: &str, state: &State<'_>, asked: &dyn Asked, route: &Route) -> Reply {
+    let mut location = escape::path(path);
+    if !state.args().is_empty() {
+        location.push('?');
+        location.push_str(state.args());
+    }
+    redirect(301, location, state.site, asked, route.redirects)
 }
 
 fn no_route(route: Option<&str>) -> Choice<'_> {

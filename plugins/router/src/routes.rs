@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tidegate_plugin::{ConfigError, Template};
 
+use crate::https::HttpsConfig;
 use crate::kind::Kind;
 use crate::pattern::Pattern;
 use crate::policy::{RouteConfig, Script};
@@ -32,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Option<Template>,
     /// How its redirects are completed.
     pub(crate) redirects: RedirectConfig,
+    /// Where clients without TLS are sent.
+    pub(crate) https: Option<HttpsConfig>,
     /// The routes within it: an index.
     level: Option<usize>,
 }
@@ -82,7 +85,26 @@ pub(crate) enum Found<'p> {
     AddSlash(&'p Route, &'p str),
 }
 
+impl<'p> Found<'p> {
+    /// The route that it is about.
+    pub(crate) fn route(self) -> &'p Route {
+        match self {
+            Self::Route(route) | Self::AddSlash(route, _) => route,
+        }
+    }
+}
+
 impl Routes {
+    /// Whether one of them has what is asked for.
+    pub(crate) fn any<T>(&self, has: impl Fn(&Route) -> Option<T>) -> bool {
+        self.routes.iter().any(|route| has(route).is_some())
+    }
+
+    /// Whether this is so of each of them.
+    pub(crate) fn all(&self, is: impl Fn(&Route) -> bool) -> bool {
+        self.routes.iter().all(is)
+    }
+
     /// Sort the routes of a site by kind. `pointer` is where they stand.
     pub(crate) fn new(configs: &[RouteConfig], pointer: &str) -> Result<Self, ConfigError> {
         let mut routes = Self::default();
@@ -119,6 +141,7 @@ impl Routes {
                     .transpose()
                     .map_err(|what| at("upstream", what))?,
                 redirects: config.redirects,
+                https: config.https.map(|https| https.check(&pointer)).transpose()?,
                 level: None,
             };
             let place = self.routes.len();

@@ -71,14 +71,14 @@ fn production(subject: Subject) {
         tunnel.echo(&Frame::text("still here"));
     }
     let seen = backends.iter().find_map(|backend| backend.heads().first().cloned()).unwrap();
-    tells_who_asks(&seen, "ws.example.com");
+    tells_who_asks(&seen, "ws.example.com", "https");
     // From another client: a page, too large a body, the health check.
-    let from_another = |path: &str| get(connect_from([127, 0, 0, 2], example.address("8443")), "ws.example.com", path);
+    let from_another = |path: &str| get(example.wire_from([127, 0, 0, 2], "8443"), "ws.example.com", path);
     let (head, body) = from_another("/ws");
     assert_eq!((head.status(), body.as_str()), (200, "plain"));
     assert_eq!(head.get("strict-transport-security"), Some("max-age=31536000; includeSubDomains"));
     assert_eq!(head.get("alt-svc"), Some(r#"h3=":443"; ma=86400"#));
-    let mut large = connect_from([127, 0, 0, 2], example.address("8443"));
+    let mut large = example.wire_from([127, 0, 0, 2], "8443");
     large.send("POST /ws HTTP/1.1\r\nHost: ws.example.com\r\nContent-Length: 10485761\r\n\r\n");
     assert_eq!(large.read_head().status(), 413);
     let (head, body) = from_another("/health");
@@ -89,7 +89,7 @@ fn production(subject: Subject) {
     assert_eq!(head.get("x-frame-options").is_some(), subject == Subject::Tidegate);
     // The status page is for those that are listed.
     assert_eq!(example.get(at, "ws.example.com", page).0.status(), 200);
-    let (head, _) = get(connect_from([127, 0, 0, 2], example.address(at)), "ws.example.com", page);
+    let (head, _) = get(example.wire_from([127, 0, 0, 2], at), "ws.example.com", page);
     assert_eq!(head.status(), 403);
     // HTTP to HTTPS.
     let (head, _) = example.get("8080", "ws.example.com", "/ws?a=b");
@@ -118,7 +118,7 @@ fn production_compresses(subject: Subject) {
     let example = example.listen("8443").listen("8080");
     let example = if subject == Subject::Tidegate { example.admin() } else { example }.start();
     let ask = |path: &str, lines: &str| {
-        let mut wire = Wire::connect(example.address("8443"));
+        let mut wire = example.wire("8443");
         wire.send(format!("GET {path} HTTP/1.1\r\nHost: ws.example.com\r\n{lines}\r\n"));
         let (head, body) = wire.read_response();
         let told = ["content-encoding", "vary"].map(|name| head.get(name).map(str::to_lowercase));

@@ -9,18 +9,13 @@ both!(
     quick_start,
     essential_headers,
     map_upgrade,
-    tls,
-    security_headers,
     load_balancing,
     timeouts,
-    http2,
-    http3,
     buffering,
     status,
     cors,
     troubleshooting_site,
     troubleshooting_paths,
-    troubleshooting_wss,
     proxying_basic,
     proxying_timeouts,
     proxying_complete,
@@ -38,7 +33,7 @@ fn quick_start(subject: Subject) {
     let backend = Backend::ws_echo();
     let example = one_backend(subject, "guide-quick-start", "10.0.0.11:8080", &backend);
     let mut tunnel = example.talk("8080", "/ws");
-    tells_who_asks(&backend.only_head(), "ws.example.com");
+    tells_who_asks(&backend.only_head(), "ws.example.com", "http");
     tunnel.echo(&Frame::close(1000));
     tunnel.expect_close();
     assert_eq!(example.get("8080", "ws.example.com", "/ws").1, "plain");
@@ -51,7 +46,7 @@ fn essential_headers(subject: Subject) {
     let example = one_backend(subject, "guide-essential-headers", "127.0.0.1:9000", &backend);
     example.talk("8080", "/ws");
     let seen = backend.only_head();
-    tells_who_asks(&seen, "ws.example.com");
+    tells_who_asks(&seen, "ws.example.com", "http");
     assert_eq!(seen.get("x-forwarded-host"), Some("ws.example.com"));
     assert_eq!(seen.get("x-forwarded-port"), Some(example.address("8080").port().to_string().as_str()));
 }
@@ -70,48 +65,6 @@ fn map_upgrade(subject: Subject) {
     assert!(seen[0].lists("connection", "upgrade"));
     // The deliberate difference: a plain request's connection is kept.
     assert_eq!(seen[1].lists("connection", "close"), subject == Subject::Nginx);
-}
-
-/// A site beside one that redirects to https.
-fn redirects(example: &Running, host: &str, to: &str) {
-    let (head, _) = example.get("8080", host, "/a%20b?c=d");
-    assert_eq!((head.status(), head.get("location")), (301, Some(to)));
-    assert_eq!(example.shake("8080", "/ws", ""), 301, "a handshake is redirected as well");
-}
-
-fn tls(subject: Subject) {
-    let backend = Backend::ws_echo();
-    let example = Example::of(subject, "guide-tls")
-        .backend("10.0.0.11:8080", backend.address())
-        .listen("8443")
-        .listen("8080")
-        .start();
-    example.talk("8443", "/ws");
-    redirects(&example, "ws.example.com", "https://ws.example.com/a%20b?c=d");
-    assert_eq!(backend.heads().len(), 1);
-}
-
-fn security_headers(subject: Subject) {
-    let backend = Backend::ws_echo();
-    let example = one_backend(subject, "guide-security-headers", "127.0.0.1:9000", &backend);
-    let switched = {
-        let mut wire = Wire::connect(example.address("8080"));
-        wire.upgrade("/ws")
-    };
-    let (page, _) = example.get("8080", "ws.example.com", "/");
-    let (refusal, _) = example.get("8080", "ws.example.com", "/nothing");
-    assert_eq!([switched.status(), page.status(), refusal.status()], [101, 200, 404]);
-    for head in [switched, page, refusal] {
-        for (name, value) in [
-            ("strict-transport-security", "max-age=31536000; includeSubDomains"),
-            ("x-frame-options", "SAMEORIGIN"),
-            ("x-content-type-options", "nosniff"),
-            ("x-xss-protection", "1; mode=block"),
-            ("content-security-policy", "default-src 'self'; connect-src 'self' wss://ws.example.com"),
-        ] {
-            assert_eq!(head.all(name), [value], "{name} of {}", head.status());
-        }
-    }
 }
 
 /// Who answers requests to `path`, one letter each.
@@ -155,25 +108,6 @@ fn timeouts(subject: Subject) {
     }
     wire.expect_close();
     tunnel.echo(&Frame::text("still here"));
-}
-
-fn http2(subject: Subject) {
-    over_tls(subject, "guide-http2");
-}
-
-fn http3(subject: Subject) {
-    let head = over_tls(subject, "guide-http3");
-    assert_eq!(head.get("alt-svc"), Some(r#"h3=":443"; ma=86400"#));
-}
-
-/// The scenario of both, over HTTP/1.1; the head of a plain answer.
-fn over_tls(subject: Subject, name: &str) -> Head {
-    let backend = Backend::ws_echo();
-    let example = Example::of(subject, name).backend("10.0.0.11:8080", backend.address()).listen("8443").start();
-    example.talk("8443", "/ws");
-    let (head, body) = example.get("8443", "ws.example.com", "/ws");
-    assert_eq!((head.status(), body.as_str()), (200, "plain"));
-    head
 }
 
 fn buffering(subject: Subject) {
@@ -276,8 +210,8 @@ fn troubleshooting_site(subject: Subject) {
         example.talk(port, "/socket");
     }
     let seen = backend.heads();
-    tells_who_asks(&seen[0], "example.com");
-    tells_who_asks(&seen[1], "ws.example.com");
+    tells_who_asks(&seen[0], "example.com", "http");
+    tells_who_asks(&seen[1], "ws.example.com", "http");
     assert_eq!([seen[0].get("upgrade").is_some(), seen[1].get("upgrade").is_some()], [false, true]);
 }
 
@@ -292,25 +226,7 @@ fn troubleshooting_paths(subject: Subject) {
     assert_eq!(statuses, [200, 403, 403, 404], "^~ keeps the regular expression away");
     let seen: Vec<_> = backend.heads().iter().map(|head| head.target().to_owned()).collect();
     assert_eq!(seen, ["/socket.io/?EIO=4&transport=websocket", "/socket", "/socket.io/x.js"]);
-    tells_who_asks(&backend.heads()[0], "ws.example.com");
-}
-
-fn troubleshooting_wss(subject: Subject) {
-    let backend = Backend::ws_echo();
-    let example = Example::of(subject, "troubleshooting-wss")
-        .backend("127.0.0.1:3000", backend.address())
-        .listen("8443")
-        .listen("[::]:8443")
-        .listen("8080")
-        .listen("[::]:8080")
-        .start();
-    for port in ["8443", "[::]:8443"] {
-        example.talk(port, "/socket");
-    }
-    redirects(&example, "example.com", "https://example.com/a%20b?c=d");
-    redirects(&example, "Other.Example", "https://other.example/a%20b?c=d");
-    assert_eq!(example.get("[::]:8080", "example.com", "/").0.status(), 301);
-    tells_who_asks(&backend.heads()[0], "ws.example.com");
+    tells_who_asks(&backend.heads()[0], "ws.example.com", "http");
 }
 
 fn proxying_basic(subject: Subject) {
@@ -339,8 +255,8 @@ fn proxying_complete(subject: Subject) {
     example.talk("8080", "/socket/");
     assert_eq!(example.get("8080", "example.com", "/socket/page").1, "plain");
     let seen = backend.heads();
-    tells_who_asks(&seen[0], "ws.example.com");
-    tells_who_asks(&seen[1], "example.com");
+    tells_who_asks(&seen[0], "ws.example.com", "http");
+    tells_who_asks(&seen[1], "example.com", "http");
 }
 
 fn proxying_load_balancing(subject: Subject) {

@@ -57,6 +57,9 @@ impl Client {
         let (requests, connection) = Builder::new()
             // No stream before the server's SETTINGS: what it offers is known then.
             .initial_max_send_streams(0)
+            // Room for others beside a stream that is not read.
+            .initial_window_size(256 << 10)
+            .initial_connection_window_size(4 << 20)
             .handshake(stream)
             .await
             .expect("HTTP/2");

@@ -1,4 +1,4 @@
-//! HTTP/2 frames as bytes (RFC 9113 §4, §6), for backends that do what no server does.
+//! HTTP/2 frames as bytes (RFC 9113 §4, §6), for ends that do what none should.
 
 use crate::wire::Wire;
 
@@ -8,18 +8,30 @@ pub const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const DATA: u8 = 0;
 /// HEADERS.
 pub const HEADERS: u8 = 1;
+/// PRIORITY.
+pub const PRIORITY: u8 = 2;
 /// RST_STREAM.
 pub const RST_STREAM: u8 = 3;
 /// SETTINGS.
 pub const SETTINGS: u8 = 4;
+/// PUSH_PROMISE.
+pub const PUSH_PROMISE: u8 = 5;
 /// PING.
 pub const PING: u8 = 6;
 /// GOAWAY.
 pub const GOAWAY: u8 = 7;
+/// WINDOW_UPDATE.
+pub const WINDOW_UPDATE: u8 = 8;
+/// CONTINUATION.
+pub const CONTINUATION: u8 = 9;
 /// END_STREAM, of DATA and HEADERS.
 pub const END_STREAM: u8 = 1;
 /// END_HEADERS, of HEADERS.
 pub const END_HEADERS: u8 = 4;
+/// PADDED, of DATA and HEADERS.
+pub const PADDED: u8 = 8;
+/// PRIORITY, of HEADERS.
+pub const PRIORITY_FLAG: u8 = 0x20;
 /// ACK, of SETTINGS and PING.
 pub const ACK: u8 = 1;
 /// NO_ERROR.

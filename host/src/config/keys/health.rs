@@ -5,7 +5,7 @@ use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Si
 use super::super::key::Key;
 use super::super::key::Kind::{AnyText, Choice, Count, Flag, Size, Text, TextMap, Texts};
 use super::super::key::Section::Health;
-use super::{WAIT, WAIT_OR_NOT};
+use super::{PROTOCOLS, WAIT, WAIT_OR_NOT};
 
 keys! {
     HEALTH_KIND = "kind" in [Health]: Choice { now: &["http", "websocket", "tcp"], later: &[] }, S(d::HEALTH_KIND),
@@ -43,6 +43,9 @@ keys! {
         "Passed checks in a row that make it healthy again.";
     HEALTH_PORT = "port" in [Health]: Count { least: 1, most: 65_535 }, Other("the peer's"), "health_check … port=",
         "The port that is checked.";
+    HEALTH_PROTOCOL = "protocol" in [Health]: PROTOCOLS, Other("the upstream's"), "",
+        "The version of HTTP, as `protocol` of an upstream. A WebSocket check of a peer of HTTP/2 that takes no \
+         tunnels (RFC 8441) goes over HTTP/1.1, as those of clients do; `tcp` only offers it in the TLS handshake.";
     HEALTH_MANDATORY = "mandatory" in [Health]: Flag, B(false), "health_check … mandatory",
         "Whether a peer is used only after its first passed check. What is known of a peer goes on over reloads.";
     ON_UNHEALTHY = "on_unhealthy" in [Health]: Choice { now: &["keep", "drain", "close"], later: &[] },

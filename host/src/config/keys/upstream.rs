@@ -7,7 +7,7 @@ use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, Upstream
 use super::super::key::{Key, Kind};
 use super::{WAIT, WAIT_OR_NOT};
 
-const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
+pub(super) const PROTOCOLS: Kind = Choice { now: &["h1", "h2", "auto"], later: &[] };
 
 keys! {
     RESOLVER = "resolver" in [Top]: Table(Resolver), Other("all defaults"), "", "How names of peers are looked up.";
@@ -35,8 +35,9 @@ keys! {
         "How long an idle connection is kept.";
     PROTOCOL = "protocol" in [Upstream]: PROTOCOLS, S(d::PROTOCOL), "proxy_http_version",
         "Which version of HTTP peers are asked in: `h1` for HTTP/1.1; `h2` for HTTP/2, with prior knowledge where there \
-         is no TLS; `auto` for what a peer chooses in the TLS handshake, and HTTP/1.1 without TLS. WebSockets go over \
-         HTTP/2 where the peer offers that (RFC 8441), else over an HTTP/1.1 connection of their own.";
+         is no TLS; `auto` for what a peer chooses in the TLS handshake, and HTTP/1.1 without TLS or with \
+         `proxy_protocol`. WebSockets go over HTTP/2 where the peer offers that (RFC 8441), else over an HTTP/1.1 \
+         connection of their own.";
     PING = "ping" in [Upstream]: WAIT, T(d::PING), "",
         "With HTTP/2: how long a peer may be silent about what it was sent before a PING asks it for a sign of life; \
          after as long again its connection is given up.";

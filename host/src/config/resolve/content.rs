@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
+use super::secure::Https;
 use super::{Build, maps, note};
 use crate::config::defaults;
 use crate::config::key::{Key, Kind};
@@ -210,6 +211,44 @@ fn checked_header(table: &Reader<'_>, text: &str, at: usize, path: &str) -> Head
 }
 
 fn error_pages(table: &Reader<'_>, build: &Build<'_>) -> ErrorPages {
+    let mut pages = listed_pages(table, build);
+    let misplaced = take_misplaced(&mut pages).or_else(|| misplaced(table, build));
+    let intercept = table.flag(&k::INTERCEPT_ERRORS);
+    if let Some(item) = table.own(&k::INTERCEPT_ERRORS).filter(|_| intercept && pages.is_empty() && table.is_route()) {
+        table.cx.hinted(item.at(), &item.path, "has no effect", "it needs `error_pages`");
+    }
+    ErrorPages { pages, misplaced, intercept, spares_reply: replies_with_body(table) }
+}
+
+/// The page of 497, which no answer has: kept apart, so that a request that is in its place costs
+/// nothing for it.
+fn take_misplaced(pages: &mut Vec<ErrorPage>) -> Option<ErrorPage> {
+    let at = pages.iter().position(|page| page.statuses.contains(&misplaced_status()))?;
+    let page = pages.get_mut(at)?;
+    page.statuses.retain(|status| *status != misplaced_status());
+    if page.statuses.is_empty() { Some(pages.remove(at)) } else { Some(page.clone()) }
+}
+
+/// nginx's status for plain HTTP where TLS is spoken.
+fn misplaced_status() -> StatusCode {
+    StatusCode::from_u16(497).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// What a client of plain HTTP where TLS is spoken gets where the table's own pages do not say: as
+/// in nginx, which knows no location yet, the site's; or the redirect that sends clients to https.
+fn misplaced(table: &Reader<'_>, build: &Build<'_>) -> Option<ErrorPage> {
+    let of_site = table.is_route().then(|| take_misplaced(&mut listed_pages(table.site(), build))).flatten();
+    of_site.or_else(|| {
+        let https = Https::of(table, &build.secure)?;
+        Some(ErrorPage {
+            statuses: vec![misplaced_status()],
+            status: PageStatus::Is(StatusCode::from_u16(https.status()).ok()?),
+            page: Page::Redirect(Template::parse(&https.url()).ok()?),
+        })
+    })
+}
+
+fn listed_pages(table: &Reader<'_>, build: &Build<'_>) -> Vec<ErrorPage> {
     let mut pages: Vec<ErrorPage> = Vec::new();
     for entry in table.map(&k::ERROR_PAGES).unwrap_or_default() {
         let (codes, shown) = match entry.name.split_once('=') {
@@ -244,11 +283,7 @@ fn error_pages(table: &Reader<'_>, build: &Build<'_>) -> ErrorPages {
         }
         pages.push(ErrorPage { statuses, status: shown, page });
     }
-    let intercept = table.flag(&k::INTERCEPT_ERRORS);
-    if let Some(item) = table.own(&k::INTERCEPT_ERRORS).filter(|_| intercept && pages.is_empty() && table.is_route()) {
-        table.cx.hinted(item.at(), &item.path, "has no effect", "it needs `error_pages`");
-    }
-    ErrorPages { pages, intercept, spares_reply: replies_with_body(table) }
+    pages
 }
 
 /// As in nginx, a text that `respond` gives is not replaced.

@@ -6,11 +6,12 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::maps;
 use super::note;
 use super::plugin::Generated;
+use super::secure;
 use super::upstream_values::Values;
 use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::pattern;
-use crate::config::reader::{Reader, Text};
+use crate::config::reader::{Reader, Text, entries};
 use crate::config::types::Spot;
 use crate::config::variables::Variables;
 use crate::hook::{Hook, HookSet, is_hosts_own};
@@ -61,6 +62,7 @@ impl<'a> Rules<'a> {
         let request = [(&k::SET_HEADERS, Set), (&k::APPEND_HEADERS, Append)];
         let response =
             [(&k::SET_RESPONSE_HEADERS, Set), (&k::APPEND_RESPONSE_HEADERS, Append), (&k::ADD_RESPONSE_HEADERS, Add)];
+        check_security(table, variables);
         Self {
             request: read(table, &request, &k::REMOVE_HEADERS, variables),
             response: read(table, &response, &k::REMOVE_RESPONSE_HEADERS, variables),
@@ -90,7 +92,10 @@ impl<'a> Rules<'a> {
         if defaults || !self.request.is_empty() {
             hooks = hooks.with(Hook::RequestHeaders);
         }
-        if !self.response.is_empty() || !values.headers.is_empty() {
+        // What a rule says of a name is said there.
+        let mut security = secure::headers(route);
+        security.retain(|header| !self.response.iter().any(|rule| rule.name.eq_ignore_ascii_case(header.name)));
+        if !self.response.is_empty() || !values.headers.is_empty() || !security.is_empty() {
             hooks = hooks.with(Hook::ResponseHeaders);
         }
         hooks.iter().next()?;
@@ -98,14 +103,16 @@ impl<'a> Rules<'a> {
         let mut request = Object::new();
         request.insert("defaults".into(), defaults.into());
         request.extend(direction(route, &self.request, "/request", &mut spots));
-        let response = direction(route, &self.response, "/response", &mut spots);
+        let mut response = direction(route, &self.response, "/response", &mut spots);
+        response.extend(missing(route, &security, &mut spots));
         let mut config = Object::new();
         config.insert("request".into(), Json::Object(request));
         config.insert("response".into(), Json::Object(response));
         if !values.headers.is_empty() {
             config.insert("upstream".into(), Json::Object(values.config));
         }
-        let response_with = if self.response.is_empty() { values.headers } else { Vec::new() };
+        let on_all = !self.response.is_empty() || !security.is_empty();
+        let response_with = if on_all { Vec::new() } else { values.headers };
         Some(Generated { config, spots, at: route.at, path: route.path.clone(), hooks: Some(hooks), response_with })
     }
 }
@@ -173,6 +180,31 @@ fn check_value(table: &Reader<'_>, value: &Text<'_>, variables: &Variables) {
         Ok(_) => maps::check_variables(table, value, variables),
         Err(fault) => note(table.cx, value.at, &value.path, fault),
     }
+}
+
+/// `security_headers` of this very table.
+fn check_security(table: &Reader<'_>, variables: &Variables) {
+    let Some(item) = table.own(&k::SECURITY_HEADERS) else { return };
+    for entry in entries(&item) {
+        check_name(table, entry.name, entry.name_at, &entry.value.path);
+        check_value(table, &entry.value, variables);
+    }
+}
+
+/// `{"missing": [["X-A", "1"]], "missing_over_tls": []}`, without empty lists.
+fn missing(route: &Reader<'_>, headers: &[secure::Header<'_>], spots: &mut Vec<Spot>) -> Object<String, Json> {
+    let mut object = Object::new();
+    for (key, over_tls) in [("missing", false), ("missing_over_tls", true)] {
+        let mut list = Vec::new();
+        for (i, header) in headers.iter().filter(|header| header.over_tls == over_tls).enumerate() {
+            spots.push(route.cx.spot(format!("/response/{key}/{i}"), &header.value.path, header.value.at));
+            list.push(json!([header.name, header.value.text]));
+        }
+        if !list.is_empty() {
+            object.insert(key.to_owned(), Json::Array(list));
+        }
+    }
+    object
 }
 
 fn merge<'a>(route: Vec<Rule<'a>>, site: &[Rule<'a>]) -> Vec<Rule<'a>> {

@@ -13,6 +13,7 @@ mod resolver;
 mod retry;
 mod route;
 mod router;
+mod secure;
 mod server;
 mod site;
 mod stock;
@@ -51,6 +52,8 @@ struct Build<'a> {
     named: HashMap<(String, String), String>,
     /// Where clients connect.
     addresses: Vec<SocketAddr>,
+    /// Those of them that speak TLS.
+    secure: Vec<SocketAddr>,
     /// What each site says of TLS.
     tls: Vec<tls::SiteTls>,
 }
@@ -73,6 +76,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let access_logs = logs::access_logs(root, &formats, &variables, &Arc::default());
     let mut listeners = server::listeners(root);
     let zones = limits::zones(root, &variables);
+    let secure = secure::listeners(root);
     let mut build = Build {
         upstreams,
         plugins,
@@ -81,7 +85,8 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         access_logs,
         variables,
         zones,
-        router: RouterTable::default(),
+        router: RouterTable::new(secure.clone()),
+        secure,
         routes: Vec::new(),
         named: HashMap::new(),
         tls: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, fetch, headers, limits, logs, note, retry, stock, upstream_values};
+use super::{Build, access, content, fetch, headers, limits, logs, note, retry, secure, stock, upstream_values};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -48,6 +48,7 @@ fn route<'a>(
     let chain = chain(&inherited, upstream, build);
     check_upgrade(table);
     retry::check(table);
+    secure::check(table, &build.secure);
     let Some(pattern) = table.own_placed(&k::MATCH).filter(|m| !m.text.is_empty()) else { return Vec::new() };
     if pattern.text.starts_with('@') && table.around().is_none() {
         return named(&inherited, pattern.text, upstream, chain, build);
@@ -76,7 +77,7 @@ fn named(
     build: &mut Build<'_>,
 ) -> Vec<usize> {
     let table = &own.table;
-    for key in [&k::RESPOND, &k::REWRITES, &k::ROUTES, &k::REPLACE_PREFIX, &k::REWRITE, &k::ALIAS] {
+    for key in [&k::RESPOND, &k::REWRITES, &k::ROUTES, &k::REPLACE_PREFIX, &k::REWRITE, &k::ALIAS, &k::REDIRECT_HTTPS] {
         if let Some(item) = table.own(key) {
             table.cx.problem(item.at(), &item.path, "does not go with a route that is found by name alone");
         }
@@ -106,6 +107,7 @@ pub(super) fn take_named(table: &Reader<'_>, site: &str, build: &mut Build<'_>, 
 pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut Taken) -> Option<String> {
     let has_rules = site.rules.change_answers() || !site.plugins.is_empty() || access::cors(table).is_some();
     let has_rules = has_rules || table.own(&k::ERROR_PAGES).is_some() || table.own(&k::COMPRESS).is_some();
+    let has_rules = has_rules || !secure::headers(table).is_empty() || table.own(&k::REDIRECT_HTTPS).is_some();
     let is_asked = has_rules || table.own(&k::RESPOND).is_some() || table.own(&k::REWRITES).is_some();
     is_asked.then(|| made_name(site.name, "", taken))
 }

@@ -1,8 +1,11 @@
 //! What the stock plugin router is told: sites, routes within routes, rewrite rules, answers.
 
+use std::net::SocketAddr;
+
 use serde_json::{Map as Object, Value as Json, json};
 
 use super::plugin::Generated;
+use super::secure::Https;
 use super::site::lower_case;
 use super::{maps, note};
 use crate::config::key::{Key, Kind};
@@ -19,9 +22,16 @@ pub(super) struct RouterTable {
     spots: Vec<Spot>,
     /// The routes of the latest site that are being read: each within the one before.
     open: Vec<usize>,
+    /// The listeners with TLS.
+    secure: Vec<SocketAddr>,
 }
 
 impl RouterTable {
+    /// None yet; `secure` are the listeners with TLS.
+    pub(super) fn new(secure: Vec<SocketAddr>) -> Self {
+        Self { secure, ..Self::default() }
+    }
+
     /// Add a site without routes. `route` is the host's name for what it answers itself.
     pub(super) fn site(&mut self, site: &Reader<'_>, names: &[Text<'_>], route: Option<&str>, variables: &Variables) {
         let pointer = format!("/sites/{}", self.sites.len());
@@ -112,6 +122,7 @@ impl RouterTable {
         }
         json.extend(self.respond(table, &format!("{pointer}/respond"), variables).map(|r| ("respond".to_owned(), r)));
         json.extend(redirects(table).map(|r| ("redirects".to_owned(), r)));
+        json.extend(Https::of(table, &self.secure).map(|https| ("https".to_owned(), https.json())));
         json
     }
 

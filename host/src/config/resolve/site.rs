@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::server::none;
-use super::{Build, access, content, fetch, limits, logs, note, retry, route, stock, suggest, tls, upstream_values};
+use super::{
+    Build, access, content, fetch, limits, logs, note, retry, route, secure, stock, suggest, tls, upstream_values,
+};
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -125,6 +127,7 @@ fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Si
     }
     route::check_upgrade(table);
     retry::check(table);
+    secure::check(table, &build.secure);
     upstream_values::check(table, &build.variables);
     let indexes = route::routes(table, &inherited, build, taken);
     let site = Site {

@@ -131,7 +131,7 @@ pub(super) fn protocols(table: &Reader<'_>) -> Protocols {
 }
 
 /// Whether a listener speaks TLS.
-fn speaks_tls(table: &Reader<'_>) -> bool {
+pub(super) fn speaks_tls(table: &Reader<'_>) -> bool {
     table.own(&k::LISTEN_TLS).is_some_and(|item| !matches!(item.node.value, Value::Flag(false)))
 }
 

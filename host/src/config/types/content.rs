@@ -112,6 +112,8 @@ pub struct Redirects {
 pub struct ErrorPages {
     /// By status; the first that has it.
     pub pages: Vec<ErrorPage>,
+    /// For plain HTTP where TLS is spoken. nginx: 497.
+    pub misplaced: Option<ErrorPage>,
     /// Whether an upstream's errors are replaced too.
     pub intercept: bool,
     /// Whether the route's own `respond` says what is not to be replaced.

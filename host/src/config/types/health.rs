@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::Protocol;
+
 /// `health` of an upstream. nginx Plus: `health_check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -22,6 +24,8 @@ pub struct Health {
     pub passes: u32,
     /// Which port is checked; none for the peer's.
     pub port: Option<u16>,
+    /// In which version of HTTP it is asked.
+    pub protocol: Protocol,
     /// Whether a peer is used only after its first passed check.
     pub mandatory: bool,
     /// What becomes of the tunnels of a peer that turns unhealthy.

@@ -1,6 +1,6 @@
 //! A stream's request in the one form that the proxy knows.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,9 +10,9 @@ use h2::ext::Protocol;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
-use crate::body::{Piece, Source};
+use crate::body::{Incoming, Piece, Source};
 use crate::error::{Error, Kind};
-use crate::http1::{BadLength, Length, may_trail, request_length};
+use crate::http1::{BadLength, Length, request_length};
 use crate::message::{Fields, RequestHead};
 use crate::stream::Patience;
 
@@ -85,51 +85,27 @@ pub(super) fn length(fields: &Fields, recv: &RecvStream) -> Result<Length, BadLe
     }
 }
 
-/// A client's body: its window is opened as the body is passed on.
+/// A client's body, watched for silence.
 pub(super) struct ClientBody {
-    recv: RecvStream,
+    incoming: Incoming,
     length: Length,
-    /// Bytes that were passed on and are not given back to the window yet.
-    passed: usize,
     patience: Patience,
 }
 
 impl ClientBody {
     /// The body of a request. The client may be silent for `timeout`.
     pub(super) fn new(recv: RecvStream, length: Length, timeout: Duration) -> Self {
-        Self { recv, length, passed: 0, patience: Patience::new(timeout) }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
-        let broken = |error: h2::Error| Error::new(Kind::ClientBody, error.to_string());
-        // Only a stream that is over has no window, and it needs none.
-        let _over = self.recv.flow_control().release_capacity(std::mem::take(&mut self.passed));
-        while let Some(data) = ready!(self.recv.poll_data(cx)) {
-            let data = data.map_err(broken)?;
-            if !data.is_empty() {
-                self.passed = data.len();
-                return Poll::Ready(Ok(Piece::Data(data)));
-            }
-        }
-        let Some(trailers) = ready!(self.recv.poll_trailers(cx)).map_err(broken)? else {
-            return Poll::Ready(Ok(Piece::End));
-        };
-        let mut fields = Fields::new();
-        for (name, value) in &trailers {
-            fields.append(name.as_str(), value.as_bytes());
-        }
-        fields.retain(may_trail);
-        Poll::Ready(Ok(if fields.is_empty() { Piece::End } else { Piece::Trailers(fields) }))
+        Self { incoming: Incoming::new(recv), length, patience: Patience::new(timeout) }
     }
 }
 
 impl Source for ClientBody {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
-        match self.poll_next(cx) {
+        match self.incoming.poll_piece(cx) {
             Poll::Pending => self.patience.poll(cx).map(|()| Err(Kind::ClientTimeout.into())),
-            piece => {
+            Poll::Ready(piece) => {
                 self.patience.heard();
-                piece
+                Poll::Ready(piece.map_err(|error| Error::new(Kind::ClientBody, error.to_string())))
             }
         }
     }

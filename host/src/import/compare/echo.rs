@@ -59,7 +59,7 @@ fn serve(stream: TcpStream) -> std::io::Result<()> {
             )?;
             return std::io::copy(&mut reader, &mut writer).map(|_| ());
         }
-        body(&mut reader, value("content-length"), value("transfer-encoding"))?;
+        body(&mut reader, value("content-length"), value("transfer-encoding").is_some())?;
         let empty = lines.first().is_some_and(|line| line.starts_with("HEAD "));
         let text = if empty { "" } else { told.as_str() };
         write!(
@@ -88,8 +88,8 @@ fn told(lines: &[String]) -> String {
     format!("{start}\n{}\n", headers.join("\n"))
 }
 
-fn body(reader: &mut impl BufRead, length: Option<String>, coding: Option<String>) -> std::io::Result<()> {
-    if coding.is_some() {
+fn body(reader: &mut impl BufRead, length: Option<String>, is_chunked: bool) -> std::io::Result<()> {
+    if is_chunked {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;

@@ -78,7 +78,7 @@ impl Nginx {
                     let said = fs::read_to_string(&log).unwrap_or_default();
                     return Err(format!("nginx does not run: {}", said.trim()));
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                std::thread::park_timeout(Duration::from_millis(10));
             }
         }
         Ok(nginx)

@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Expect, OnUnhealthy, Probe, TcpProbe};
+    use crate::config::{Expect, OnUnhealthy, Probe, Protocol, TcpProbe};
 
     fn settings(fails: u32, passes: u32) -> config::Health {
         let expect = Expect { contains: None, matches: None, most: 1 };
@@ -102,6 +102,7 @@ mod tests {
             fails,
             passes,
             port: None,
+            protocol: Protocol::H1,
             mandatory: false,
             on_unhealthy: OnUnhealthy::Keep,
         }

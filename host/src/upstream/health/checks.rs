@@ -15,7 +15,7 @@ use crate::config::{self, OnUnhealthy};
 use crate::upstream::{Peer, Tick, Upstream};
 
 /// How long a peer may take to close a WebSocket that was opened to check it.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Ends every tunnel of a peer, by [`super::super::Vitals::id`].
 #[derive(Clone)]

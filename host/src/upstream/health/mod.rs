@@ -2,6 +2,7 @@
 
 mod active;
 mod checks;
+mod http2;
 mod passive;
 mod probe;
 

@@ -5,11 +5,14 @@ use http::{Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::chance;
-use crate::config::{self, Expect, HttpProbe, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
+use super::checks::FAREWELL;
+use super::http2::{self, Found};
+use crate::config::{self, Expect, HttpProbe, Probe, ProbeRequest, Protocol, TcpProbe, WebSocketProbe};
 use crate::http1::{self, Decoder, HeadReader, Length, Step, response_length};
 use crate::message::{Fields, ResponseHead, WEBSOCKET, accept_for, key_of};
 use crate::socket::Socket;
-use crate::upstream::{Peer, connect};
+use crate::upstream::Peer;
+use crate::upstream::connect::connect_for;
 
 /// The largest head of an answer.
 const LARGEST_HEAD: usize = 64 << 10;
@@ -25,12 +28,22 @@ const GOODBYE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 /// What speaks against it, for people.
 pub(super) async fn check(peer: &Peer, settings: &config::Health) -> Result<Option<Socket>, String> {
     let at_port = settings.port.map(|port| peer.at_port(port));
-    let mut socket =
-        connect(at_port.as_ref().unwrap_or(peer), None, settings.timeout).await.map_err(|e| e.to_string())?;
-    match &settings.probe {
-        Probe::Http(probe) => http(&mut socket, probe).await.map(|()| None),
-        Probe::Tcp(probe) => tcp(&mut socket, probe).await.map(|()| None),
-        Probe::WebSocket(probe) => websocket(&mut socket, probe).await.map(|()| Some(socket)),
+    let peer = at_port.as_ref().unwrap_or(peer);
+    let mut protocol = settings.protocol;
+    loop {
+        let connected = connect_for(peer, http2::offer(protocol), None, settings.timeout).await;
+        let mut socket = connected.map_err(|e| e.to_string())?;
+        match &settings.probe {
+            Probe::Tcp(probe) => return tcp(&mut socket, probe).await.map(|()| None),
+            probe if http2::is_spoken(&socket, protocol)? => {
+                match http2::check(socket, &peer.name, probe, settings.timeout + FAREWELL).await? {
+                    Found::Well(left) => return Ok(left),
+                    Found::NoTunnels => protocol = Protocol::H1,
+                }
+            }
+            Probe::Http(probe) => return http(&mut socket, probe).await.map(|()| None),
+            Probe::WebSocket(probe) => return websocket(&mut socket, probe).await.map(|()| Some(socket)),
+        }
     }
 }
 
@@ -52,11 +65,9 @@ async fn say(socket: &mut Socket, bytes: &[u8]) -> std::io::Result<()> {
 
 async fn http(socket: &mut Socket, probe: &HttpProbe) -> Result<(), String> {
     let more = [("Connection", "close")];
-    let (head, version, rest) = ask(socket, &probe.method, &probe.request, &more).await?;
-    let status = head.status.as_u16();
-    if !probe.statuses.iter().any(|range| range.contains(&status)) {
-        return Err(format!("status {status}"));
-    }
+    let fields = fields(&probe.request, &more);
+    let (head, version, rest) = ask(socket, &probe.method, &probe.request, &fields).await?;
+    judge_status(probe, head.status)?;
     if probe.expect.is_anything() {
         return Ok(());
     }
@@ -97,6 +108,20 @@ async fn tcp(socket: &mut Socket, probe: &TcpProbe) -> Result<(), String> {
 }
 
 async fn websocket(socket: &mut Socket, probe: &WebSocketProbe) -> Result<(), String> {
+    let (key, fields) = handshake(probe);
+    let (head, ..) = ask(socket, &Method::GET, &probe.request, &fields).await?;
+    answers(&head, &key, probe.subprotocol.as_deref()).map_err(str::to_owned)
+}
+
+/// Whether a status is one of a healthy peer.
+pub(super) fn judge_status(probe: &HttpProbe, status: StatusCode) -> Result<(), String> {
+    let status = status.as_u16();
+    let is_good = probe.statuses.iter().any(|range| range.contains(&status));
+    if is_good { Ok(()) } else { Err(format!("status {status}")) }
+}
+
+/// The header lines of a handshake, and its key.
+pub(super) fn handshake(probe: &WebSocketProbe) -> (String, Fields) {
     let (high, low) = (chance().to_be_bytes(), chance().to_be_bytes());
     let mut nonce = [0; 16];
     nonce.iter_mut().zip(high.into_iter().chain(low)).for_each(|(to, from)| *to = from);
@@ -108,12 +133,18 @@ async fn websocket(socket: &mut Socket, probe: &WebSocketProbe) -> Result<(), St
         ("Sec-WebSocket-Key", key.as_str()),
     ];
     more.extend(probe.subprotocol.as_deref().map(|wanted| ("Sec-WebSocket-Protocol", wanted)));
-    let (head, ..) = ask(socket, &Method::GET, &probe.request, &more).await?;
-    answers(&head, &key, probe.subprotocol.as_deref()).map_err(str::to_owned)
+    let fields = fields(&probe.request, &more);
+    (key, fields)
+}
+
+/// The header lines of a request.
+pub(super) fn fields(request: &ProbeRequest, more: &[(&str, &str)]) -> Fields {
+    let own = request.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    own.chain(more.iter().copied()).collect()
 }
 
 /// Whether a handshake is answered as RFC 6455 §4.1 wants.
-fn answers(head: &ResponseHead, key: &str, subprotocol: Option<&str>) -> Result<(), &'static str> {
+pub(super) fn answers(head: &ResponseHead, key: &str, subprotocol: Option<&str>) -> Result<(), &'static str> {
     let fields = &head.fields;
     let mut accepts = fields.get_all("sec-websocket-accept");
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -137,12 +168,10 @@ async fn ask(
     socket: &mut Socket,
     method: &Method,
     request: &ProbeRequest,
-    more: &[(&str, &str)],
+    fields: &Fields,
 ) -> Result<(ResponseHead, Version, Vec<u8>), String> {
-    let own = request.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Fields = own.chain(more.iter().copied()).collect();
     let mut head = Vec::new();
-    http1::request_head(&mut head, method, &request.target, &fields, Length::Known(0));
+    http1::request_head(&mut head, method, &request.target, fields, Length::Known(0));
     say(socket, &head).await.map_err(|e| e.to_string())?;
     let mut reader = HeadReader::default();
     loop {
@@ -170,7 +199,7 @@ async fn read(socket: &mut Socket, bytes: &mut BytesMut) -> Result<usize, String
 
 /// What has come so far, of which something is expected.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     bytes: Vec<u8>,
     /// Whether the text that is wanted is in it.
     has_text: bool,
@@ -178,7 +207,7 @@ struct Seen {
 
 impl Seen {
     /// More has come; what is beyond the bound is not looked at.
-    fn put(&mut self, data: &[u8], expect: &Expect) {
+    pub(super) fn put(&mut self, data: &[u8], expect: &Expect) {
         let room = expect.most.saturating_sub(self.bytes.len());
         let before = self.bytes.len();
         self.bytes.extend_from_slice(data.get(..room).unwrap_or(data));
@@ -189,7 +218,7 @@ impl Seen {
     }
 
     /// Whether no more is looked at.
-    fn is_full(&self, expect: &Expect) -> bool {
+    pub(super) fn is_full(&self, expect: &Expect) -> bool {
         self.bytes.len() >= expect.most
     }
 
@@ -201,7 +230,7 @@ impl Seen {
     }
 
     /// No more will come.
-    fn judge(&self, expect: &Expect, place: &str) -> Result<(), String> {
+    pub(super) fn judge(&self, expect: &Expect, place: &str) -> Result<(), String> {
         if self.has(expect) {
             return Ok(());
         }
@@ -212,7 +241,7 @@ impl Seen {
 }
 
 impl Expect {
-    fn is_anything(&self) -> bool {
+    pub(super) fn is_anything(&self) -> bool {
         self.contains.is_none() && self.matches.is_none()
     }
 }

@@ -1,16 +1,13 @@
-//! The body of a peer's answer over HTTP/2: watched for silence, its window opened as it is
-//! passed on.
+//! The body of a peer's answer over HTTP/2, watched for silence, beside the rest of its request.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::RecvStream;
-
 use super::sender::Sender;
-use super::{Slot, failure, head};
-use crate::body::{Piece, Source};
+use super::{Slot, failure};
+use crate::body::{Incoming, Piece, Source};
 use crate::error::{Error, Kind, Side};
-use crate::http1::{Length, may_trail};
+use crate::http1::Length;
 use crate::stream::Patience;
 use crate::upstream::Lease;
 
@@ -24,10 +21,8 @@ pub(super) struct AnswerBody {
 
 /// A stream whose answer comes.
 pub(super) struct Open {
-    pub(super) recv: RecvStream,
+    pub(super) incoming: Incoming,
     pub(super) sender: Sender,
-    /// Bytes that were passed on and are not given back to the window yet.
-    pub(super) passed: usize,
     /// The peer is busy with it, and the connection, too.
     pub(super) _held: (Lease, Slot),
 }
@@ -46,20 +41,7 @@ impl Open {
             Err(error) if error.kind.side() == Side::Downstream => return Poll::Ready(Err(error)),
             _ => {}
         }
-        // Who asks for the next piece has passed on the last one. A stream that is over has no
-        // window, and needs none.
-        let _over = self.recv.flow_control().release_capacity(std::mem::take(&mut self.passed));
-        while let Some(data) = ready!(self.recv.poll_data(cx)) {
-            let data = data.map_err(|error| failure::broken(&error))?;
-            if !data.is_empty() {
-                self.passed = data.len();
-                return Poll::Ready(Ok(Piece::Data(data)));
-            }
-        }
-        let trailers = ready!(self.recv.poll_trailers(cx)).map_err(|error| failure::broken(&error))?;
-        let mut fields = trailers.as_ref().map(head::fields).unwrap_or_default();
-        fields.retain(may_trail);
-        Poll::Ready(Ok(if fields.is_empty() { Piece::End } else { Piece::Trailers(fields) }))
+        self.incoming.poll_piece(cx).map_err(|error| failure::broken(&error))
     }
 }
 

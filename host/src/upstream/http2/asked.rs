@@ -11,12 +11,12 @@ use http::{Method, Version};
 
 use super::answer::{AnswerBody, Open};
 use super::sender::Sender;
-use super::{Again, Failure, Head, Slot, head};
-use crate::body::{Body, Source};
+use super::{Again, Failure, Head, Slot};
+use crate::body::{Body, Incoming, Source};
 use crate::duplex::Duplex;
 use crate::error::{Error, Kind};
 use crate::http1::{Length, response_length};
-use crate::message::ResponseHead;
+use crate::message::{Fields, ResponseHead};
 use crate::socket::Socket;
 use crate::upstream::Lease;
 
@@ -75,7 +75,7 @@ impl Asked {
         let answer = answer.map_err(|error| Failure::of(&error, self.slot.is_reused()))?;
         let (parts, recv) = answer.into_parts();
         self.recv = Some(recv);
-        Poll::Ready(Ok(ResponseHead::new(parts.status, head::fields(&parts.headers))))
+        Poll::Ready(Ok(ResponseHead::new(parts.status, Fields::from(&parts.headers))))
     }
 
     /// Let go of the stream, which resets it where it is not over, and keep the peer.
@@ -96,7 +96,7 @@ impl Asked {
             Ok(length) => length,
             Err(error) => return Err(Error::new(Kind::BadResponse, error.to_string())),
         };
-        let open = Open { recv, sender: self.sender, passed: 0, _held: (self.lease, self.slot) };
+        let open = Open { incoming: Incoming::new(recv), sender: self.sender, _held: (self.lease, self.slot) };
         Ok(Box::new(AnswerBody::new(open, length, read_timeout)))
     }
 

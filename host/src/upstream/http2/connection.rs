@@ -12,6 +12,7 @@ use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong};
 use http::uri::Scheme;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
 use super::pool::{self, Key};
@@ -65,7 +66,7 @@ struct Usage {
     quiet_since: Mutex<Instant>,
 }
 
-/// Begin a connection over a socket: both sides have said hello (RFC 9113 §3.4).
+/// Begin a connection over a socket.
 ///
 /// # Errors
 /// [`Kind::NotHttp2`] where the peer speaks something else.
@@ -73,16 +74,7 @@ pub(super) async fn start(socket: Socket, number: usize, terms: Terms) -> Result
     let scheme = if matches!(socket, Socket::Tls(_)) { Scheme::HTTPS } else { Scheme::HTTP };
     let life = Arc::new(Life::default());
     let watched = Watched::new(socket, Arc::clone(&life));
-    let (requests, mut connection) =
-        builder().handshake(watched).await.map_err(|error| not_http2(&terms.peer, &error.to_string()))?;
-    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(&terms.peer, &error.to_string()))),
-        Poll::Ready(Ok(())) => Poll::Ready(Err(not_http2(&terms.peer, "it closed the connection"))),
-        // Until its SETTINGS have come no stream is allowed: what a peer offers is known then.
-        Poll::Pending if requests.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
-        Poll::Pending => Poll::Pending,
-    })
-    .await?;
+    let (requests, mut connection) = hello(watched, &terms.peer).await?;
     let usage = Arc::new(Usage {
         streams: AtomicUsize::new(0),
         served: AtomicU64::new(0),
@@ -92,6 +84,27 @@ pub(super) async fn start(socket: Socket, number: usize, terms: Terms) -> Result
     let watch = Watch::new(&terms, Arc::clone(&usage), life, connection.ping_pong());
     tokio::spawn(drive(connection, watch, number, terms.clone()));
     Ok(Arc::new(Connection { requests, scheme, number, terms, usage, since: Instant::now() }))
+}
+
+/// Both sides say hello (RFC 9113 §3.4). The connection is to be driven from here on.
+///
+/// # Errors
+/// [`Kind::NotHttp2`] where the peer speaks something else.
+pub(super) async fn hello<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    peer: &str,
+) -> Result<(SendRequest<Bytes>, h2::client::Connection<S, Bytes>), Error> {
+    let (requests, mut connection) =
+        builder().handshake(socket).await.map_err(|error| not_http2(peer, &error.to_string()))?;
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(not_http2(peer, &error.to_string()))),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(not_http2(peer, "it closed the connection"))),
+        // Until its SETTINGS have come no stream is allowed: what a peer offers is known then.
+        Poll::Pending if requests.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
+    Ok((requests, connection))
 }
 
 fn builder() -> Builder {

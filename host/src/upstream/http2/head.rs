@@ -98,15 +98,6 @@ fn escaped(target: &str) -> String {
     })
 }
 
-/// Header lines of HTTP/2 as the proxy keeps lines: for answers and for trailers.
-pub(super) fn fields(lines: &HeaderMap) -> Fields {
-    let mut fields = Fields::new();
-    for (name, value) in lines {
-        fields.append(name.as_str(), value.as_bytes());
-    }
-    fields
-}
-
 /// Trailers of HTTP/1.1 as lines of HTTP/2. What HTTP/2 cannot say is left out, as an end that
 /// is whole is worth more.
 pub(super) fn trailers(fields: &Fields) -> HeaderMap {

@@ -13,6 +13,7 @@ mod asked;
 mod connection;
 mod failure;
 mod head;
+mod once;
 mod pool;
 mod sender;
 mod slot;
@@ -21,6 +22,7 @@ mod watched;
 pub use asked::Asked;
 pub use failure::{Again, Failure};
 pub use head::{Head, switched};
+pub use once::Once;
 pub use pool::{Found, acquire, offers_tunnels};
 pub use slot::Slot;
 

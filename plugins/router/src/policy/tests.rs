@@ -5,6 +5,8 @@ use tidegate_plugin::{Reply, Router as _, testing};
 use super::*;
 use crate::Router;
 
+mod https;
+
 fn policy(config: serde_json::Value) -> Policy {
     Policy::new(&serde_json::from_value(config).unwrap()).unwrap()
 }
@@ -19,6 +21,9 @@ fn site(names: &[&str]) -> serde_json::Value {
     let name = names.first().copied().unwrap_or("-");
     serde_json::json!({"names": names, "routes": [{"name": name, "match": "/"}]})
 }
+
+/// The listener that has TLS.
+const TLS: &str = "192.0.2.1:443";
 
 /// A request made by hand.
 struct Asks<'a> {
@@ -50,7 +55,11 @@ impl Asked for Asks<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        (name == "request_uri").then(|| self.raw.map(str::to_owned))?
+        match name {
+            "request_uri" => self.raw.map(str::to_owned),
+            "scheme" => Some(if self.local == Some(TLS) { "https" } else { "http" }.to_owned()),
+            _ => None,
+        }
     }
 }
 

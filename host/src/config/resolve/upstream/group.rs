@@ -8,7 +8,7 @@ use super::health::health;
 use super::peer::{full_peer, short_peer};
 use super::{policy, sticky};
 use crate::config::defaults;
-use crate::config::key::Kind;
+use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::reader::Reader;
 use crate::config::types::{Peer, Policy, Protocol, Upstream};
@@ -39,6 +39,8 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     }
     let breaker = guard::breaker(table);
     peers.iter_mut().for_each(|peer| peer.breaker = breaker);
+    let protocol = protocol(table, &k::PROTOCOL).unwrap_or_default();
+    check_sharing(table, protocol);
     let keepalive = table.count(&k::KEEPALIVE).and_then(|n| usize::try_from(n).ok());
     Upstream {
         policy: policy::policy(table),
@@ -47,7 +49,7 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
         keepalive_timeout: table
             .duration(&k::UPSTREAM_KEEPALIVE_TIMEOUT)
             .unwrap_or(defaults::UPSTREAM_KEEPALIVE_TIMEOUT),
-        protocol: protocol(table),
+        protocol,
         ping: table.duration(&k::PING).unwrap_or(defaults::PING),
         admission: guard::admission(table),
         keepalive_requests: table
@@ -59,12 +61,28 @@ pub(super) fn upstream(name: &str, table: &Reader<'_>) -> Upstream {
     }
 }
 
-fn protocol(table: &Reader<'_>) -> Protocol {
-    match table.text(&k::PROTOCOL) {
-        Some("h2") => Protocol::H2,
-        Some("auto") => Protocol::Auto,
-        // Anything else was reported.
-        _ => Protocol::H1,
+/// The version of HTTP that a key says; none where it is absent, or was reported.
+pub(super) fn protocol(table: &Reader<'_>, key: &Key) -> Option<Protocol> {
+    match table.text(key)? {
+        "h1" => Some(Protocol::H1),
+        "h2" => Some(Protocol::H2),
+        "auto" => Some(Protocol::Auto),
+        _ => None,
+    }
+}
+
+/// A connection of HTTP/2 is shared by clients, and what a PROXY protocol header says holds for one.
+fn check_sharing(table: &Reader<'_>, protocol: Protocol) {
+    let Some(text) = table.own_placed(&k::PROTOCOL).filter(|_| protocol == Protocol::H2) else { return };
+    if table.own(&k::UPSTREAM_PROXY_PROTOCOL).is_some() {
+        let message = "does not go with `proxy_protocol`: a connection of HTTP/2 is shared by many clients, and its \
+                       header names one";
+        table.cx.hinted(
+            text.at,
+            &text.path,
+            message,
+            "\"h1\"; or leave `proxy_protocol` out: X-Forwarded-For names them",
+        );
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) fn health(upstream: &Reader<'_>, name: &str) -> Option<Health> {
         fails: count(&k::HEALTH_FAILS),
         passes: count(&k::HEALTH_PASSES),
         port: table.count(&k::HEALTH_PORT).and_then(|n| u16::try_from(n).ok()),
+        protocol: super::group::protocol(&table, &k::HEALTH_PROTOCOL)
+            .or_else(|| super::group::protocol(upstream, &k::PROTOCOL))
+            .unwrap_or_default(),
         mandatory: table.flag(&k::HEALTH_MANDATORY),
         on_unhealthy: on_unhealthy(&table, wait(&k::HEALTH_DRAIN)),
     })
