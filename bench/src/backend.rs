@@ -2,16 +2,17 @@
 //! thread, one process, no work that could be left out.
 //!
 //! Paths: `/ws/echo`, `/ws/stream/BYTES` (messages of that size without end), `/ws/sink`;
-//! anything else is a page of 64 bytes.
+//! `/accepted` is the number of connections so far, in a page of 64 bytes; anything else is a page
+//! of 64 bytes.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 
 use rustix::net::RecvFlags;
 
 use crate::echo::{Echo, Flow};
-use crate::error::{Context as _, Result};
+use crate::error::{BenchError, Context as _, Result};
 use crate::net;
 use crate::poll::{Interest, Poller, Ready};
 use crate::ws;
@@ -36,6 +37,17 @@ pub(crate) fn serve() -> Result<()> {
     }
 }
 
+/// How many connections the backend at this address has had, this one among them.
+pub(crate) fn accepted(backend: SocketAddr) -> Result<u64> {
+    let mut stream = TcpStream::connect(backend).during("connect to the backend")?;
+    stream.write_all(b"GET /accepted HTTP/1.1\r\nHost: backend\r\n\r\n").during("ask the backend")?;
+    net::read_head(&mut stream)?;
+    let mut page = [0; PAGE.len()];
+    stream.read_exact(&mut page).during("read the backend's answer")?;
+    let number = std::str::from_utf8(&page).ok().and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| BenchError::Format("the backend's number of connections".into()))
+}
+
 /// Tell the parent the port, and end when it does.
 pub(crate) fn announce(listener: &TcpListener) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).during("prctl")?;
@@ -50,6 +62,8 @@ struct Server {
     input: Vec<u8>,
     output: Vec<u8>,
     streams: Vec<(usize, Rc<[u8]>)>,
+    /// Connections so far.
+    accepted: u64,
 }
 
 struct Connection {
@@ -77,6 +91,7 @@ impl Server {
             input: vec![0; 256 * 1024],
             output: Vec::new(),
             streams: Vec::new(),
+            accepted: 0,
         })
     }
 
@@ -88,6 +103,7 @@ impl Server {
                 Err(e) if e.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(e) => return Err(e).during("accept"),
             };
+            self.accepted += 1;
             stream.set_nonblocking(true).during("non-blocking mode")?;
             stream.set_nodelay(true).during("TCP_NODELAY")?;
             net::reset_on_close(&stream).during("SO_LINGER")?;
@@ -170,7 +186,11 @@ impl Server {
         let (head, rest) = bytes.split_at(end + 4);
         let Some(key) = header(head, b"sec-websocket-key") else {
             self.output.extend_from_slice(page_head().as_bytes());
-            self.output.extend_from_slice(PAGE);
+            if head.starts_with(b"GET /accepted ") {
+                self.output.extend_from_slice(format!("{:<64}", self.accepted).as_bytes());
+            } else {
+                self.output.extend_from_slice(PAGE);
+            }
             return Flow::On;
         };
         let answer = format!(

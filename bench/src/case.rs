@@ -34,8 +34,23 @@ pub(crate) enum Kind {
     Get,
     /// What the checks and header rules cost a plain request, by difference.
     Hooks,
+    /// Connect, TLS handshake, close.
+    Tls {
+        /// With a session of an earlier one.
+        resumed: bool,
+    },
+    /// Messages there and back over TLS.
+    SecureEcho(Shape),
+    /// The same, counted in MiB moved.
+    SecureBulk(Shape),
+    /// Plain requests, of which it is counted how many came to the backend over a connection
+    /// that was there.
+    Reuse,
     /// Memory at rest.
-    Idle,
+    Idle {
+        /// Of tunnels over TLS.
+        tls: bool,
+    },
     /// From the start of the process to the first answer.
     StartUp,
 }
@@ -45,6 +60,8 @@ pub(crate) enum Kind {
 pub(crate) enum Unit {
     /// Processor microseconds for each of these.
     CpuPer(&'static str),
+    /// A share.
+    Percent,
     /// Memory.
     KibiBytes,
     /// Time that passes.
@@ -58,6 +75,8 @@ pub(crate) enum Target {
     Ratio(f64),
     /// At most this value.
     Value(f64),
+    /// At least this value.
+    Least(f64),
     /// Nothing: for the record.
     None,
 }
@@ -67,10 +86,12 @@ impl Case {
     pub(crate) fn unit(&self) -> Unit {
         match self.kind {
             Kind::Handshake => Unit::CpuPer("handshake"),
-            Kind::Echo(_) => Unit::CpuPer("round trip"),
-            Kind::Bulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
+            Kind::Tls { .. } => Unit::CpuPer("TLS handshake"),
+            Kind::Echo(_) | Kind::SecureEcho(_) => Unit::CpuPer("round trip"),
+            Kind::Bulk(_) | Kind::SecureBulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
-            Kind::Idle => Unit::KibiBytes,
+            Kind::Reuse => Unit::Percent,
+            Kind::Idle { .. } => Unit::KibiBytes,
             Kind::StartUp => Unit::Milliseconds,
         }
     }
@@ -79,10 +100,15 @@ impl Case {
     pub(crate) fn scale(&self) -> f64 {
         let mebibyte = f64::from(1 << 20);
         match self.kind {
-            Kind::Bulk(shape) => mebibyte / (2.0 * shape.size as f64),
+            Kind::Bulk(shape) | Kind::SecureBulk(shape) => mebibyte / (2.0 * shape.size as f64),
             Kind::Stream(_) => mebibyte,
             _ => 1.0,
         }
+    }
+
+    /// Whether clients speak TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.kind, Kind::Tls { .. } | Kind::SecureEcho(_) | Kind::SecureBulk(_) | Kind::Idle { tls: true })
     }
 
     /// How long it runs uncounted.
@@ -96,10 +122,15 @@ impl Unit {
     pub(crate) fn text(self) -> String {
         match self {
             Self::CpuPer(what) => format!("CPU µs / {what}"),
+            Self::Percent => "% of requests".into(),
             Self::KibiBytes => "KiB RSS / tunnel".into(),
             Self::Milliseconds => "ms".into(),
         }
     }
+}
+
+const fn shape(size: usize, tunnels: usize) -> Shape {
+    Shape { size, tunnels, per_second: None }
 }
 
 const fn echo(size: usize, per_second: Option<u32>) -> Kind {
@@ -107,7 +138,7 @@ const fn echo(size: usize, per_second: Option<u32>) -> Kind {
 }
 
 const fn bulk(size: usize) -> Kind {
-    Kind::Bulk(Shape { size, tunnels: BULK_TUNNELS, per_second: None })
+    Kind::Bulk(shape(size, BULK_TUNNELS))
 }
 
 const fn case(name: &'static str, title: &'static str, kind: Kind, target: Target) -> Case {
@@ -127,6 +158,23 @@ pub(crate) const CASES: &[Case] = &[
     case("stream-up", "1 MiB messages, client to server, 4 tunnels", Kind::Stream(Way::Up), Target::None),
     case("get", "keep-alive GET of 64 B, 64 connections", Kind::Get, Target::Ratio(1.35)),
     case("hooks", "checks and headers on a GET, by difference", Kind::Hooks, Target::Value(6.0)),
-    case("idle", "idle tunnel", Kind::Idle, Target::Value(3.0)),
+    case("reuse", "the same, over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
+    case("idle", "idle tunnel", Kind::Idle { tls: false }, Target::Value(3.0)),
+    case("tls", "TLS handshake, whole", Kind::Tls { resumed: false }, Target::Ratio(1.0)),
+    case("tls-resumed", "TLS handshake, resumed", Kind::Tls { resumed: true }, Target::Ratio(1.0)),
+    case("wss-64", "64 B echo over TLS, 64 tunnels", Kind::SecureEcho(shape(64, CONNECTIONS)), Target::Ratio(1.0)),
+    case(
+        "wss-16k",
+        "16 KiB echo over TLS, 64 tunnels",
+        Kind::SecureEcho(shape(16 << 10, CONNECTIONS)),
+        Target::Ratio(1.0),
+    ),
+    case(
+        "wss-1m",
+        "bulk over TLS: 1 MiB echo, 4 tunnels",
+        Kind::SecureBulk(shape(1 << 20, BULK_TUNNELS)),
+        Target::Ratio(1.0),
+    ),
+    case("wss-idle", "idle tunnel over TLS", Kind::Idle { tls: true }, Target::Ratio(0.5)),
     case("start", "start-up to the first answer, cache warm", Kind::StartUp, Target::Value(50.0)),
 ];

@@ -21,6 +21,8 @@ mod report;
 mod run;
 mod strace;
 mod subject;
+mod tls;
+mod wire;
 mod ws;
 
 use std::io::Write as _;

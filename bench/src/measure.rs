@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::backend::accepted;
 use crate::case::{Case, Kind};
 use crate::error::{BenchError, Result};
-use crate::load::{Meter, Span, Window, echo, get, handshake, idle, stream};
+use crate::load::{Meter, Span, Window, echo, get, handshake, idle, stream, tls};
 use crate::process::Cpu;
 use crate::strace::{Calls, Trace};
 use crate::subject::{Running, Setup, Subject, start};
@@ -41,9 +42,10 @@ pub(crate) struct Sample {
 pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
     match case.kind {
         Kind::StartUp => start_up(subject, setup, backend),
-        Kind::Idle => {
-            let proxy = start(subject, setup, backend)?;
-            let bytes = idle::run(proxy.address, plan.tunnels, &proxy.tree)?;
+        Kind::Reuse => reuse(case, subject, setup, backend, plan),
+        Kind::Idle { tls } => {
+            let proxy = start(subject, setup, backend, tls)?;
+            let bytes = idle::run(&proxy.door, plan.tunnels, &proxy.tree)?;
             Ok(Sample { value: bytes / 1024.0, ..Sample::default() })
         }
         Kind::Hooks => {
@@ -63,8 +65,8 @@ pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: Soc
 }
 
 fn cpu(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
-    let proxy = start(subject, setup, backend)?;
-    let window = load(case, &proxy, Span { warm_up: case.warm_up(), window: plan.window })?;
+    let proxy = start(subject, setup, backend, case.is_secure())?;
+    let window = load(case, &proxy, setup, Span { warm_up: case.warm_up(), window: plan.window })?;
     let operations = window.operations as f64 / case.scale();
     let Cpu { user, system } = window.cpu;
     let per_operation = |time: Duration| time.as_secs_f64() * 1e6 / operations;
@@ -77,23 +79,39 @@ fn cpu(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: 
     })
 }
 
-fn load(case: &Case, proxy: &Running, span: Span) -> Result<Window> {
+fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Window> {
     let meter = Meter::start(&proxy.tree, span);
-    let to = proxy.address;
+    let to = &proxy.door;
     match case.kind {
-        Kind::Handshake => handshake::run(to, meter),
-        Kind::Echo(shape) | Kind::Bulk(shape) => echo::run(to, shape, meter),
+        Kind::Handshake => handshake::run(to.address, meter),
+        Kind::Tls { resumed } => tls::run(to.address, &setup.trust, resumed, meter),
+        Kind::Echo(shape) | Kind::Bulk(shape) | Kind::SecureEcho(shape) | Kind::SecureBulk(shape) => {
+            echo::run(to, shape, meter)
+        }
         Kind::Stream(way) => stream::run(to, way, meter),
-        Kind::Get | Kind::Hooks | Kind::Idle | Kind::StartUp => get::run(to, meter),
+        Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Idle { .. } | Kind::StartUp => get::run(to.address, meter),
     }
+}
+
+/// How many of the requests of a load, warm-up included, came to the backend over a connection
+/// that was there already.
+fn reuse(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
+    let proxy = start(subject, setup, backend, false)?;
+    let before = accepted(backend)?;
+    let window = load(case, &proxy, setup, Span { warm_up: case.warm_up(), window: plan.window })?;
+    // The second question came over a connection, too.
+    let fresh = accepted(backend)?.saturating_sub(before + 1);
+    let share = 1.0 - fresh as f64 / window.all_operations as f64;
+    let rate = Some(window.operations as f64 / window.wall.as_secs_f64());
+    Ok(Sample { value: share * 100.0, rate, ..Sample::default() })
 }
 
 /// The median of a few starts; one more before them warms the cache.
 fn start_up(subject: Subject, setup: &Setup, backend: SocketAddr) -> Result<Sample> {
-    drop(start(subject, setup, backend)?);
+    drop(start(subject, setup, backend, false)?);
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        times.push(start(subject, setup, backend)?.start_up.as_secs_f64() * 1e3);
+        times.push(start(subject, setup, backend, false)?.start_up.as_secs_f64() * 1e3);
     }
     Ok(Sample { value: median(&mut times), ..Sample::default() })
 }
@@ -106,12 +124,12 @@ pub(crate) fn calls(
     backend: SocketAddr,
     plan: Plan,
 ) -> Result<Option<Calls>> {
-    if matches!(case.kind, Kind::Idle | Kind::StartUp | Kind::Hooks) {
+    if matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Hooks | Kind::Reuse) {
         return Ok(None);
     }
-    let proxy = start(subject, setup, backend)?;
+    let proxy = start(subject, setup, backend, case.is_secure())?;
     let trace = Trace::attach(&proxy.tree, setup)?;
-    let window = load(case, &proxy, Span { warm_up: Duration::ZERO, window: plan.window })?;
+    let window = load(case, &proxy, setup, Span { warm_up: Duration::ZERO, window: plan.window })?;
     trace.detach(window.all_operations as f64 / case.scale()).map(Some)
 }
 

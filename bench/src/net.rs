@@ -9,6 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::{BenchError, Context as _, Result};
+use crate::tls::Client;
+use crate::wire::{Door, Wire};
 use crate::ws;
 
 /// Ports that the system does not hand out by itself (`ip_local_port_range` begins above).
@@ -65,16 +67,17 @@ impl Sources {
         }
     }
 
-    /// An open tunnel to `to`, non-blocking, nothing read beyond the 101.
-    pub(crate) fn tunnel(&mut self, to: SocketAddr, path: &str) -> Result<TcpStream> {
-        let mut stream = self.connect(to)?;
+    /// An open tunnel through `to`, non-blocking, nothing read beyond the 101.
+    pub(crate) fn tunnel(&mut self, to: &Door, path: &str) -> Result<Wire> {
+        let stream = self.connect(to.address)?;
         stream.set_nonblocking(false).during("blocking mode")?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).during("read timeout")?;
+        let mut stream = Wire::new(stream, to.tls.as_ref().map(Client::connection).transpose()?);
         let key = ws::key_of(NEXT.load(Ordering::Relaxed));
         stream.write_all(ws::RequestText::handshake(path).with_key(&key).as_bytes()).during("send a handshake")?;
         let head = read_head(&mut stream)?;
         check_switch(&head, &key)?;
-        stream.set_nonblocking(true).during("non-blocking mode")?;
+        stream.set_blocking(false).during("non-blocking mode")?;
         Ok(stream)
     }
 }

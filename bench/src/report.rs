@@ -170,6 +170,7 @@ impl Row {
         match self.case.target {
             Target::None => None,
             Target::Value(most) => Some(middle(self.of(Subject::Tidegate)?).value <= most),
+            Target::Least(least) => Some(middle(self.of(Subject::Tidegate)?).value >= least),
             Target::Ratio(most) => Some(self.ratio(Subject::Tidegate)?.middle <= most),
         }
     }
@@ -186,8 +187,10 @@ fn target(case: &Case) -> String {
     match case.target {
         Target::None => "–".into(),
         Target::Ratio(most) => format!("≤ {most}"),
+        Target::Least(least) => format!("≥ {least}"),
         Target::Value(most) => match case.unit() {
             Unit::CpuPer(_) => format!("≤ {most} µs"),
+            Unit::Percent => format!("≤ {most} %"),
             Unit::KibiBytes => format!("≤ {most} KiB"),
             Unit::Milliseconds => format!("≤ {most} ms"),
         },
@@ -213,6 +216,7 @@ fn value(sample: &Sample, unit: Unit) -> String {
             format!("{:.0} ({:.0} + {:.0})", sample.value, sample.user, sample.system)
         }
         Unit::CpuPer(_) => format!("{:.2} ({:.2} + {:.2})", sample.value, sample.user, sample.system),
+        Unit::Percent => format!("{:.3}", sample.value),
         Unit::KibiBytes => format!("{:.2}", sample.value),
         Unit::Milliseconds => format!("{:.1}", sample.value),
     }

@@ -52,4 +52,6 @@ hook!(
     "tidegate_plugin::bindings::response_headers",
     "export_response_headers"
 );
+hook!(messages, "messages-plugin", "tidegate_plugin::bindings::messages", "export_messages");
+hook!(tunnel, "tunnel-plugin", "tidegate_plugin::bindings::tunnel", "export_tunnel");
 hook!(access_log, "access-log-plugin", "tidegate_plugin::bindings::access_log", "export_access_log");

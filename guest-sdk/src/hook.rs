@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::messages::{self, Message, Subscription};
 use crate::{ConfigError, Decision, Edit, Peer, Reply, Summary, Target, Verdict};
 
 /// What every plugin is: something made from a configuration. One value serves many
@@ -145,6 +146,74 @@ pub trait ResponseHeaders: Plugin {
     /// # Errors
     /// Another answer; for a 101 this refuses the handshake.
     fn on_response(&mut self) -> Result<Vec<Edit>, Reply>;
+}
+
+/// Hook `messages`: what flows through an open WebSocket. All calls for one tunnel go to one value
+/// of the plugin, which many tunnels share: keep what you know of a tunnel under its number.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tidegate_plugin::messages::{Message, Subscription, Verdict};
+/// use tidegate_plugin::{ConfiguredAsIs, Messages, testing};
+///
+/// /// Ends a tunnel whose client has sent more messages than it may.
+/// #[derive(serde::Deserialize)]
+/// struct Budget {
+///     most: u32,
+///     #[serde(skip)]
+///     sent: HashMap<u64, u32>,
+/// }
+///
+/// impl ConfiguredAsIs for Budget {}
+///
+/// impl Messages for Budget {
+///     fn open(&mut self, tunnel: u64) -> Option<Subscription> {
+///         self.sent.insert(tunnel, 0);
+///         // It only counts: none of their bytes are needed.
+///         Some(Subscription::to_upstream().first(0))
+///     }
+///
+///     fn on_message(&mut self, tunnel: u64, _message: Message, _data: Vec<u8>) -> Verdict {
+///         let sent = self.sent.entry(tunnel).or_default();
+///         *sent += 1;
+///         if *sent > self.most { Verdict::closing(1008, "too many messages") } else { Verdict::Pass }
+///     }
+///
+///     fn close(&mut self, tunnel: u64) {
+///         self.sent.remove(&tunnel);
+///     }
+/// }
+///
+/// tidegate_plugin::export!(Budget: messages);
+/// # fn main() {
+/// let mut budget: Budget = testing::configure(r#"{"most": 1}"#).unwrap();
+/// let mut tunnel = testing::Tunnel::open(&mut budget, &testing::Request::get("/ws")).expect("it looks");
+/// assert_eq!(tunnel.client_says("one"), Verdict::Pass);
+/// assert_eq!(tunnel.upstream_says("not asked about"), Verdict::Pass);
+/// assert_eq!(tunnel.client_says("two"), Verdict::closing(1008, "too many messages"));
+/// # }
+/// ```
+pub trait Messages: Plugin {
+    /// A tunnel opens; [`crate::request`] and [`crate::response`] can be read here and in no other
+    /// function of this hook. None: show me nothing of it.
+    fn open(&mut self, tunnel: u64) -> Option<Subscription>;
+
+    /// A message: whole, unmasked, inflated, and UTF-8 where it is text; cut where the
+    /// subscription says so.
+    fn on_message(&mut self, tunnel: u64, message: Message, data: Vec<u8>) -> messages::Verdict;
+
+    /// The tunnel has ended.
+    fn close(&mut self, tunnel: u64);
+}
+
+/// Hook `tunnel`: when tunnels open and end. The calls are made off the tunnel's path, in any value
+/// of the plugin. [`crate::request`] and [`crate::response`] can be read.
+pub trait Tunnel: Plugin {
+    /// A tunnel has opened.
+    fn on_open(&mut self, tunnel: u64);
+
+    /// It has ended.
+    fn on_close(&mut self, tunnel: u64, summary: messages::Summary);
 }
 
 /// Hook `access-log`: what happened. Runs after a request or tunnel ended, off its path.

@@ -57,6 +57,7 @@ pub mod http_client;
 mod instance;
 pub mod log;
 mod macros;
+pub mod messages;
 pub mod metrics;
 pub mod peers;
 pub mod request;
@@ -75,7 +76,8 @@ pub use bindings::imports::tidegate::plugin::types::{
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
 pub use hook::{
-    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Origin, Plugin, RequestHeaders, ResponseHeaders, Router,
+    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Messages, Origin, Plugin, RequestHeaders, ResponseHeaders, Router,
+    Tunnel,
 };
 #[doc(hidden)]
 pub use instance::Instance;

@@ -4,7 +4,7 @@
 ///
 /// The type implements [`Plugin`](crate::Plugin) and the trait of each hook named:
 /// `router`, `origin`, `authorizer`, `request_headers`, `balancer`, `response_headers`,
-/// `access_log`. Hooks that are not named are not exported. To be used once in a crate;
+/// `messages`, `tunnel`, `access_log`. Hooks that are not named are not exported. To be used once in a crate;
 /// it does nothing but check the traits when the crate is not built for wasm32.
 ///
 /// ```
@@ -135,6 +135,36 @@ macro_rules! __hook {
             Component with_types_in $crate::bindings::response_headers
         );
     };
+    (messages) => {
+        impl $crate::bindings::messages::exports::tidegate::plugin::messages::Guest for Component {
+            fn open(tunnel: u64) -> ::std::option::Option<$crate::messages::Subscription> {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Messages::open(plugin, tunnel)))
+            }
+            fn on_message(
+                tunnel: u64,
+                message: $crate::messages::Message,
+                data: ::std::vec::Vec<u8>,
+            ) -> $crate::messages::Verdict {
+                INSTANCE
+                    .with(|instance| instance.call(|plugin| $crate::Messages::on_message(plugin, tunnel, message, data)))
+            }
+            fn close(tunnel: u64) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Messages::close(plugin, tunnel)))
+            }
+        }
+        $crate::bindings::messages::export_messages!(Component with_types_in $crate::bindings::messages);
+    };
+    (tunnel) => {
+        impl $crate::bindings::tunnel::exports::tidegate::plugin::tunnel::Guest for Component {
+            fn on_open(tunnel: u64) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Tunnel::on_open(plugin, tunnel)))
+            }
+            fn on_close(tunnel: u64, summary: $crate::messages::Summary) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::Tunnel::on_close(plugin, tunnel, summary)))
+            }
+        }
+        $crate::bindings::tunnel::export_tunnel!(Component with_types_in $crate::bindings::tunnel);
+    };
     (access_log) => {
         impl $crate::bindings::access_log::exports::tidegate::plugin::access_log::Guest for Component {
             fn on_end(summary: $crate::Summary) {
@@ -158,6 +188,8 @@ macro_rules! __assert_hook {
     (request_headers, $plugin:ty) => { $crate::__assert_hook!(@ RequestHeaders, $plugin); };
     (balancer, $plugin:ty) => { $crate::__assert_hook!(@ Balancer, $plugin); };
     (response_headers, $plugin:ty) => { $crate::__assert_hook!(@ ResponseHeaders, $plugin); };
+    (messages, $plugin:ty) => { $crate::__assert_hook!(@ Messages, $plugin); };
+    (tunnel, $plugin:ty) => { $crate::__assert_hook!(@ Tunnel, $plugin); };
     (access_log, $plugin:ty) => { $crate::__assert_hook!(@ AccessLog, $plugin); };
     (@ $hook:ident, $plugin:ty) => {
         const _: () = {
@@ -168,7 +200,7 @@ macro_rules! __assert_hook {
     ($other:ident, $plugin:ty) => {
         ::std::compile_error!(::std::concat!(
             "no hook `", ::std::stringify!($other), "`: the hooks are router, origin, authorizer, request_headers, ",
-            "balancer, response_headers and access_log"
+            "balancer, response_headers, messages, tunnel and access_log"
         ));
     };
 }

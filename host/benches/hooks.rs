@@ -43,6 +43,7 @@ fn main() {
             deadline: Duration::from_millis(ms),
             memory: 16 << 20,
             hooks: None,
+            restart_tunnels: false,
             per_call: false,
             fetch: None,
         };

@@ -5,6 +5,7 @@
 //! - [`cli`]: what the operator types; [`config`]: what the operator wrote, resolved
 //! - [`server`]: workers, listeners, reload, drain; [`snapshot`]: one configuration made ready
 //! - [`listener`]: sockets that accept
+//! - [`streams`]: connections that are passed on as they are, by server name or port
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
 //!   the grammar and framing of both sides; [`message`]: heads; [`stream`]: writes that stall;
 //!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys; [`duplex`]: a stream of HTTP/2
@@ -45,6 +46,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod stock;
 pub mod stream;
+pub mod streams;
 pub mod tls;
 pub mod tunnel;
 pub mod upstream;

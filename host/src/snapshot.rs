@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Content, NextUpstream, RealIp, Satisfy, Timeouts};
+use crate::config::{Content, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
@@ -45,6 +45,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// It is in use from now on: tunnels may move to its plugins.
+    pub fn take_over(&self) {
+        let chains = self.routes.values().map(|route| &route.chains);
+        chains.flat_map(|chains| &chains.messages).for_each(|plugin| plugin.take_over());
+    }
+
     /// The plugin that chooses among the peers of an upstream; none where its policy does.
     pub fn balancer(&self, upstream: &Upstream) -> Option<&Arc<dyn Plugin>> {
         // Most configurations have none: they are spared the look.
@@ -105,6 +111,8 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// Whether one direction of a tunnel may outlive the other.
     pub half_close: bool,
+    /// How plugins see the messages of its tunnels.
+    pub messages: Messages,
     /// Its limits.
     pub limits: Limits,
     /// What its site asks of TLS clients; none asks nothing.

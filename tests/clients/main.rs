@@ -14,10 +14,13 @@ mod curl;
 mod node_ws;
 mod python_websockets;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use tidegate_tests::guests::guest;
 use tidegate_tests::tools::run;
+use tidegate_tests::{Proxy, tidegate};
 
 /// Run a client that must succeed; what it printed.
 #[track_caller]
@@ -26,4 +29,19 @@ fn succeed(command: &mut Command, scratch: &Path) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
     out.into_owned()
+}
+
+/// Tidegate before a backend, with a plugin that wants to see every message.
+fn inspected(backend: SocketAddr) -> Proxy {
+    let text = r#"
+        [plugins.m]
+        component = "%messenger%"
+        [[sites]]
+        [[sites.routes]]
+        match = "/"
+        upstream = "%backend%"
+        plugins = ["m"]
+        messages = { max_size = "4MiB" }
+        "#;
+    tidegate(text).var("messenger", guest("messenger")).var("backend", backend).start()
 }

@@ -1,11 +1,12 @@
 //! npm `ws`, as client and as server.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use tidegate_tests::tools::{node_modules, system};
 use tidegate_tests::{Backend, Proxy, Subject, TempDir, both};
 
-use crate::succeed;
+use crate::{inspected, succeed};
 
 both!(client_before_our_backend, client_and_server_with_compression);
 
@@ -99,13 +100,37 @@ impl Drop for Server {
     }
 }
 
-fn client_and_server_with_compression(subject: Subject) {
-    let dir = TempDir::new();
+/// Start a server, and wait until it listens.
+fn serve(dir: &TempDir, script: &str) -> (Server, SocketAddr) {
     let port_file = dir.path().join("port");
-    let _server = Server(node(&dir, "server.js", SERVER).arg(&port_file).spawn().expect("run node"));
+    let server = Server(node(dir, "server.js", script).arg(&port_file).spawn().expect("run node"));
     let port: u16 = tidegate_tests::wait_for("the server's port", || {
         dir.read("port").strip_suffix('\n').and_then(|port| port.parse().ok())
     });
-    let proxy = subject.before(([127, 0, 0, 1], port).into());
+    (server, ([127, 0, 0, 1], port).into())
+}
+
+fn client_and_server_with_compression(subject: Subject) {
+    let dir = TempDir::new();
+    let (_server, address) = serve(&dir, SERVER);
+    let proxy = subject.before(address);
     talk(&dir, &proxy, "deflate");
+}
+
+/// Compressed messages through a plugin that wants to see all of them, with and without windows that
+/// last, and through one that answers for itself.
+#[test]
+fn compressed_messages_through_a_plugin() {
+    let server_of = |options: &str| SERVER.replace("perMessageDeflate: true", &format!("perMessageDeflate: {options}"));
+    for options in [
+        "true",
+        "{ threshold: 0, serverNoContextTakeover: true, clientNoContextTakeover: true }",
+        "{ threshold: 0, serverMaxWindowBits: 10, clientMaxWindowBits: 11 }",
+    ] {
+        let dir = TempDir::new();
+        let (_server, address) = serve(&dir, &server_of(options));
+        let proxy = inspected(address);
+        talk(&dir, &proxy, "deflate");
+        talk(&dir, &proxy, "");
+    }
 }

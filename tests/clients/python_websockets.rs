@@ -5,7 +5,7 @@ use std::process::Command;
 use tidegate_tests::tools::python;
 use tidegate_tests::{Backend, Subject, TempDir, both};
 
-use crate::succeed;
+use crate::{inspected, succeed};
 
 both!(client, refused_client);
 
@@ -65,4 +65,50 @@ fn refused_client(subject: Subject) {
     let script = dir.write("refused.py", REFUSED);
     let url = format!("ws://{}/ws", proxy.address());
     assert_eq!(succeed(Command::new(python()).arg(script).arg(url), dir.path()), "403 not you\n");
+}
+
+/// Its server and its client, which compress by default with windows of 4 KiB, through a plugin that
+/// wants to see all messages; and one that masks words for both.
+const BOTH: &str = r#"
+import asyncio, os, socket, sys
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+
+async def echo(ws):
+    async for message in ws:
+        await ws.send(message)
+
+async def main(url, port):
+    async with serve(echo, "127.0.0.1", port, max_size=None):
+        async with connect(url, max_size=None) as ws:
+            assert any(e.name == "permessage-deflate" for e in ws.protocol.extensions), ws.protocol.extensions
+            for n in range(50):
+                text = f"gr\u00fc\u00dfe {n} " * (n * 20)
+                await ws.send(text)
+                assert await ws.recv() == text
+                # Replaced on the way up, and then as any other on the way down.
+                await ws.send("!replace " + text)
+                assert await ws.recv() == text
+                await ws.send("!drop")
+                await ws.send(["in ", "parts"])
+                assert await ws.recv() == "in parts"
+            data = os.urandom(500_000)
+            await ws.send(data)
+            assert await ws.recv() == data
+            await (await ws.ping("are you there"))
+        print("closed", ws.close_code)
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"#;
+
+#[test]
+fn compressed_messages_through_a_plugin() {
+    let dir = TempDir::new();
+    // Taken and let go: the script listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxy = inspected(([127, 0, 0, 1], port).into());
+    let script = dir.write("both.py", BOTH);
+    let url = format!("ws://{}/ws", proxy.address());
+    let said = succeed(Command::new(python()).arg(script).arg(url).arg(port.to_string()), dir.path());
+    assert_eq!(said, "closed 1000\n");
 }

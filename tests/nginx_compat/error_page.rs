@@ -11,6 +11,7 @@ both!(
     other_statuses_and_redirects,
     named_routes,
     a_page_that_fails,
+    pages_that_are_fixed_answers,
     a_page_has_the_request_of_a_get
 );
 
@@ -197,6 +198,53 @@ fn a_page_that_fails(subject: Subject) {
         .start();
     assert_eq!(proxy.get("/x").0.status(), 502);
     assert_eq!(proxy.get("/missing").0.status(), 404);
+}
+
+fn pages_that_are_fixed_answers(subject: Subject) {
+    let proxy = subject
+        .setup()
+        .nginx(
+            "location /a { error_page 404 /text; return 404; }
+             location /b { error_page 404 =410 /text; return 404; }
+             location /c { error_page 404 = /kept; return 404; }
+             location /d { error_page 404 /kept; return 404; }
+             location /e { error_page 404 /moved; return 404; }
+             location /f { error_page 404 /fails; return 404; }
+             location /text { return 200 'text'; }
+             location /kept { return 503 'kept'; }
+             location /moved { return 302 http://b.test/; }
+             location /fails { return 503; }",
+        )
+        .tidegate(
+            r#"
+            [[sites]]
+            routes = [
+              { match = "/a", error_pages = { "404" = "/text" }, respond = { status = 404 } },
+              { match = "/b", error_pages = { "404 =410" = "/text" }, respond = { status = 404 } },
+              { match = "/c", error_pages = { "404 =" = "/kept" }, respond = { status = 404 } },
+              { match = "/d", error_pages = { "404" = "/kept" }, respond = { status = 404 } },
+              { match = "/e", error_pages = { "404" = "/moved" }, respond = { status = 404 } },
+              { match = "/f", error_pages = { "404" = "/fails" }, respond = { status = 404 } },
+              { match = "/text", respond = { status = 200, body = "text" } },
+              { match = "/kept", respond = { status = 503, body = "kept" } },
+              { match = "/moved", respond = { status = 302, location = "http://b.test/" } },
+              { match = "/fails", respond = { status = 503 } },
+            ]
+            "#,
+        )
+        .start();
+    for (path, status, text) in [
+        ("/a", 404, "text"),
+        ("/b", 410, "text"),
+        ("/c", 503, "kept"),
+        ("/d", 404, "kept"),
+        ("/e", 302, ""),
+        ("/f", 503, ""),
+    ] {
+        let (head, body) = proxy.get(path);
+        assert_eq!(head.status(), status, "{path}");
+        assert!(text.is_empty() || body.text() == text, "{path}");
+    }
 }
 
 fn a_page_has_the_request_of_a_get(subject: Subject) {

@@ -52,6 +52,7 @@ mod return_;
 mod rewrite;
 mod root;
 mod ssl;
+mod stream;
 mod stub_status;
 mod try_files;
 mod upstream;

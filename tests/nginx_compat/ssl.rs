@@ -13,6 +13,7 @@ both!(
     what_the_backend_is_told,
     plain_http_on_a_tls_port,
     error_page_497,
+    error_page_497_of_the_server,
     the_client_s_certificate,
 );
 
@@ -219,6 +220,34 @@ fn error_page_497(subject: Subject) {
         assert_eq!(proxy.ask("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").0.status(), 400);
         let client = TlsClient::new(&authority, "example.com");
         assert_eq!(get(&client, proxy.address(), "example.com", "/"), (200, "in\n".to_owned()));
+    }
+}
+
+fn error_page_497_of_the_server(subject: Subject) {
+    let authority = Authority::new();
+    let proxy = with_pages(
+        subject,
+        &authority,
+        "error_page 497 /497.txt; location = /497.txt { return 200 'over TLS, please\n'; }
+         location / { error_page 404 /404.txt; return 403; } location /sent { return 200 'in\n'; }",
+        r#"
+        error_pages = { "497" = "/497.txt" }
+        [[sites.routes]]
+        match = "= /497.txt"
+        respond = { status = 200, body = "over TLS, please\n" }
+        [[sites.routes]]
+        match = "/"
+        error_pages = { "404" = "/404.txt" }
+        respond = { status = 403 }
+        [[sites.routes]]
+        match = "/sent"
+        respond = { status = 200, body = "in\n" }
+        "#,
+    );
+    // Whatever the location has to say, the server's page is shown, and its status is 400.
+    for path in ["/", "/sent", "/497.txt"] {
+        let (head, body) = proxy.ask(format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n"));
+        assert_eq!((head.status(), body.text().as_str()), (400, "over TLS, please\n"), "{path}");
     }
 }
 

@@ -2,23 +2,22 @@
 //! soon as the last has come back (closed loop), or messages go out at a fixed pace.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 
 use rustix::fd::OwnedFd;
-use rustix::net::{RecvFlags, recv};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::{GLANCE, Meter, Window};
 use crate::error::{BenchError, Context as _, Result};
 use crate::net::Sources;
 use crate::poll::{Interest, Poller, Ready};
+use crate::wire::{Door, Wire};
 use crate::ws;
 
 const TIMER: usize = usize::MAX;
 
 /// A tunnel and how far its exchange is.
 struct Tunnel {
-    stream: TcpStream,
+    stream: Wire,
     sent: usize,
     got: usize,
     idle: bool,
@@ -52,7 +51,7 @@ pub(crate) struct Shape {
 }
 
 /// Run the load; an operation is a message there and back.
-pub(crate) fn run(to: SocketAddr, shape: Shape, mut meter: Meter<'_>) -> Result<Window> {
+pub(crate) fn run(to: &Door, shape: Shape, mut meter: Meter<'_>) -> Result<Window> {
     let mut load = Load::open(to, shape)?;
     if load.timer.is_none() {
         for token in 0..load.tunnels.len() {
@@ -72,7 +71,7 @@ pub(crate) fn run(to: SocketAddr, shape: Shape, mut meter: Meter<'_>) -> Result<
 }
 
 impl Load {
-    fn open(to: SocketAddr, shape: Shape) -> Result<Self> {
+    fn open(to: &Door, shape: Shape) -> Result<Self> {
         let payload = ws::payload(shape.size);
         let (message, answer) = (ws::message(&payload, true), ws::message(&payload, false));
         let poller = Poller::new()?;
@@ -109,7 +108,7 @@ impl Load {
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(e) => return Err(e).during("send a message"),
         }
-        let writing = tunnel.sent < self.message.len();
+        let writing = tunnel.sent < self.message.len() || tunnel.stream.holds_back();
         if writing != tunnel.writing {
             tunnel.writing = writing;
             let interest = if writing { Interest::Both } else { Interest::Read };
@@ -129,13 +128,7 @@ impl Load {
             return Ok(0);
         }
         let large = self.answer >= LARGE;
-        let read = if large {
-            recv(&tunnel.stream, self.buffer.as_mut_slice(), RecvFlags::TRUNC)
-                .map(|(_, length)| length)
-                .map_err(Into::into)
-        } else {
-            tunnel.stream.read(&mut self.buffer)
-        };
+        let read = if large { tunnel.stream.discard(&mut self.buffer) } else { tunnel.stream.read(&mut self.buffer) };
         let length = match read {
             Ok(0) => return Err(BenchError::Answer("a tunnel was closed".into())),
             Ok(length) => length,
@@ -191,13 +184,14 @@ fn timer(per_second: u32) -> Result<OwnedFd> {
 }
 
 /// One exchange, compared byte by byte.
-pub(crate) fn check_echo(stream: &mut TcpStream, message: &[u8], answer: &[u8]) -> Result<()> {
-    stream.set_nonblocking(false).during("blocking mode")?;
+pub(crate) fn check_echo(stream: &mut Wire, message: &[u8], answer: &[u8]) -> Result<()> {
+    stream.set_blocking(true).during("blocking mode")?;
     stream.write_all(message).during("send a message")?;
+    stream.flush().during("send a message")?;
     let mut got = vec![0; answer.len()];
     stream.read_exact(&mut got).during("read an echo")?;
     if got != answer {
         return Err(BenchError::Answer("an echo differs from its message".into()));
     }
-    stream.set_nonblocking(true).during("non-blocking mode")
+    stream.set_blocking(false).during("non-blocking mode")
 }

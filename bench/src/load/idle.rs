@@ -1,6 +1,5 @@
 //! Memory of tunnels at rest: open many, exchange one message on each, wait, look.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::CONNECTIONS;
@@ -9,13 +8,14 @@ use crate::error::Result;
 use crate::net::Sources;
 use crate::poll::pause;
 use crate::process::Tree;
+use crate::wire::{Door, Wire};
 use crate::ws;
 
 /// How long the proxy may tidy up before its memory is read.
 const SETTLE: Duration = Duration::from_millis(1500);
 
 /// Resident bytes per tunnel: the difference that `tunnels` of them make, divided.
-pub(crate) fn run(to: SocketAddr, tunnels: usize, tree: &Tree) -> Result<f64> {
+pub(crate) fn run(to: &Door, tunnels: usize, tree: &Tree) -> Result<f64> {
     // What the first connections cost a process once and for all is not a tunnel's.
     drop(open(to, CONNECTIONS)?);
     pause(SETTLE);
@@ -26,7 +26,7 @@ pub(crate) fn run(to: SocketAddr, tunnels: usize, tree: &Tree) -> Result<f64> {
     Ok(after.saturating_sub(before) as f64 / held.len() as f64)
 }
 
-fn open(to: SocketAddr, tunnels: usize) -> Result<Vec<std::net::TcpStream>> {
+fn open(to: &Door, tunnels: usize) -> Result<Vec<Wire>> {
     let payload = ws::payload(64);
     let (message, answer) = (ws::message(&payload, true), ws::message(&payload, false));
     let mut sources = Sources::new();

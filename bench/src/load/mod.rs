@@ -7,6 +7,7 @@ pub(crate) mod get;
 pub(crate) mod handshake;
 pub(crate) mod idle;
 pub(crate) mod stream;
+pub(crate) mod tls;
 
 use std::time::{Duration, Instant};
 

@@ -2,14 +2,12 @@
 //! byte that reached the client (down) or that the client's socket took (up).
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-
-use rustix::net::RecvFlags;
 
 use super::{BULK_TUNNELS, GLANCE, Meter, Window};
 use crate::error::{BenchError, Context as _, Result};
 use crate::net::Sources;
 use crate::poll::{Interest, Poller};
+use crate::wire::{Door, Wire};
 use crate::ws;
 
 /// Bytes of payload of a message.
@@ -25,7 +23,7 @@ pub(crate) enum Way {
 }
 
 /// Run the load.
-pub(crate) fn run(to: SocketAddr, way: Way, meter: Meter<'_>) -> Result<Window> {
+pub(crate) fn run(to: &Door, way: Way, meter: Meter<'_>) -> Result<Window> {
     let poller = Poller::new()?;
     let mut sources = Sources::new();
     let mut streams = Vec::new();
@@ -42,34 +40,32 @@ pub(crate) fn run(to: SocketAddr, way: Way, meter: Meter<'_>) -> Result<Window> 
         streams.push(stream);
     }
     match way {
-        Way::Down => receive(poller, &streams, meter),
+        Way::Down => receive(poller, &mut streams, meter),
         Way::Up => send(poller, &mut streams, meter),
     }
 }
 
 /// The first message, compared byte by byte; the later ones are only counted.
-fn check_first(stream: &mut TcpStream) -> Result<()> {
+fn check_first(stream: &mut Wire) -> Result<()> {
     let expected = ws::message(&ws::payload(SIZE), false);
     let mut got = vec![0; expected.len()];
-    stream.set_nonblocking(false).during("blocking mode")?;
+    stream.set_blocking(true).during("blocking mode")?;
     stream.read_exact(&mut got).during("read a message")?;
-    stream.set_nonblocking(true).during("non-blocking mode")?;
+    stream.set_blocking(false).during("non-blocking mode")?;
     if got == expected { Ok(()) } else { Err(BenchError::Answer("a streamed message differs".into())) }
 }
 
-fn receive(mut poller: Poller, streams: &[TcpStream], mut meter: Meter<'_>) -> Result<Window> {
+fn receive(mut poller: Poller, streams: &mut [Wire], mut meter: Meter<'_>) -> Result<Window> {
     let mut buffer = vec![0; 1 << 20];
     let mut ready = Vec::new();
     loop {
         poller.wait(&mut ready, Some(GLANCE))?;
         for event in &ready {
-            let Some(stream) = streams.get(event.token) else { continue };
-            // MSG_TRUNC: taken off the socket without being copied, so that the generator
-            // costs less than any proxy.
-            match rustix::net::recv(stream, buffer.as_mut_slice(), RecvFlags::TRUNC) {
-                Ok((_, 0)) => return Err(BenchError::Answer("a stream was closed".into())),
-                Ok((_, length)) => meter.count(length as u64),
-                Err(rustix::io::Errno::AGAIN) => {}
+            let Some(stream) = streams.get_mut(event.token) else { continue };
+            match stream.discard(&mut buffer) {
+                Ok(0) => return Err(BenchError::Answer("a stream was closed".into())),
+                Ok(length) => meter.count(length as u64),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e).during("read a stream"),
             }
         }
@@ -79,7 +75,7 @@ fn receive(mut poller: Poller, streams: &[TcpStream], mut meter: Meter<'_>) -> R
     }
 }
 
-fn send(mut poller: Poller, streams: &mut [TcpStream], mut meter: Meter<'_>) -> Result<Window> {
+fn send(mut poller: Poller, streams: &mut [Wire], mut meter: Meter<'_>) -> Result<Window> {
     let message = ws::message(&ws::payload(SIZE), true);
     let bytes = message.repeat((1usize << 20).div_ceil(message.len()));
     let mut places = vec![0usize; streams.len()];

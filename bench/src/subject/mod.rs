@@ -18,6 +18,8 @@ use crate::error::{BenchError, Context as _, Result};
 use crate::load::get::is_answer;
 use crate::poll::pause;
 use crate::process::Tree;
+use crate::tls::{Client, Trust};
+use crate::wire::{Door, Wire};
 use crate::ws::RequestText;
 use crate::{net, ws};
 
@@ -76,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) full: bool,
     /// Processor that proxies have for themselves.
     pub(crate) pin: Option<usize>,
+    /// What clients over TLS trust.
+    pub(crate) trust: Trust,
 }
 
 impl Setup {
@@ -84,7 +88,8 @@ impl Setup {
         let open_files = net::raise_open_files()?;
         let directory = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
         fs::create_dir_all(&directory).during(format!("create {}", directory.display()))?;
-        let setup = Self { nginx, tidegate, directory, open_files, full, pin };
+        let trust = Trust::make(&directory)?;
+        let setup = Self { nginx, tidegate, directory, open_files, full, pin, trust };
         setup.write("htpasswd", &ws::htpasswd_line())?;
         Ok(setup)
     }
@@ -140,8 +145,8 @@ fn end(child: &mut Child) {
 /// A proxy that answers.
 pub(crate) struct Running {
     proxy: Proxy,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    /// Where it listens, and how it is spoken with.
+    pub(crate) door: Door,
     /// Its processes.
     pub(crate) tree: Tree,
     /// From the start of the process to the first answer.
@@ -153,19 +158,21 @@ enum Proxy {
     Relay { _helper: Helper },
 }
 
-/// Start a proxy in front of `backend` and wait for its first answer.
-pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr) -> Result<Running> {
+/// Start a proxy in front of `backend`, with TLS towards clients or without, and wait for its
+/// first answer.
+pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr, tls: bool) -> Result<Running> {
     let begun = Instant::now();
     if subject == Subject::Relay {
         let helper = on_its_processor(setup, || Helper::start(&["relay", &backend.to_string()]))?;
-        let address = helper.address;
+        let door = Door { address: helper.address, tls: None };
         let tree = Tree::of(helper.child.id())?;
-        return Ok(Running { proxy: Proxy::Relay { _helper: helper }, address, tree, start_up: begun.elapsed() });
+        return Ok(Running { proxy: Proxy::Relay { _helper: helper }, door, tree, start_up: begun.elapsed() });
     }
     let address = SocketAddr::from(([127, 0, 0, 1], net::free_port()?));
+    let door = Door { address, tls: tls.then(|| setup.trust.client(false)).transpose()? };
     let mut command = match subject {
-        Subject::Nginx | Subject::NginxBare => nginx::command(setup, address, backend, subject == Subject::Nginx)?,
-        _ => tidegate::command(setup, address, backend, subject == Subject::Tidegate)?,
+        Subject::Nginx | Subject::NginxBare => nginx::command(setup, &door, backend, subject == Subject::Nginx)?,
+        _ => tidegate::command(setup, &door, backend, subject == Subject::Tidegate)?,
     };
     let log_path = setup.directory.join("log");
     let log = File::create(&log_path).during("create a log")?;
@@ -173,14 +180,14 @@ pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr) -> Res
     command.stdin(Stdio::null()).stdout(copy).stderr(log);
     let begun = Instant::now();
     let mut child = on_its_processor(setup, || command.spawn().during(format!("start {}", subject.name())))?;
-    if let Err(why) = wait_for_answer(&mut child, address) {
+    if let Err(why) = wait_for_answer(&mut child, &door) {
         end(&mut child);
         let log = tail(&log_path);
         return Err(BenchError::NotReady { subject: subject.name().into(), why, log });
     }
     let start_up = begun.elapsed();
     let tree = Tree::of(child.id())?;
-    Ok(Running { proxy: Proxy::Program { child }, address, tree, start_up })
+    Ok(Running { proxy: Proxy::Program { child }, door, tree, start_up })
 }
 
 /// Start something on the proxy's processor, if it is to have one for itself: a process
@@ -209,13 +216,13 @@ fn bind(chosen: impl Fn(usize) -> bool) -> Result<()> {
 }
 
 /// Ask until there is an answer: the first that comes, not the first `listen`.
-fn wait_for_answer(child: &mut Child, address: SocketAddr) -> std::result::Result<(), String> {
+fn wait_for_answer(child: &mut Child, door: &Door) -> std::result::Result<(), String> {
     let begun = Instant::now();
     while begun.elapsed() < READY {
         if let Ok(Some(status)) = child.try_wait() {
             return Err(format!("it ended: {status}"));
         }
-        match ask(address) {
+        match ask(door) {
             Ok(true) => return Ok(()),
             Ok(false) => return Err("it closed the connection without an answer".into()),
             Err(BenchError::Io { .. }) => pause(Duration::from_micros(200)),
@@ -225,9 +232,10 @@ fn wait_for_answer(child: &mut Child, address: SocketAddr) -> std::result::Resul
     Err(format!("no answer within {} s", READY.as_secs()))
 }
 
-fn ask(address: SocketAddr) -> Result<bool> {
-    let mut stream = TcpStream::connect(address).during("connect")?;
+fn ask(door: &Door) -> Result<bool> {
+    let stream = TcpStream::connect(door.address).during("connect")?;
     stream.set_read_timeout(Some(READY)).during("read timeout")?;
+    let mut stream = Wire::new(stream, door.tls.as_ref().map(Client::connection).transpose()?);
     stream.write_all(RequestText::plain_get("/page").as_bytes()).during("send")?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     loop {

@@ -6,11 +6,13 @@ use std::process::Command;
 
 use super::Setup;
 use crate::error::Result;
+use crate::tls;
+use crate::wire::Door;
 use crate::ws;
 
 /// The command that runs it in the foreground. Without `checks` it only proxies.
-pub(super) fn command(setup: &Setup, listen: SocketAddr, backend: SocketAddr, checks: bool) -> Result<Command> {
-    let path = setup.write("nginx.conf", &configuration(setup, listen, backend, checks))?;
+pub(super) fn command(setup: &Setup, door: &Door, backend: SocketAddr, checks: bool) -> Result<Command> {
+    let path = setup.write("nginx.conf", &configuration(setup, door, backend, checks))?;
     let mut command = Command::new(&setup.nginx);
     command.arg("-p").arg(&setup.directory).arg("-c").arg(path).args(["-g", "daemon off;"]);
     // Its built-in path of the first error log may not be writable.
@@ -18,12 +20,17 @@ pub(super) fn command(setup: &Setup, listen: SocketAddr, backend: SocketAddr, ch
     Ok(command)
 }
 
-fn configuration(setup: &Setup, listen: SocketAddr, backend: SocketAddr, checks: bool) -> String {
+fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, checks: bool) -> String {
+    let listen = match &door.tls {
+        Some(_) => format!("{} ssl", door.address),
+        None => door.address.to_string(),
+    };
+    let (certificate, key) = (tls::CERTIFICATE, tls::KEY);
     let connections = setup.open_files.min(32_768);
     let host = ws::HOST;
     let checks = if checks { CHECKS } else { "" };
     let (zones, limits, sites, routes) =
-        if setup.full { full(listen) } else { ("    access_log off;\n".to_owned(), "", String::new(), String::new()) };
+        if setup.full { full(&listen) } else { ("    access_log off;\n".to_owned(), "", String::new(), String::new()) };
     format!(
         r#"user root;
 worker_processes 1;
@@ -32,6 +39,8 @@ pid nginx.pid;
 events {{ worker_connections {connections}; }}
 http {{
 {zones}    tcp_nodelay on;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     keepalive_requests 1000000000;
     client_body_temp_path body;
     proxy_temp_path proxy;
@@ -69,7 +78,7 @@ http {{
 }
 
 /// Zones and log, what the measured route adds, two more sites, and nine more routes.
-fn full(listen: SocketAddr) -> (String, &'static str, String, String) {
+fn full(listen: &str) -> (String, &'static str, String, String) {
     let zones = "    access_log access.log combined;
     limit_req_zone $binary_remote_addr zone=rate:10m rate=1000000r/s;
     limit_conn_zone $binary_remote_addr zone=open:10m;

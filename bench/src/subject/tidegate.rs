@@ -6,17 +6,24 @@ use std::process::Command;
 
 use super::Setup;
 use crate::error::Result;
+use crate::tls;
+use crate::wire::Door;
 use crate::ws;
 
 /// The command that runs it. Without `hooks` only the router is left.
-pub(super) fn command(setup: &Setup, listen: SocketAddr, backend: SocketAddr, hooks: bool) -> Result<Command> {
-    let path = setup.write("tidegate.toml", &configuration(setup, listen, backend, hooks))?;
+pub(super) fn command(setup: &Setup, door: &Door, backend: SocketAddr, hooks: bool) -> Result<Command> {
+    let path = setup.write("tidegate.toml", &configuration(setup, door, backend, hooks))?;
     let mut command = Command::new(&setup.tidegate);
     command.arg("run").arg("-c").arg(path);
     Ok(command)
 }
 
-fn configuration(setup: &Setup, listen: SocketAddr, backend: SocketAddr, hooks: bool) -> String {
+fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, hooks: bool) -> String {
+    let listen = door.address;
+    let tls = match &door.tls {
+        Some(_) => format!("tls = {{ certificate = \"{}\", key = \"{}\" }}\n", tls::CERTIFICATE, tls::KEY),
+        None => String::new(),
+    };
     let cache = setup.directory.join("cache");
     let host = ws::HOST;
     let hooks = if hooks { HOOKS } else { "default_headers = false\n" };
@@ -34,7 +41,7 @@ level = "warn"
 {zones}[[listeners]]
 address = "{listen}"
 backlog = 4096
-
+{tls}
 [upstreams.backend]
 keepalive = 64
 peers = ["{backend}"]

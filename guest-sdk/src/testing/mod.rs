@@ -24,12 +24,14 @@ mod exchange;
 mod host;
 mod load;
 mod path;
+mod tunnel;
 
 use std::time::Duration;
 
 pub use exchange::{Request, Response};
 pub(crate) use host::{clock, http_client, log, metrics, peers, request, response};
 pub use load::Load;
+pub use tunnel::Tunnel;
 
 use crate::http_client::FetchError;
 use crate::log::Level;

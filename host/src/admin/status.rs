@@ -28,7 +28,7 @@ pub(super) fn stub(proxy: &Proxy) -> String {
 pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
     let metrics = &proxy.metrics;
     let now = metrics.connections();
-    let (sites, mut upstreams) = tallies(proxy);
+    let (sites, streams, mut upstreams) = tallies(proxy);
     names::status(proxy, &mut upstreams);
     guards::describe(proxy, &mut upstreams);
     let value = json!({
@@ -49,6 +49,7 @@ pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
         "bytes_out": metrics.bytes_out.get(),
         "tunnels": proxy.tunnels.len(),
         "sites": sites,
+        "streams": streams,
         "upstreams": upstreams,
         "plugins": plugins(runtime),
     });
@@ -59,15 +60,18 @@ fn classes(counts: &[u64; 5]) -> Value {
     Value::Object((1..).zip(counts).map(|(class, count)| (format!("{class}xx"), json!(count))).collect())
 }
 
-/// Sites by name, and upstreams by name with their peers.
-fn tallies(proxy: &Proxy) -> (Map<String, Value>, Map<String, Value>) {
-    let mut sites = Map::new();
+/// Sites and streams by name, and upstreams by name with their peers.
+fn tallies(proxy: &Proxy) -> (Map<String, Value>, Map<String, Value>, Map<String, Value>) {
+    let (mut sites, mut streams) = (Map::new(), Map::new());
     let mut upstreams: Vec<(String, Totals, Map<String, Value>)> = Vec::new();
     let known = peers::all(proxy);
     for (subject, totals) in proxy.metrics.tallies.read() {
         match subject {
             Subject::Site(name) => {
                 sites.insert(name.to_string(), Value::Object(numbers(&totals)));
+            }
+            Subject::Stream(name) => {
+                streams.insert(name.to_string(), Value::Object(numbers(&totals)));
             }
             Subject::Peer(upstream, peer) => {
                 // They come sorted, so that the peers of one stand together.
@@ -89,7 +93,7 @@ fn tallies(proxy: &Proxy) -> (Map<String, Value>, Map<String, Value>) {
         value.insert("peers".to_owned(), Value::Object(peers));
         (name, Value::Object(value))
     };
-    (sites, upstreams.into_iter().map(upstream).collect())
+    (sites, streams, upstreams.into_iter().map(upstream).collect())
 }
 
 fn numbers(totals: &Totals) -> Map<String, Value> {

@@ -144,6 +144,10 @@ pub const BR_LEVEL: u64 = 4;
 pub const ZSTD_LEVEL: u64 = 3;
 /// The most that is held in memory of one body, bytes.
 pub const MOST_BUFFER: u64 = 1 << 30;
+/// `listeners.preread_timeout`: nginx's.
+pub const PREREAD_TIMEOUT: Duration = seconds(30);
+/// `streams.idle_timeout`: nginx's `proxy_timeout`.
+pub const STREAM_IDLE_TIMEOUT: Duration = seconds(600);
 /// `timeouts.connect`: nginx's `proxy_connect_timeout`.
 pub const CONNECT_TIMEOUT: Duration = seconds(60);
 /// `timeouts.read`: nginx's `proxy_read_timeout`.
@@ -251,6 +255,20 @@ pub(super) const MAX_STREAMS: u64 = 128;
 /// More serve nobody.
 pub(super) const MOST_STREAMS: u64 = 10_000;
 
+/// `messages.max_size`, bytes.
+pub(super) const MAX_MESSAGE: u64 = 1 << 20;
+/// The least that it may be: what a control frame may carry fits.
+pub(super) const LEAST_MESSAGE: u64 = 128;
+/// The most that it may be: all of it is kept in memory for each way of a tunnel.
+pub(super) const MOST_MESSAGE: u64 = 64 << 20;
+/// `messages.deflate`
+pub(super) const MESSAGES_DEFLATE: &str = "inspect";
+/// `messages.max_ratio`
+pub(super) const MAX_RATIO: u64 = 250;
+/// The most that it may be: deflate has no more than 1032.
+pub(super) const MOST_RATIO: u64 = 1032;
+/// `tunnels_on_reload`
+pub(super) const TUNNELS_ON_RELOAD: &str = "keep";
 /// `security_headers`: those that both of the guides' configurations have, but for what is only
 /// for TLS.
 pub const SECURITY_HEADERS: [(&str, &str); 3] =

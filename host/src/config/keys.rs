@@ -32,9 +32,11 @@ mod auth;
 mod balance;
 mod content;
 mod health;
+mod messages;
 mod retry;
 mod routing;
 mod secure;
+mod streams;
 mod tls;
 mod upstream;
 
@@ -42,26 +44,18 @@ pub(super) use auth::*;
 pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
+pub(super) use messages::*;
 pub(super) use retry::*;
 pub(super) use routing::*;
 pub(super) use secure::*;
+pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
-
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [
-        content_keys(),
-        routing_keys(),
-        auth_keys(),
-        tls_keys(),
-        secure_keys(),
-        balance_keys(),
-        upstream_keys(),
-        health_keys(),
-        retry_keys(),
-    ];
-    PART.iter().chain(parts.into_iter().flatten()).copied().collect()
+    let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), secure_keys(), balance_keys()];
+    let more = [upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
+    PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
 const WAIT: Kind = Duration { least: d::LEAST_TIME, most: d::MOST_TIME };
@@ -89,7 +83,7 @@ keys! {
     ROUTERS = "routers" in [Top]: Texts, L(d::ROUTERS), "",
         "The plugins that are asked for a request's route, in order, until one knows; `\"router\"` is the stock one, \
          or what `[plugins.router]` puts in its place, and `\"stock:router\"` always the stock one.";
-    SITES = "sites" in [Top]: Tables(Site), Other("required"), "server", "What is served under which host names.";
+    SITES = "sites" in [Top]: Tables(Site), Other("required without `streams`"), "server", "What is served under which host names.";
 
     WORKERS = "workers" in [Server]: Count { least: 1, most: d::MOST_WORKERS }, Other("number of cores"),
         "worker_processes",
@@ -189,7 +183,7 @@ keys! {
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
-         `response-headers`, `access-log`.";
+         `response-headers`, `messages`, `tunnel`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",

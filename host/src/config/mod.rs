@@ -35,7 +35,7 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use secret::Secret;
 pub use types::*;
-pub use variables::{VariableKind, variable_kind};
+pub use variables::{VariableKind, is_stream_variable, variable_kind};
 
 /// Read and resolve a configuration file. Relative paths in it begin at its folder.
 /// Names of peers are looked up later, by [`crate::server::Server::start`] or

@@ -19,6 +19,7 @@ pub(super) enum Section {
     Health,
     Plugin,
     Map,
+    Stream,
     Site,
     Route,
     Rewrite,
@@ -40,11 +41,12 @@ pub(super) enum Section {
     Breaker,
     Admission,
     RedirectHttps,
+    Messages,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 37] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -63,12 +65,14 @@ impl Section {
         Self::Health,
         Self::Plugin,
         Self::Map,
+        Self::Stream,
         Self::Site,
         Self::Route,
         Self::Rewrite,
         Self::Respond,
         Self::RedirectHttps,
         Self::Timeouts,
+        Self::Messages,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -105,12 +109,14 @@ impl Section {
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Map => "[maps.NAME]",
+            Self::Stream => "[[streams]]",
             Self::Site => "[[sites]]",
             Self::Route => "[[sites.routes]]",
             Self::Rewrite => "rewrites = [{ … }]",
             Self::Respond => "respond = { … }",
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
+            Self::Messages => "messages = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -212,11 +218,21 @@ impl Section {
     /// The same for what stands within sites, routes and listeners, or is named by them.
     fn doc_of_a_part(self) -> &'static str {
         match self {
+            Self::Stream => {
+                "Connections that are passed on as they are, before HTTP or in its place. With `names`, `alpn` or `default`: \
+                 those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \
+                 on to the sites. With none of them: all that comes at its listeners, out of TLS where they have `tls`. See \
+                 streams.md. nginx: a `server` of `stream`."
+            }
             Self::RedirectHttps => {
                 "Where clients are sent that came without TLS; `redirect_https = true` for all defaults. nginx: \
                  `return 301 https://$host$request_uri` in a `server` of its own."
             }
             Self::Timeouts => "Each one that is absent on a route is the site's.",
+            Self::Messages => {
+                "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
+                 docs/messages.md has more."
+            }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {
                 "An upstream is asked about each request, with a GET that has the request's headers and no body: 2xx \

@@ -14,8 +14,10 @@ mod content;
 mod dial;
 mod health;
 mod limits;
+mod messages;
 mod resolver;
 mod retry;
+mod stream;
 mod tls;
 mod upstream;
 
@@ -26,8 +28,10 @@ pub use content::{
 pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
+pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
 pub use retry::{Admission, Breaker, Condition, Conditions, NextUpstream};
+pub use stream::{AccessRule, NextPeer, Stream, StreamsHere};
 pub use tls::{ListenerTls, Protocols};
 pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie, StickyLearn, Until, Upstream};
 
@@ -62,6 +66,8 @@ pub struct Config {
     pub plugins: Vec<Plugin>,
     /// The plugins asked for a route, in order: indexes into `plugins`.
     pub routers: Vec<usize>,
+    /// `[[streams]]`, in order; listeners refer to them by index.
+    pub streams: Vec<Stream>,
     /// `[[sites]]`, in order; the first that says `default` is, or else the first.
     pub sites: Vec<Site>,
     /// Every route of every site; sites refer to them by index.
@@ -161,6 +167,10 @@ pub struct Listener {
     pub protocols: Protocols,
     /// Whose PROXY protocol header is expected; none where none is. nginx: `listen … proxy_protocol`.
     pub proxy_protocol: Option<Arc<ProxyProtocol>>,
+    /// The streams that are at it; none where there are none.
+    pub streams: Option<StreamsHere>,
+    /// Whether they take all of it, so that no site is at it.
+    pub is_streams: bool,
 }
 
 /// The PROXY protocol towards clients.
@@ -197,6 +207,8 @@ pub struct Plugin {
     pub hooks: Option<HookSet>,
     /// Whether an instance serves many requests or one.
     pub instances: Instances,
+    /// Whether open tunnels move to a newer version of it.
+    pub restart_tunnels: bool,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
     pub response_with: Vec<http::HeaderName>,
     /// Where it may send requests of its own.
@@ -301,6 +313,8 @@ pub struct Route {
     pub upgrade: Vec<String>,
     /// When one side of a tunnel ends, keep the other direction open.
     pub half_close: bool,
+    /// `messages`, with what it inherits.
+    pub messages: Messages,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

@@ -3,6 +3,7 @@
 mod handshake;
 mod http1;
 mod http2;
+mod passed;
 mod proxied;
 
 use std::sync::Arc;
@@ -11,10 +12,12 @@ use tokio::sync::watch;
 
 use crate::listener::Accepted;
 use crate::proxy::{Connection, Proxy};
+use crate::streams::Arrived;
+use passed::Entering;
 
 /// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP.
 pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
-    let Accepted { mut stream, client, local, proxied: believed, mut visit, tls, protocols } = accepted;
+    let Accepted { mut stream, client, local, proxied: believed, mut visit, tls, protocols, streams } = accepted;
     let proxied = match believed {
         None => None,
         // Boxed, since it is soon over.
@@ -22,6 +25,18 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
             match Box::pin(proxied::take(&mut stream, &believed, &client, &proxy, draining.clone())).await {
                 Ok(ends) if visit.belongs_to(&proxy, ends.map_or(client.address, |ends| ends.source).ip()) => ends,
                 _ => return,
+            }
+        }
+    };
+    let (stream, tls) = match streams {
+        None => (stream, tls),
+        Some(here) => {
+            let entering = Entering { tcp: stream, here, tls };
+            let arrived = Arrived { client: &client, local, proxied };
+            // Boxed, since few connections are a stream's, and HTTP has no use for its room.
+            match Box::pin(passed::pass(entering, arrived, &proxy, &draining)).await {
+                None => return drop(visit),
+                Some(left) => left,
             }
         }
     };

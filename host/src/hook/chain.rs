@@ -19,11 +19,21 @@ pub struct Chains {
     pub request_headers: Chain,
     /// Hook `response-headers`.
     pub response_headers: Chain,
+    /// Hook `messages`.
+    pub messages: Chain,
+    /// Hook `tunnel`.
+    pub tunnel: Chain,
     /// Hook `access-log`.
     pub access_log: Chain,
 }
 
 impl Chains {
+    /// Whether one of them may read the request after it has gone to a peer.
+    pub fn read_request_later(&self) -> bool {
+        let later = [&self.response_headers, &self.messages, &self.tunnel, &self.access_log];
+        later.into_iter().any(|chain| !chain.is_empty())
+    }
+
     /// Sort plugins into chains by the hooks that they serve.
     pub fn new(plugins: &[Arc<dyn Plugin>]) -> Self {
         Self {
@@ -31,6 +41,8 @@ impl Chains {
             authorizer: chain_of(plugins, Hook::Authorizer),
             request_headers: chain_of(plugins, Hook::RequestHeaders),
             response_headers: chain_of(plugins, Hook::ResponseHeaders),
+            messages: chain_of(plugins, Hook::Messages),
+            tunnel: chain_of(plugins, Hook::Tunnel),
             access_log: chain_of(plugins, Hook::AccessLog),
         }
     }

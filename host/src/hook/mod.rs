@@ -10,6 +10,7 @@ mod exchange;
 mod fetch;
 mod fields;
 mod maps;
+mod messages;
 mod only_with;
 mod outcome;
 mod ranges;
@@ -21,6 +22,10 @@ pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use maps::{Kept, Map, Maps, Twice};
+pub use messages::{
+    Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,
+    TunnelSummary, Way, is_close_code,
+};
 pub use only_with::OnlyWith;
 pub use outcome::{Moment, Outcome, Try};
 pub use ranges::{NotShare, Ranges};
@@ -170,19 +175,25 @@ pub enum Hook {
     Balancer,
     /// What the client sees.
     ResponseHeaders,
+    /// What flows through a WebSocket.
+    Messages,
+    /// When tunnels open and end.
+    Tunnel,
     /// What happened.
     AccessLog,
 }
 
 impl Hook {
     /// Every hook, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Router,
         Self::Origin,
         Self::Authorizer,
         Self::RequestHeaders,
         Self::Balancer,
         Self::ResponseHeaders,
+        Self::Messages,
+        Self::Tunnel,
         Self::AccessLog,
     ];
 
@@ -195,6 +206,8 @@ impl Hook {
             Self::RequestHeaders => "request-headers",
             Self::Balancer => "balancer",
             Self::ResponseHeaders => "response-headers",
+            Self::Messages => "messages",
+            Self::Tunnel => "tunnel",
             Self::AccessLog => "access-log",
         }
     }
@@ -208,7 +221,7 @@ impl std::fmt::Display for Hook {
 
 /// A set of hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HookSet(u8);
+pub struct HookSet(u16);
 
 impl HookSet {
     /// The set with one more hook in it.
@@ -300,6 +313,24 @@ pub trait Plugin: Send + Sync {
         view: &std::sync::Arc<View>,
         response: &std::sync::Arc<ResponseView>,
     ) -> Call<Result<Vec<FieldEdit>, LocalReply>>;
+    /// Hook `messages`: a tunnel opens, whose 101 is this. None: the plugin does not want to look
+    /// into it. What the plugin is asked later goes through the session.
+    fn open(
+        &self,
+        view: &std::sync::Arc<View>,
+        response: &std::sync::Arc<ResponseView>,
+    ) -> Call<Option<Box<dyn Session>>>;
+    /// Hook `tunnel`: a tunnel has opened.
+    fn on_tunnel_open(&self, view: &std::sync::Arc<View>, response: &std::sync::Arc<ResponseView>) -> Call<()>;
+    /// Hook `tunnel`: it has ended.
+    fn on_tunnel_close(
+        &self,
+        view: &std::sync::Arc<View>,
+        response: &std::sync::Arc<ResponseView>,
+        summary: &TunnelSummary,
+    ) -> Call<()>;
+    /// It is in use from now on, in the place of one of the same name.
+    fn take_over(&self);
     /// Hook `access-log`.
     fn on_end(
         &self,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{
-    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Summary, Target, Verdict,
-    View,
+    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Session, Summary, Target,
+    TunnelSummary, Verdict, View,
 };
 
 /// Spares a plugin the calls of hook `response-headers` for answers without these headers;
@@ -62,6 +62,22 @@ impl Plugin for OnlyWith {
         } else {
             Call::Ready(Ok(Ok(Vec::new())))
         }
+    }
+
+    fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {
+        self.plugin.open(view, response)
+    }
+
+    fn on_tunnel_open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<()> {
+        self.plugin.on_tunnel_open(view, response)
+    }
+
+    fn on_tunnel_close(&self, view: &Arc<View>, response: &Arc<ResponseView>, summary: &TunnelSummary) -> Call<()> {
+        self.plugin.on_tunnel_close(view, response, summary)
+    }
+
+    fn take_over(&self) {
+        self.plugin.take_over();
     }
 
     fn on_end(&self, view: &Arc<View>, response: &Arc<ResponseView>, summary: &Summary) -> Call<()> {

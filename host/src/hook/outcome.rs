@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Counts;
+
 /// What has become of an exchange so far. Variables such as `$status` and `$upstream_addr`
 /// are read from it; before a thing has happened they have no value, as in nginx.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,10 @@ pub struct Outcome {
     pub bytes_out: u64,
     /// Bytes of the answer's head.
     pub head_out: u64,
+    /// Messages that were delivered; none where nobody looked into the tunnel.
+    pub messages: Option<Counts>,
+    /// The code of the close frame that ended the tunnel, where one was seen.
+    pub close_code: Option<u16>,
 }
 
 /// One peer that was asked.

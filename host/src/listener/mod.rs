@@ -19,6 +19,7 @@ use crate::config::{Protocols, ProxyProtocol};
 use crate::downstream;
 use crate::observe::{Client, Metrics};
 use crate::proxy::Proxy;
+use crate::streams::Here;
 use crate::tls::server::Served;
 
 /// How long to wait after an accept that failed for want of descriptors or memory.
@@ -43,13 +44,18 @@ pub struct Accepted {
     pub tls: Option<Arc<Served>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// The streams that are there; none where there are none.
+    pub streams: Option<Arc<Here>>,
 }
+
+/// The streams of one listener now; a reload changes them.
+pub type Streams = Arc<ArcSwapOption<Here>>;
 
 /// The TLS of one listener now; a reload changes it.
 pub type Tls = Arc<ArcSwapOption<Served>>;
 
 /// What is spoken on one listener before HTTP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spoken {
     /// TLS.
     pub tls: Tls,
@@ -57,6 +63,8 @@ pub struct Spoken {
     pub proxied: Option<Arc<ProxyProtocol>>,
     /// The versions of HTTP.
     pub protocols: Protocols,
+    /// What is passed on as it is.
+    pub streams: Streams,
 }
 
 /// A client's connection, counted and waited for until this is dropped.
@@ -130,6 +138,7 @@ pub async fn accept(
             visit,
             tls: spoken.tls.load_full(),
             protocols: spoken.protocols,
+            streams: spoken.streams.load_full(),
         };
         tokio::spawn(downstream::serve(accepted, Arc::clone(&proxy), draining.clone()));
     };

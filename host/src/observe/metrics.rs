@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::messages::MessageTally;
 use super::tally::{Subject, Tallies, Totals, class};
 use crate::hook::Summary;
 
@@ -45,12 +46,18 @@ pub struct Metrics {
     pub bytes_in: Count,
     /// Bytes to clients after the head.
     pub bytes_out: Count,
+    /// Connections of streams begun.
+    pub streams: Count,
+    /// Connections of streams open.
+    pub streams_open: Count,
     /// Configurations taken into use after the first.
     pub reloads: Count,
     /// Client connections that have sent a part of a head.
     pub reading: Count,
     /// What came of the exchanges of each site and peer.
     pub tallies: Arc<Tallies>,
+    /// What plugins decided about messages.
+    pub messages: Arc<MessageTally>,
 }
 
 impl Metrics {
@@ -63,18 +70,25 @@ impl Metrics {
         self.bytes_out.add(summary.bytes_out);
     }
 
+    /// Count a stream's connection that ended.
+    pub fn stream_ended(&self, summary: &Summary) {
+        self.streams_open.sub(1);
+        self.bytes_in.add(summary.bytes_in);
+        self.bytes_out.add(summary.bytes_out);
+    }
+
     /// What client connections are at now. nginx: `stub_status`.
     pub fn connections(&self) -> Connections {
         let ended: u64 = self.responses.iter().map(Count::get).sum();
         let (active, reading) = (self.connections_open.get(), self.reading.get());
         // Every request begun has a record, and every record ends with a status.
-        let writing = self.requests.get().saturating_sub(ended);
+        let writing = self.requests.get().saturating_sub(ended) + self.streams_open.get();
         Connections { active, reading, writing, waiting: active.saturating_sub(reading + writing) }
     }
 
     /// Prometheus text, with how many tunnels are open.
     pub fn render(&self, out: &mut String, tunnels: usize) {
-        let counters: [(&str, &str, &Count); 6] = [
+        let counters: [(&str, &str, &Count); 7] = [
             ("tidegate_connections_total", "Client connections accepted.", &self.connections),
             (
                 "tidegate_connections_refused_total",
@@ -82,6 +96,7 @@ impl Metrics {
                 &self.connections_refused,
             ),
             ("tidegate_requests_total", "Requests begun.", &self.requests),
+            ("tidegate_streams_total", "Connections of streams begun.", &self.streams),
             ("tidegate_bytes_in_total", "Bytes from clients after the head.", &self.bytes_in),
             ("tidegate_bytes_out_total", "Bytes to clients after the head.", &self.bytes_out),
             ("tidegate_reloads_total", "Configurations taken into use after the first.", &self.reloads),
@@ -90,6 +105,7 @@ impl Metrics {
             line(out, name, help, "counter", count.get());
         }
         line(out, "tidegate_connections_open", "Client connections open.", "gauge", self.connections_open.get());
+        line(out, "tidegate_streams_open", "Connections of streams open.", "gauge", self.streams_open.get());
         line(out, "tidegate_tunnels_open", "Tunnels open.", "gauge", tunnels as u64);
         header(out, "tidegate_connections", "Client connections open, by what they are at.", "gauge");
         let now = self.connections();
@@ -100,6 +116,7 @@ impl Metrics {
         for (class, count) in (1..).zip(&self.responses) {
             let _infallible = writeln!(out, "tidegate_responses_total{{class=\"{class}xx\"}} {}", count.get());
         }
+        self.messages.render(out);
         render_tallies(out, &self.tallies.read());
     }
 }
@@ -148,11 +165,16 @@ const NUMBERS: [Number; 6] = [
 ];
 
 fn render_tallies(out: &mut String, all: &[(Subject, Totals)]) {
-    for kind in ["site", "peer"] {
+    for kind in ["site", "stream", "peer"] {
+        // Most servers have no streams: then nothing is said of them.
+        if kind == "stream" && !all.iter().any(|(subject, _)| matches!(subject, Subject::Stream(_))) {
+            continue;
+        }
         let mine: Vec<(String, &Totals)> = all
             .iter()
             .filter_map(|(subject, totals)| match subject {
                 Subject::Site(name) if kind == "site" => Some((format!("site=\"{}\"", Label(name)), totals)),
+                Subject::Stream(name) if kind == "stream" => Some((format!("stream=\"{}\"", Label(name)), totals)),
                 Subject::Peer(upstream, peer) if kind == "peer" => {
                     Some((format!("upstream=\"{}\",peer=\"{}\"", Label(upstream), Label(peer)), totals))
                 }
@@ -160,7 +182,7 @@ fn render_tallies(out: &mut String, all: &[(Subject, Totals)]) {
             })
             .collect();
         for (name, help, sort, number) in NUMBERS {
-            if kind == "site" && name == "failures_total" {
+            if kind != "peer" && name == "failures_total" {
                 continue;
             }
             header(out, &format!("tidegate_{kind}_{name}"), help, sort);

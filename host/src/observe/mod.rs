@@ -3,6 +3,7 @@
 mod client;
 pub mod level;
 mod log;
+mod messages;
 mod metrics;
 mod record;
 mod seat;
@@ -10,6 +11,7 @@ mod tally;
 
 pub use client::Client;
 pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
+pub use messages::{Decision, MessageCounts, MessageTally};
 pub use metrics::{Connections, Count, Label, Metrics, Raised, header};
 pub use record::{After, Record};
 pub use seat::seat;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::tally::Counted;
 use super::{Metrics, Pending, Tally};
 use crate::body::Meter;
-use crate::hook::{Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
+use crate::hook::{Counts, Moment, Outcome, Plugin, ResponseView, Summary, Try, View};
 use crate::limit::Slot;
 
 /// The cause of an exchange whose client left before it was done.
@@ -32,6 +32,10 @@ pub struct Record {
     pub tunnel: bool,
     /// Why it failed, where the answer itself says so.
     pub cause: Option<&'static str>,
+    /// Messages that were delivered; none where nobody looked into the tunnel.
+    pub messages: Option<Counts>,
+    /// The code of the close frame that ended the tunnel, where one was seen.
+    pub close_code: Option<u16>,
     /// Whether it is known where it is counted and logged.
     pub placed: bool,
     /// The lines that access logs will have of it; none where nothing is logged.
@@ -49,6 +53,8 @@ pub struct Record {
     started: Instant,
     metrics: Arc<Metrics>,
     finished: bool,
+    /// Whether it is of a stream's connection, which is no request.
+    is_stream: bool,
 }
 
 /// What the `access-log` hooks of an exchange need.
@@ -65,6 +71,17 @@ impl Record {
     /// Begin the record of an exchange.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         metrics.requests.add(1);
+        Self::begin(metrics, Instant::now(), false)
+    }
+
+    /// Begin the record of a stream's connection, which was accepted then.
+    pub fn of_stream(metrics: Arc<Metrics>, accepted: Instant) -> Self {
+        metrics.streams.add(1);
+        metrics.streams_open.add(1);
+        Self::begin(metrics, accepted, true)
+    }
+
+    fn begin(metrics: Arc<Metrics>, started: Instant, is_stream: bool) -> Self {
         Self {
             bytes_out: 0,
             bytes_in: 0,
@@ -73,6 +90,8 @@ impl Record {
             upstream: None,
             tunnel: false,
             cause: None,
+            messages: None,
+            close_code: None,
             placed: false,
             log: None,
             tries: Vec::new(),
@@ -81,9 +100,10 @@ impl Record {
             slots: Vec::new(),
             site: None,
             peer: None,
-            started: Instant::now(),
+            started,
             metrics,
             finished: false,
+            is_stream,
         }
     }
 
@@ -184,6 +204,8 @@ impl Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             head_out: self.head_out,
+            messages: self.messages,
+            close_code: self.close_code,
         }
     }
 
@@ -204,7 +226,11 @@ impl Record {
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         };
-        self.metrics.exchange_ended(&summary);
+        if self.is_stream {
+            self.metrics.stream_ended(&summary);
+        } else {
+            self.metrics.exchange_ended(&summary);
+        }
         // Gone from what is active before the line is written: who reads the log finds it so.
         if let Some(site) = self.site.take() {
             site.ended(self.status, self.bytes_in, self.bytes_out);

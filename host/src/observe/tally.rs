@@ -155,6 +155,8 @@ pub(super) fn class(status: u16) -> usize {
 pub enum Subject {
     /// A site, by its first name.
     Site(Arc<str>),
+    /// A stream, by its name.
+    Stream(Arc<str>),
     /// A peer, by the names of its upstream and itself.
     Peer(Arc<str>, Arc<str>),
 }

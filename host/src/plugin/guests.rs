@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::hook::Hook;
 
 /// The types of `wit/v0.1`, in an order in which each uses only earlier ones.
-const TYPES: [(&str, &str); 12] = [
+const TYPES: [(&str, &str); 22] = [
     ("field", r#"(record (field "name" string) (field "value" (list u8)))"#),
     ("local-reply", r#"(record (field "status" u16) (field "fields" (list $field)) (field "body" (list u8)))"#),
     ("edit-operation", r#"(enum "set" "append" "set-default" "remove")"#),
@@ -31,6 +31,24 @@ const TYPES: [(&str, &str); 12] = [
         "summary",
         r#"(record (field "status" u16) (field "upstream" (option string)) (field "tunnel" bool) (field "cause" string)
              (field "duration-us" u64) (field "bytes-in" u64) (field "bytes-out" u64))"#,
+    ),
+    ("way", r#"(enum "to-upstream" "to-client")"#),
+    ("interest", r#"(flags "text-to-upstream" "binary-to-upstream" "text-to-client" "binary-to-client")"#),
+    ("subscription", r#"(record (field "interest" $interest) (field "first" (option u32)))"#),
+    ("message", r#"(record (field "way" $way) (field "text" bool) (field "length" (option u64)))"#),
+    ("outgoing", r#"(record (field "way" $way) (field "text" bool) (field "data" (list u8)))"#),
+    ("injection", r#"(record (field "messages" (list $outgoing)) (field "pass" bool))"#),
+    ("closing", r#"(record (field "code" u16) (field "reason" string))"#),
+    (
+        "judgement",
+        r#"(variant (case "pass") (case "drop") (case "replace" (list u8)) (case "inject" $injection)
+             (case "close" $closing))"#,
+    ),
+    ("counts", r#"(record (field "to-upstream" u64) (field "to-client" u64))"#),
+    (
+        "tunnel-summary",
+        r#"(record (field "cause" string) (field "close-code" (option u16)) (field "duration-us" u64)
+             (field "bytes" $counts) (field "messages" (option $counts)))"#,
     ),
 ];
 
@@ -217,6 +235,18 @@ fn functions(hook: Hook) -> &'static [(&'static str, &'static str)] {
             ("pick", r#"(param "group" u32) (result (option u32))"#),
         ],
         Hook::ResponseHeaders => &[("on-response", "(result (result (list $field-edit) (error $local-reply)))")],
+        Hook::Messages => &[
+            ("open", r#"(param "tunnel" u64) (result (option $subscription))"#),
+            (
+                "on-message",
+                r#"(param "tunnel" u64) (param "message" $message) (param "data" (list u8)) (result $judgement)"#,
+            ),
+            ("close", r#"(param "tunnel" u64)"#),
+        ],
+        Hook::Tunnel => &[
+            ("on-open", r#"(param "tunnel" u64)"#),
+            ("on-close", r#"(param "tunnel" u64) (param "summary" $tunnel-summary)"#),
+        ],
         Hook::AccessLog => &[("on-end", r#"(param "summary" $summary)"#)],
     }
 }

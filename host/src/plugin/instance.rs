@@ -68,12 +68,12 @@ impl WasiView for Ctx {
 
 /// A configured instance.
 pub(super) struct Live {
-    store: Store<Ctx>,
-    functions: Functions,
+    pub(super) store: Store<Ctx>,
+    pub(super) functions: Functions,
     /// The peers that it was told of.
     known: Known,
     /// Calls so far.
-    calls: u64,
+    pub(super) calls: u64,
     /// Memory above which it is not used again, bytes.
     soft_memory: usize,
     _counted: Counted,
@@ -196,7 +196,7 @@ impl Live {
         }
     }
 
-    fn begin(&mut self, exchange: Exchange) {
+    pub(super) fn begin(&mut self, exchange: Exchange) {
         let ctx = self.store.data_mut();
         ctx.view = Some(exchange.view);
         ctx.response = exchange.response;
@@ -215,7 +215,7 @@ impl Live {
     }
 
     /// Let go of the exchange: the core changes it in place when nobody else holds it.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         let ctx = self.store.data_mut();
         ctx.view = None;
         ctx.response = None;
@@ -243,7 +243,7 @@ pub(super) struct Exchange {
     pub(super) choice: Option<Choice>,
 }
 
-fn absent() -> Fault {
+pub(super) fn absent() -> Fault {
     Fault::Engine(wasmtime::Error::msg("the plugin does not export this hook"))
 }
 

@@ -37,7 +37,9 @@ pub struct Spec {
     pub memory: u64,
     /// Only these of its hooks; none for all.
     pub hooks: Option<HookSet>,
-    /// Whether each call gets an instance of its own (5 to 20 µs, JavaScript 0.1 to 0.4 ms).
+    /// Whether open tunnels move to a newer version of the plugin when that is taken into use.
+    pub restart_tunnels: bool,
+    /// Whether each call, and each tunnel, gets an instance of its own (5 to 20 µs, JavaScript 0.1 to 0.4 ms).
     pub per_call: bool,
     /// Sends the requests that it makes itself; none where it is granted no destination.
     pub fetch: Option<Arc<dyn Fetch>>,

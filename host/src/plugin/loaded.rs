@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::abi::v0_1::convert;
 use super::abi::v0_1::hooks::{HookFunction, call};
+use super::abi::v0_1::{convert, messages};
 use super::failure::{Breaker, Failure, Fault};
+use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
 use super::lane::Lane;
 use super::load::Compiled;
 use super::pool::{Pool, Seats};
+use super::session::{self, Line};
 use crate::hook::{
     Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
-    ResponseView, Summary, Target, Verdict, View,
+    ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Calls of one plugin that each worker may have under way, where the calls wait. More wait
@@ -37,6 +39,12 @@ pub(super) struct Loaded {
     pub(super) breaker: Breaker,
     /// Bounds the calls of the fiber lane.
     pub(super) turns: Semaphore,
+    /// Instances that tunnels live in.
+    pub(super) homes: Homes,
+    /// Whether open tunnels move to a newer version of the plugin.
+    pub(super) restarts: bool,
+    /// The plugins of this name.
+    pub(super) line: Arc<Line>,
 }
 
 /// How many calls may be under way on `workers`.
@@ -80,7 +88,7 @@ impl Loaded {
     }
 
     /// Count the call, and refuse it where the plugin rests.
-    fn enter(&self, hook: Hook) -> Result<usize, HookFailure> {
+    pub(super) fn enter(&self, hook: Hook) -> Result<usize, HookFailure> {
         let seat = self.seats.mine();
         self.shared.numbers.called(seat, hook);
         if self.breaker.resting() {
@@ -88,6 +96,11 @@ impl Loaded {
             return Err(self.hook_failure(hook, HookFailureKind::Resting, String::new()));
         }
         Ok(seat)
+    }
+
+    /// Count a call that is made even where the plugin rests.
+    pub(super) fn count(&self, hook: Hook) {
+        self.shared.numbers.called(self.seats.mine(), hook);
     }
 
     async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
@@ -118,7 +131,7 @@ impl Loaded {
     }
 
     #[cold]
-    fn not_made(&self, hook: Hook, mut failure: Failure) -> HookFailure {
+    pub(super) fn not_made(&self, hook: Hook, mut failure: Failure) -> HookFailure {
         if failure.kind != HookFailureKind::Instantiate {
             // It is one kind for the caller; why stands in the text.
             failure.detail = format!("while it started: {}: {}", failure.kind, failure.detail);
@@ -129,7 +142,7 @@ impl Loaded {
 
     /// Log and count a failure, and let the plugin rest where it was one too many.
     #[cold]
-    fn failed(&self, hook: Hook, failure: Failure) -> HookFailure {
+    pub(super) fn failed(&self, hook: Hook, failure: Failure) -> HookFailure {
         let Failure { kind, detail, backtrace, blame, .. } = failure;
         let plugin = &*self.shared.name;
         self.shared.numbers.failed(hook, kind);
@@ -140,7 +153,7 @@ impl Loaded {
         self.hook_failure(hook, kind, detail)
     }
 
-    fn hook_failure(&self, hook: Hook, kind: HookFailureKind, detail: String) -> HookFailure {
+    pub(super) fn hook_failure(&self, hook: Hook, kind: HookFailureKind, detail: String) -> HookFailure {
         HookFailure { plugin: Arc::clone(&self.shared.name), hook, kind, detail }
     }
 }
@@ -199,6 +212,22 @@ impl Plugin for Handle {
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         self.ask::<call::OnResponse>(view, Some(response), ())
+    }
+
+    fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {
+        session::open(&self.0, view, response)
+    }
+
+    fn on_tunnel_open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<()> {
+        self.ask::<call::TunnelOpen>(view, Some(response), (view.serial,))
+    }
+
+    fn on_tunnel_close(&self, view: &Arc<View>, response: &Arc<ResponseView>, summary: &TunnelSummary) -> Call<()> {
+        self.ask::<call::TunnelClose>(view, Some(response), (view.serial, messages::summary(summary)))
+    }
+
+    fn take_over(&self) {
+        self.0.line.take_over(&self.0);
     }
 
     fn on_end(&self, view: &Arc<View>, response: &Arc<ResponseView>, summary: &Summary) -> Call<()> {

@@ -24,6 +24,7 @@ mod cwasm;
 mod engine;
 mod error;
 mod failure;
+mod home;
 mod imports;
 mod instance;
 mod lane;
@@ -34,6 +35,8 @@ mod metrics;
 mod output;
 mod pool;
 mod runtime;
+mod session;
+mod talk;
 mod ticker;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Breaker, Failure, Subject};
+use super::home::Homes;
 use super::instance::{Ctx, Live, Shared};
 use super::lane::Lane;
 use super::limits::Limits;
@@ -21,6 +22,7 @@ use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
+use super::session::Line;
 use super::ticker::Ticker;
 use crate::hook::{HookFailureKind, HookSet, Plugin};
 
@@ -50,6 +52,8 @@ pub struct Runtime {
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
     compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
+    /// Which plugin of each name is in use.
+    lines: Mutex<HashMap<Arc<str>, Weak<Line>>>,
 }
 
 impl Runtime {
@@ -79,6 +83,7 @@ impl Runtime {
             seats: Arc::new(Seats::new()),
             workers,
             compiled: Mutex::default(),
+            lines: Mutex::default(),
         }))
     }
 
@@ -116,7 +121,8 @@ impl Runtime {
             fetch: spec.fetch.clone(),
         });
         let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
-        let pool = Pool::new(self.workers, shared.limits.idle);
+        let idle = shared.limits.idle;
+        let pool = Pool::new(self.workers, idle);
         if !spec.per_call {
             pool.put(0, trial);
         }
@@ -130,7 +136,22 @@ impl Runtime {
             per_call: spec.per_call,
             pool,
             breaker: Breaker::default(),
+            homes: Homes::new(self.workers, idle),
+            restarts: spec.restart_tunnels,
+            line: self.line(&spec.name),
         }))))
+    }
+
+    /// The line of the plugins of one name; it lasts as long as one of them.
+    fn line(&self, name: &Arc<str>) -> Arc<Line> {
+        let mut lines = self.lines.lock();
+        if let Some(line) = lines.get(name).and_then(Weak::upgrade) {
+            return line;
+        }
+        lines.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::new(Line::default());
+        lines.insert(Arc::clone(name), Arc::downgrade(&line));
+        line
     }
 
     /// Say what a component is, without running it.

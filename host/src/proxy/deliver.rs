@@ -3,11 +3,13 @@
 use super::Response;
 use super::exchange::Exchange;
 use super::forward::Answer;
+use super::inspect;
 use crate::body::Body;
-use crate::tunnel::{Opening, Terms};
+use crate::tunnel::{Inspection, Opening, Terms};
 
 /// Hand the peer's answer to the client's connection, with the record of the exchange.
-pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
+pub(super) fn deliver(exchange: &mut Exchange, answer: Answer, inspection: Option<Inspection>) -> Response {
+    let told = inspect::told(exchange, &answer);
     let head = answer.head();
     let mut record = exchange.take_record(head.status, &head.fields);
     match answer {
@@ -21,7 +23,8 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer) -> Response {
             }
             let route = exchange.target.as_ref().map(|target| &target.route);
             let terms = route.map(|route| Terms { idle: route.timeouts.read, half_close: route.half_close });
-            let opening = terms.map(|terms| Box::new(Opening { upstream, early, terms, record, lease }));
+            let opening =
+                terms.map(|terms| Box::new(Opening { upstream, early, terms, record, lease, inspection, told }));
             Response { head, body: Body::Empty, record: None, close: false, opening }
         }
     }

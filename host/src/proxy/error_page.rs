@@ -119,6 +119,16 @@ pub(super) fn is_shown_as(exchange: &Exchange, status: StatusCode) -> bool {
     exchange.page.as_ref().and_then(|page| page.status).is_none_or(|shown| shown == status)
 }
 
+/// Give a fixed answer that is an error page the error's status. nginx: `err_status`, which a
+/// redirect and a further error come before.
+pub(super) fn dress(exchange: &Exchange, status: &mut StatusCode, fields: &mut Fields) {
+    let Some(page) = exchange.page.as_ref().filter(|_| status.is_success() || exchange.spared) else { return };
+    *status = page.status.unwrap_or(*status);
+    for (name, value) in page.fields.iter() {
+        fields.append(name, value);
+    }
+}
+
 /// Give an error page the error's status; or stop an upstream's answer that has a page.
 ///
 /// # Errors

@@ -11,8 +11,9 @@ use crate::config::Coding;
 use crate::hook::{ResponseView, View};
 use crate::http1::BadLength;
 use crate::message::Fields;
-use crate::observe::{After, Record};
+use crate::observe::{After, MessageTally, Record};
 use crate::snapshot::{Route, Snapshot};
+use crate::tunnel::extension::Deflate;
 use crate::upstream::Upstream;
 
 /// One request and its answer.
@@ -39,6 +40,10 @@ pub(super) struct Exchange {
     pub(super) turns: u8,
     /// The route that it goes on by, whatever a router would say.
     pub(super) next_route: Option<Arc<Route>>,
+    /// What client and peer agreed on about the compression of messages.
+    pub(super) deflate: Option<Deflate>,
+    /// Where messages are counted.
+    pub(super) messages: Arc<MessageTally>,
     /// How the answer may be compressed.
     pub(super) coding: Option<Coding>,
     /// The client's headers, where an error page may need them.

@@ -18,6 +18,7 @@ mod exchange;
 mod forward;
 mod handshake;
 mod headers;
+mod inspect;
 mod levels;
 mod limit;
 mod outcome;
@@ -39,6 +40,7 @@ use arc_swap::ArcSwap;
 
 use crate::body::Body;
 use crate::error::Stop;
+use crate::hook::Builtins;
 use crate::http1::{BadLength, Malformed};
 use crate::limit::Clients;
 use crate::message::{RequestHead, ResponseHead};
@@ -51,6 +53,11 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+/// nginx's variables, for views that are no request's too.
+pub fn builtins() -> &'static dyn Builtins {
+    &variables::Nginx
+}
 
 /// What all requests of a server share.
 pub struct Proxy {
@@ -191,10 +198,12 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
             Step::Upstream => {
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
+                inspect::offer(exchange);
                 // Peers are chosen inside, one for each try.
                 let answer = forward::send(exchange, body).await;
                 outcome::answered(exchange, &answer);
                 let mut answer = answer?;
+                inspect::agree(exchange, &answer)?;
                 buffer::response(exchange, &mut answer);
                 break answer;
             }
@@ -204,5 +213,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
     compress::wrap(exchange, &mut answer)?;
-    Ok(deliver::deliver(exchange, answer))
+    // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
+    let inspection = inspect::open(exchange, inspect::switch(exchange, &answer)).await?;
+    Ok(deliver::deliver(exchange, answer, inspection))
 }

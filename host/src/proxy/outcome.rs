@@ -74,6 +74,9 @@ pub(super) fn resolve(outcome: &Outcome, name: &str, out: &mut Vec<u8>) -> bool 
         "closed_by" => return known(closed_by(outcome.cause), out),
         "tunnel" => put(out, if outcome.tunnel.is_some() { "true" } else { "false" }),
         "tunnel_event" => return known(outcome.tunnel.map_or("", crate::hook::Moment::name), out),
+        "tunnel_messages_in" => return number(outcome.messages.map(|messages| messages.up), out),
+        "tunnel_messages_out" => return number(outcome.messages.map(|messages| messages.down), out),
+        "tunnel_close_code" => return number(outcome.close_code, out),
         "time_iso8601" => with_times(|times| put(out, &times.iso8601)),
         "time_local" => with_times(|times| put(out, &times.local)),
         "msec" => {
@@ -119,6 +122,10 @@ fn seconds(out: &mut Vec<u8>, time: Duration) {
 
 fn duration(outcome: &Outcome) -> Duration {
     outcome.duration.or_else(|| Some(outcome.started?.elapsed())).unwrap_or_default()
+}
+
+fn number(value: Option<impl std::fmt::Display>, out: &mut Vec<u8>) -> bool {
+    value.map(|value| show(out, value)).is_some()
 }
 
 fn known(value: &str, out: &mut Vec<u8>) -> bool {
@@ -184,6 +191,8 @@ mod tests {
             ("cause", None),
             ("tunnel", Some("false")),
             ("tunnel_event", None),
+            ("tunnel_messages_in", None),
+            ("tunnel_close_code", None),
             ("nonsense", None),
             ("upstream_nonsense", None),
         ] {
@@ -207,6 +216,8 @@ mod tests {
             bytes_in: 5,
             bytes_out: 7,
             head_out: 100,
+            messages: Some(crate::hook::Counts { up: 3, down: 4 }),
+            close_code: Some(1001),
             ..Outcome::default()
         };
         for (name, expected) in [
@@ -223,6 +234,9 @@ mod tests {
             ("closed_by", "upstream"),
             ("tunnel_event", "end"),
             ("tunnel", "true"),
+            ("tunnel_messages_in", "3"),
+            ("tunnel_messages_out", "4"),
+            ("tunnel_close_code", "1001"),
         ] {
             assert_eq!(value(&outcome, name).as_deref(), Some(expected), "{name}");
         }

@@ -95,6 +95,8 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         answered: false,
         local: false,
         turns: 0,
+        deflate: None,
+        messages: Arc::clone(&connection.proxy.metrics.messages),
         next_route: None,
         coding: None,
         sent: None,

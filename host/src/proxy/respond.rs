@@ -90,7 +90,11 @@ pub(super) enum Stopped {
 /// What becomes of a request that a phase stopped. The route's rules for what the client sees
 /// apply, if the route is known.
 pub(super) async fn stopped(exchange: &mut Exchange, stop: Stop) -> Stopped {
+    let is_reply = matches!(stop, Stop::Reply(_));
     let mut own = Own::of(exchange, stop);
+    if is_reply {
+        error_page::dress(exchange, &mut own.status, &mut own.headers);
+    }
     if own.status.as_u16() == CLOSE {
         if let Some(record) = exchange.take_record(own.status, &own.headers) {
             record.finish("done");

@@ -54,6 +54,7 @@ pub(super) fn snapshot(
             next_upstream: route.next_upstream,
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
+            messages: route.messages,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,
@@ -248,6 +249,7 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         deadline: plugin.deadline,
         memory: plugin.memory,
         hooks: plugin.hooks,
+        restart_tunnels: plugin.restart_tunnels,
         per_call: plugin.instances == Instances::PerCall,
         fetch: fetch::granted(&plugin.grants, upstreams),
     }

@@ -8,7 +8,8 @@ use arc_swap::ArcSwapOption;
 use super::StartError;
 use super::worker::Worker;
 use crate::config::Listener;
-use crate::listener::{Spoken, Tls, bind};
+use crate::listener::{Spoken, Streams, Tls, bind};
+use crate::streams::Here;
 use crate::tls::server::Served;
 
 /// The listeners of a server, in the configuration's order.
@@ -22,6 +23,8 @@ struct Open {
     config: Listener,
     /// Seen by all workers.
     tls: Tls,
+    /// As well.
+    streams: Streams,
     /// With the port that the system chose.
     address: SocketAddr,
     /// By which workers know it.
@@ -39,21 +42,28 @@ impl Listeners {
     ///
     /// # Errors
     /// [`StartError::Bind`] or [`StartError::Tls`]; nothing has changed then.
-    pub(super) fn change(&mut self, wanted: &[Listener], workers: &[Worker]) -> Result<(), StartError> {
+    pub(super) fn change(
+        &mut self,
+        wanted: &[Listener],
+        streams: Vec<Option<Here>>,
+        workers: &[Worker],
+    ) -> Result<(), StartError> {
         let tls = wanted.iter().map(|config| self.tls(config)).collect::<Result<Vec<_>, _>>()?;
         // What is kept is matched by equal configuration; two equal entries are one address.
         let is_open = |config: &Listener| self.open.iter().any(|open| open.is(config));
         let fresh = wanted.iter().filter(|config| !is_open(config));
         let mut fresh = fresh.map(|config| bind_all(config, workers.len())).collect::<Result<Vec<_>, _>>()?.into_iter();
         let (mut now, mut before) = (Vec::new(), std::mem::take(&mut self.open));
-        for (config, tls) in wanted.iter().zip(tls) {
+        for ((config, tls), here) in wanted.iter().zip(tls).zip(streams) {
+            let here = here.map(Arc::new);
             match before.iter().position(|open| open.is(config)) {
                 Some(position) => {
                     let open = before.remove(position);
                     open.tls.store(tls);
+                    open.streams.store(here);
                     now.push(open);
                 }
-                None => now.extend(fresh.next().map(|sockets| self.open_on(config, tls, sockets, workers))),
+                None => now.extend(fresh.next().map(|sockets| self.open_on(config, (tls, here), sockets, workers))),
             }
         }
         self.open = before;
@@ -87,11 +97,11 @@ impl Listeners {
     fn open_on(
         &mut self,
         config: &Listener,
-        tls: Option<Arc<Served>>,
+        (tls, here): (Option<Arc<Served>>, Option<Arc<Here>>),
         sockets: Vec<TcpListener>,
         workers: &[Worker],
     ) -> Open {
-        let tls = Arc::new(ArcSwapOption::from(tls));
+        let (tls, streams) = (Arc::new(ArcSwapOption::from(tls)), Arc::new(ArcSwapOption::from(here)));
         let id = self.next;
         self.next += 1;
         let address = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(config.address);
@@ -99,11 +109,16 @@ impl Listeners {
             worker.listen(
                 id,
                 socket,
-                Spoken { tls: Arc::clone(&tls), proxied: config.proxy_protocol.clone(), protocols: config.protocols },
+                Spoken {
+                    tls: Arc::clone(&tls),
+                    proxied: config.proxy_protocol.clone(),
+                    protocols: config.protocols,
+                    streams: Arc::clone(&streams),
+                },
             );
         }
         tracing::info!(%address, "listening");
-        Open { config: config.clone(), address, id, tls }
+        Open { config: config.clone(), address, id, tls, streams }
     }
 }
 

@@ -6,6 +6,7 @@ mod drain;
 mod fetch;
 mod listeners;
 mod signals;
+mod streams;
 mod worker;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::config::{Config, Problem};
 use crate::observe::{LogFiles, Metrics};
 use crate::plugin::Runtime;
 use crate::proxy::Proxy;
+use crate::streams::Rooms;
 use crate::tls::server::BadTerms;
 use crate::tunnel::Registry;
 use crate::upstream::Shared;
@@ -71,6 +73,8 @@ pub struct Server {
     runtime: Arc<Runtime>,
     /// What upstreams keep over reloads, with how the first configuration looks up names.
     shared: Shared,
+    /// How many connections streams have.
+    rooms: Rooms,
     workers: Vec<Worker>,
     state: Mutex<State>,
     /// Disconnected once everything that a drain waits for is gone.
@@ -96,7 +100,9 @@ impl Server {
         let runtime = build::runtime(config, config.server.workers)?;
         let (log_files, metrics) = (Arc::new(LogFiles::default()), Arc::new(Metrics::default()));
         let shared = build::shared(config, Arc::clone(&metrics.tallies));
+        let rooms = Rooms::default();
         let snapshot = build::snapshot(config, &runtime, &log_files, &shared, None)?;
+        let streams = streams::streams(config, &snapshot, &log_files, &shared, &rooms)?;
         let proxy = Arc::new(Proxy {
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
@@ -110,11 +116,12 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
         let mut listeners = Listeners::default();
-        listeners.change(&config.listeners, &workers)?;
+        listeners.change(&config.listeners, streams, &workers)?;
         let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
+        proxy.snapshot.load().take_over();
         let background = Some(Background::start(&proxy.snapshot.load(), &listeners.served(), &workers, &proxy.tunnels));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });
-        Ok(Self { proxy, runtime, shared, workers, state, all_gone: Mutex::new(all_gone) })
+        Ok(Self { proxy, runtime, shared, rooms, workers, state, all_gone: Mutex::new(all_gone) })
     }
 
     /// Where it listens, in the configuration's order, with the ports that the system chose.
@@ -142,11 +149,13 @@ impl Server {
         let log_files = &self.proxy.log_files;
         let zones = &self.proxy.snapshot.load().zones;
         let snapshot = build::snapshot(config, &self.runtime, log_files, &self.shared, Some(zones))?;
+        let streams = streams::streams(config, &snapshot, log_files, &self.shared, &self.rooms)?;
         let mut state = self.state.lock();
-        state.listeners.change(&config.listeners, &self.workers)?;
+        state.listeners.change(&config.listeners, streams, &self.workers)?;
         state.drain_timeout = config.server.drain_timeout;
         let snapshot = Arc::new(snapshot);
         self.proxy.snapshot.store(Arc::clone(&snapshot));
+        snapshot.take_over();
         // The old one's stop with this.
         state.background =
             Some(Background::start(&snapshot, &state.listeners.served(), &self.workers, &self.proxy.tunnels));

@@ -23,6 +23,8 @@ pub enum Alpn {
     Http2,
     /// Either, HTTP/2 rather.
     Either,
+    /// Nothing: what is spoken is known.
+    None,
 }
 
 impl Alpn {
@@ -32,6 +34,7 @@ impl Alpn {
             Self::Http1 => &[b"http/1.1"],
             Self::Http2 => &[b"h2"],
             Self::Either => &[b"h2", b"http/1.1"],
+            Self::None => &[],
         };
         names.iter().map(|name| name.to_vec()).collect()
     }
@@ -89,6 +92,7 @@ pub struct Client {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     either: Arc<ClientConfig>,
+    none: Arc<ClientConfig>,
     settings: [u8; 32],
 }
 
@@ -130,7 +134,7 @@ impl Client {
             Arc::new(config.clone())
         };
         let (http1, http2, either) = (offering(Alpn::Http1), offering(Alpn::Http2), offering(Alpn::Either));
-        Ok(Self { http1, http2, either, settings: digest })
+        Ok(Self { http1, http2, either, none: offering(Alpn::None), settings: digest })
     }
 
     /// What rustls needs.
@@ -139,6 +143,7 @@ impl Client {
             Alpn::Http1 => &self.http1,
             Alpn::Http2 => &self.http2,
             Alpn::Either => &self.either,
+            Alpn::None => &self.none,
         })
     }
 }

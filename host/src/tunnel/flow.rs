@@ -77,11 +77,21 @@ enum Failure {
     Sink,
 }
 
-impl Failure {
-    /// Of the source. Many clients of TLS leave without close_notify, and mean no harm.
-    fn of_source(from: &Socket, error: &io::Error) -> Self {
+impl State {
+    /// Of a flow whose source failed. Many clients of TLS leave without close_notify, and mean no
+    /// harm.
+    pub(super) fn of_failed_source(from: &Socket, error: &io::Error) -> Self {
         match from {
-            Socket::Tls(_) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            Socket::Tls(_) if error.kind() == io::ErrorKind::UnexpectedEof => Self::SourceTruncated,
+            _ => Self::SourceFailed,
+        }
+    }
+}
+
+impl Failure {
+    fn of_source(from: &Socket, error: &io::Error) -> Self {
+        match State::of_failed_source(from, error) {
+            State::SourceTruncated => Self::Truncated,
             _ => Self::Source,
         }
     }

@@ -3,17 +3,22 @@
 //! A tunnel at rest holds its two sockets, one timer and a registry entry; buffers and
 //! pipes are the worker's, lent for the length of one step.
 
+mod ends;
 mod flow;
 mod pipe;
 mod registry;
+mod relay;
 mod run;
+mod told;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use registry::{Control, Registry};
+pub use relay::{Inspection, extension};
 pub use run::run;
+pub use told::Told;
 
 use crate::observe::Record;
 use crate::socket::Socket;
@@ -31,6 +36,10 @@ pub struct Opening {
     pub record: Option<Box<Record>>,
     /// The peer is busy with the tunnel all its life.
     pub lease: Lease,
+    /// What plugins are to see of it; none where it is none of their business.
+    pub inspection: Option<Inspection>,
+    /// Who is told when it opens and ends; none where nobody is.
+    pub told: Option<Told>,
 }
 
 /// What holds for a tunnel all its life.
@@ -59,6 +68,17 @@ pub enum End {
     Drain,
     /// Checks found the peer unhealthy, and `health.on_unhealthy` ends its tunnels.
     PeerUnhealthy,
+    /// What one side sent is no frame, or none that may be there. As the four that follow: only
+    /// where plugins look at messages.
+    BadFrame,
+    /// A text is not UTF-8, or a compressed message cannot be inflated.
+    BadData,
+    /// A message is larger than `messages.max_size`, or was compressed too well.
+    TooLarge,
+    /// A plugin said so.
+    PluginClosed,
+    /// A plugin failed that fails closed.
+    PluginFailed,
 }
 
 impl End {
@@ -72,6 +92,30 @@ impl End {
             Self::Idle => "tunnel.idle",
             Self::Drain => "tunnel.drain",
             Self::PeerUnhealthy => "tunnel.peer_unhealthy",
+            Self::BadFrame => "tunnel.bad_frame",
+            Self::BadData => "tunnel.bad_data",
+            Self::TooLarge => "tunnel.too_large",
+            Self::PluginClosed => "tunnel.plugin_closed",
+            Self::PluginFailed => "tunnel.plugin_failed",
         }
+    }
+
+    /// The code of the close frame that says so (RFC 6455 §7.4.1), where the proxy speaks the
+    /// protocol; none where a side ended it, or a plugin that chose one.
+    pub fn close_code(self) -> Option<u16> {
+        match self {
+            Self::Client | Self::Upstream | Self::ClientReset | Self::UpstreamReset | Self::PluginClosed => None,
+            Self::Idle | Self::Drain => Some(1001),
+            Self::PeerUnhealthy => Some(1012),
+            Self::BadFrame => Some(1002),
+            Self::BadData => Some(1007),
+            Self::TooLarge => Some(1009),
+            Self::PluginFailed => Some(1011),
+        }
+    }
+
+    /// Whether what each side was sent is all that there was for it.
+    pub fn is_in_order(self) -> bool {
+        !matches!(self, Self::ClientReset | Self::UpstreamReset)
     }
 }

@@ -9,10 +9,13 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::flow::{Flow, State, Step};
+use super::ends::Ends;
+use super::flow::{Flow, Step};
 use super::registry::Entry;
+use super::relay::Relay;
+use super::told::Told;
 use super::{End, Opening, Terms};
-use crate::hook::Moment;
+use crate::hook::{Counts, Moment};
 use crate::observe::Record;
 use crate::socket::Socket;
 
@@ -22,43 +25,71 @@ struct Tunnel {
     upstream: Socket,
     up: Flow,
     down: Flow,
-    half_close: bool,
-    /// Which side ended first.
-    first: Option<End>,
-    /// Whether that was a reset, or all the same as one.
-    reset: bool,
+    ends: Ends,
+}
+
+/// Two sides that are joined, however.
+trait Joined {
+    /// Move what can be moved now; some where the tunnel has ended.
+    fn step(&mut self, cx: &mut Context<'_>) -> Option<End>;
+    /// Bytes that were delivered, from the client and to it.
+    fn bytes(&self) -> (u64, u64);
+    /// Rises when a side does something.
+    fn activity(&self) -> u64;
 }
 
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
 /// its handshake.
 pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
-    let Opening { upstream, early: early_upstream, terms, record, lease } = opening;
-    let mut tunnel = Tunnel {
-        client,
-        upstream,
-        up: Flow::new(early, terms.half_close),
-        down: Flow::new(early_upstream, terms.half_close),
-        half_close: terms.half_close,
-        first: None,
-        reset: false,
-    };
+    let Opening { upstream, early: early_upstream, terms, record, lease, inspection, told } = opening;
     let mut record = record;
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
     }
-    let end = live(&mut tunnel, terms, &entry, &mut record).await;
-    tunnel.say_goodbye(end);
+    let told = told.map(Told::opened);
+    let mut messages = None;
+    let mut close_code = None;
+    let (end, (up, down)) = if let Some(inspection) = inspection {
+        // Boxed, since a tunnel that nobody looks into has no room for it.
+        let (client, upstream) = ((client, &early), (upstream, &early_upstream));
+        let mut relay = Box::new(Relay::new(client, upstream, inspection, terms.half_close));
+        drop((early, early_upstream));
+        let end = live(&mut *relay, terms, &entry, &mut record).await;
+        poll_fn(|cx| {
+            relay.say_goodbye(cx, end);
+            Poll::Ready(())
+        })
+        .await;
+        (messages, close_code) = (Some(relay.messages()), relay.close_code);
+        (end, relay.bytes())
+    } else {
+        let mut tunnel = Tunnel {
+            client,
+            upstream,
+            up: Flow::new(early, terms.half_close),
+            down: Flow::new(early_upstream, terms.half_close),
+            ends: Ends::new(terms.half_close),
+        };
+        let end = live(&mut tunnel, terms, &entry, &mut record).await;
+        tunnel.say_goodbye(end);
+        (end, tunnel.bytes())
+    };
     drop(lease);
     // Out of the registry before the record is written: who reads the log finds it gone.
     drop(entry);
+    if let Some(told) = told {
+        told.ended(end, Counts { up, down }, messages, close_code);
+    }
     if let Some(mut record) = record {
-        record.bytes_in = tunnel.up.moved;
-        record.bytes_out = tunnel.down.moved;
+        record.bytes_in = up;
+        record.bytes_out = down;
+        record.messages = messages;
+        record.close_code = close_code;
         record.finish(end.code());
     }
 }
 
-async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry, record: &mut Option<Box<Record>>) -> End {
+async fn live(tunnel: &mut impl Joined, terms: Terms, entry: &Entry, record: &mut Option<Box<Record>>) -> End {
     let mut reports = record.as_ref().and_then(|record| record.tunnel_interval()).map(Reports::new);
     let mut told = pin!(entry.control.told());
     let mut listens = false;
@@ -78,13 +109,14 @@ async fn live(tunnel: &mut Tunnel, terms: Terms, entry: &Entry, record: &mut Opt
         if let Some(end) = tunnel.step(cx) {
             return Poll::Ready(end);
         }
-        if tunnel.moved() != moved {
-            moved = tunnel.moved();
+        if tunnel.activity() != moved {
+            moved = tunnel.activity();
             active = coarse();
         }
         if let (Some(reports), Some(record)) = (&mut reports, record.as_mut()) {
             while reports.due(cx, first) {
-                record.tunnel(Moment::Alive, tunnel.up.moved, tunnel.down.moved);
+                let (up, down) = tunnel.bytes();
+                record.tunnel(Moment::Alive, up, down);
             }
         }
         // The timer is moved only when it fires, not at each message.
@@ -135,66 +167,45 @@ fn coarse() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
-impl Tunnel {
-    fn moved(&self) -> u64 {
-        self.up.moved + self.down.moved
-    }
-
-    /// Move what can be moved now; some where the tunnel has ended.
+impl Joined for Tunnel {
     fn step(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let up = self.up.step(cx, &mut self.client, &mut self.upstream);
-        if up == Step::Over {
-            self.over(End::Client);
+        if up == Step::Over && !std::mem::replace(&mut self.up.noticed, true) {
+            self.ends.over(End::Client, self.up.state);
         }
         let down = self.down.step(cx, &mut self.upstream, &mut self.client);
-        if down == Step::Over {
-            self.over(End::Upstream);
+        if down == Step::Over && !std::mem::replace(&mut self.down.noticed, true) {
+            self.ends.over(End::Upstream, self.down.state);
         }
-        let first = self.first?;
-        let both = up == Step::Over && down == Step::Over;
-        let lives_on = self.half_close && !both && matches!(first, End::Client | End::Upstream);
-        // What had arrived from the other side when the first ended is delivered; then, as in
-        // nginx, both end.
-        let delivers = up == Step::Blocked || down == Step::Blocked;
-        (!lives_on && !delivers).then_some(first)
+        self.ends.judge(up, down)
     }
 
-    /// A flow is over; the first one says why the tunnel ends.
-    fn over(&mut self, by: End) {
-        let flow = match by {
-            End::Client => &mut self.up,
-            _ => &mut self.down,
-        };
-        if std::mem::replace(&mut flow.noticed, true) {
-            return;
-        }
-        let end = match (by, flow.state) {
-            (End::Client, State::SourceFailed | State::SourceTruncated) | (End::Upstream, State::SinkFailed) => {
-                End::ClientReset
-            }
-            (End::Upstream, State::SourceFailed | State::SourceTruncated) | (End::Client, State::SinkFailed) => {
-                End::UpstreamReset
-            }
-            _ => by,
-        };
-        if self.first.is_none() {
-            self.first = Some(end);
-            self.reset = matches!(flow.state, State::SourceFailed | State::SinkFailed);
-        }
+    fn bytes(&self) -> (u64, u64) {
+        (self.up.moved, self.down.moved)
     }
 
+    fn activity(&self) -> u64 {
+        self.up.moved + self.down.moved
+    }
+}
+
+impl Tunnel {
     /// Tell each side that what it was sent is whole, unless it is not.
     fn say_goodbye(&mut self, end: End) {
-        match end {
-            End::Client | End::Upstream | End::Idle | End::Drain | End::PeerUnhealthy => {
-                self.client.say_goodbye();
-                self.upstream.say_goodbye();
-            }
-            // RFC 9113 §8.5: a reset of one side is one of the other.
-            End::ClientReset if self.reset => self.upstream.reset(),
-            End::UpstreamReset if self.reset => self.client.reset(),
-            // RFC 8446 §6.1: a side must be able to tell that it was cut off.
-            End::ClientReset | End::UpstreamReset => {}
-        }
+        self.ends.say_goodbye(end, &mut self.client, &mut self.upstream);
+    }
+}
+
+impl Joined for Relay {
+    fn step(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        self.step(cx)
+    }
+
+    fn bytes(&self) -> (u64, u64) {
+        self.bytes()
+    }
+
+    fn activity(&self) -> u64 {
+        self.activity()
     }
 }

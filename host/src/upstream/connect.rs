@@ -25,6 +25,14 @@ pub async fn connect(peer: &Peer, ends: Option<Ends>, timeout: Duration) -> Resu
     connect_for(peer, Alpn::Http1, ends, timeout).await
 }
 
+/// The same, for what is no HTTP: a peer with TLS is offered nothing to choose from.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_raw(peer: &Peer, ends: Ends, timeout: Duration) -> Result<Socket, Error> {
+    connect_for(peer, Alpn::None, Some(ends), timeout).await
+}
+
 /// The same, for what a peer with TLS is offered to speak.
 ///
 /// # Errors

@@ -39,7 +39,7 @@ pub use answer::AnswerBody;
 pub use asked::{Asked, GivenUp};
 pub use authority::authority;
 pub use breaker::{Breaker, Stance};
-pub use connect::connect;
+pub use connect::{connect, connect_raw};
 pub use discover::{Names, SourceStatus, problems};
 pub use health::{Cut, Failure, Health, State, Tolerance};
 pub use lease::Lease;

@@ -3,12 +3,14 @@
 use http::Method;
 use rustls::{CipherSuite, ProtocolVersion};
 use tidegate_tests::http2::client::{Client, run};
+use tidegate_tests::subject::HeldPort;
 use tidegate_tests::ws::Frame;
-use tidegate_tests::{Backend, Head, Subject, Wire, both};
+use tidegate_tests::{Backend, Head, Subject, Wire, both, wait_for};
 
 use super::{Example, Running, tells_who_asks};
+use crate::stream::hello;
 
-both!(tls, security_headers, http2, http3, troubleshooting_wss, proxying_tls);
+both!(tls, security_headers, http2, http3, troubleshooting_wss, proxying_tls, passthrough);
 
 /// A site beside one that redirects to https.
 fn redirects(example: &Running, host: &str, to: &str) {
@@ -128,4 +130,63 @@ fn proxying_tls(subject: Subject) {
     assert_eq!(plain.read_response().0.status(), 400, "plain HTTP where TLS is spoken");
     tunnel.echo(&Frame::text("still here"));
     assert_eq!(backend.heads().len(), 1);
+}
+
+/// A peer that is told of a client by the PROXY protocol, and whose TLS is its own.
+fn tls_of_its_own(name: &'static str) -> Backend {
+    Backend::script(move |mut wire, _| {
+        assert!(wire.read_line().starts_with("PROXY TCP4 127.0.0.1 "));
+        assert_eq!(wire.read_exact(3), [22, 3, 1], "a hello");
+        wire.send(name);
+        while wire.try_read().is_ok_and(|piece| !piece.is_empty()) {}
+    })
+}
+
+fn passthrough(subject: Subject) {
+    let (backend, inner) = (Backend::ws_echo(), HeldPort::new());
+    let (git, one, two) = (tls_of_its_own("git"), tls_of_its_own("one"), tls_of_its_own("two"));
+    let postgres = Backend::script(|mut wire, _| {
+        wire.send("who?");
+        wire.expect("me");
+        wire.expect_end();
+    });
+    let mut example = Example::of(subject, "passthrough")
+        .backend("10.0.0.21:443", git.address())
+        .backend("10.0.0.31:6443", one.address())
+        .backend("10.0.0.32:6443", two.address())
+        .backend("10.0.0.41:5432", postgres.address())
+        .backend("10.0.0.51:8080", backend.address())
+        .listen("8443")
+        .listen("5432");
+    // nginx's second port, for what is terminated.
+    let (listen, inner) = (format!("listen {} reuseport", inner.address()), inner);
+    example.nginx = example.nginx.replace("listen 127.0.0.1:8444", &listen);
+    example.nginx = example.nginx.replace("127.0.0.1:8444", &inner.address().to_string());
+    let example = example.start();
+    let passed = |name: &str| {
+        let mut wire = Wire::connect(example.address("8443"));
+        wire.send(hello(name, &[]));
+        String::from_utf8(wire.read_exact(3)).unwrap()
+    };
+    assert_eq!(passed("git.example.com"), "git");
+    let first = passed("a.k8s.example.com");
+    assert_eq!([passed("a.k8s.example.com"), passed("a.k8s.example.com")], [first.as_str(); 2]);
+    let others: Vec<_> = (0..20).map(|number| passed(&format!("n{number}.k8s.example.com"))).collect();
+    assert!(others.iter().any(|name| name == "one") && others.iter().any(|name| name == "two"), "{others:?}");
+    // What no stream has is terminated, and the client is known there.
+    let mut wire = example.client().connect(example.address("8443"));
+    wire.upgrade("/ws");
+    wire.echo(&Frame::text("terminated"));
+    let seen = backend.only_head();
+    assert_eq!([seen.get("host"), seen.get("x-real-ip")], [Some("ws.example.com"), Some("127.0.0.1")]);
+    let mut wire = Wire::connect(example.address("5432"));
+    wire.expect("who?");
+    wire.send("me");
+    drop(wire);
+    let log = wait_for("the log of what was passed on", || {
+        let log = example.proxy.read_file("streams.log");
+        (log.matches("k8s.example.com").count() == 23 && log.contains(&postgres.address().to_string())).then_some(log)
+    });
+    let line = log.lines().find(|line| line.contains("name=\"git.example.com\"")).unwrap();
+    assert!(line.contains(" TCP 200 3 ") && line.contains(&git.address().to_string()), "{line}");
 }

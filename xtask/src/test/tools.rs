@@ -18,6 +18,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
+/// nginx's `stream`, which Debian has in a package of its own.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Install what is missing.
 ///
 /// # Errors
@@ -27,6 +30,9 @@ pub(super) fn install() -> Result<()> {
         PACKAGES.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     if !has_venv() {
         missing.push("python3-venv");
+    }
+    if !Path::new(NGINX_STREAM).is_file() {
+        missing.push("libnginx-mod-stream");
     }
     if !missing.is_empty() {
         apt(&missing)?;

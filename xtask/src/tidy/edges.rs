@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "proxy",
             "snapshot",
             "stock",
+            "streams",
             "tls",
             "tunnel",
             "upstream",
@@ -40,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
     ("snapshot", &["hook", "limit", "tls", "upstream"]),
-    ("listener", &["downstream", "limit", "proxy", "snapshot", "tls"]),
+    ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
         "downstream",
         &[
@@ -54,10 +55,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "snapshot",
             "socket",
             "stream",
+            "streams",
             "tls",
             "tunnel",
         ],
     ),
+    // What comes before HTTP: its variables are resolved by the proxy, whose tunnels and numbers
+    // its connections share.
+    ("streams", &["hook", "limit", "message", "proxy", "proxy_protocol", "socket", "tls", "tunnel", "upstream"]),
     (
         "proxy",
         &[

@@ -11,7 +11,7 @@ use crate::config::defaults;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::{RealIp, Satisfy, Spot};
+use crate::config::types::{AccessRule, RealIp, Satisfy, Spot};
 use crate::hook::{Hook, HookSet};
 
 /// `[real_ip]`.
@@ -90,6 +90,20 @@ fn check_rule(table: &Reader<'_>, rule: &Text<'_>) {
     } else if range != "all" {
         cidr(table, rule, range);
     }
+}
+
+/// The rules of a list, for who asks them in the host.
+pub(super) fn rules(table: &Reader<'_>, key: &Key) -> Vec<AccessRule> {
+    let rule = |rule: &Text<'_>| {
+        check_rule(table, rule);
+        let (word, range) = rule.text.split_once(char::is_whitespace)?;
+        let range = match range.trim() {
+            "all" => None,
+            range => Some(Cidr::parse(range).ok()?),
+        };
+        Some(AccessRule { allow: word == "allow", range })
+    };
+    table.own_texts(key).iter().filter_map(rule).collect()
 }
 
 /// `cors`; none where it is absent or false.

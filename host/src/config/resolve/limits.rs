@@ -67,6 +67,18 @@ pub(super) fn limits(table: &Reader<'_>, build: &Build<'_>) -> Limits {
     }
 }
 
+/// Numbers of what is open, where there are no requests.
+pub(super) fn concurrent(table: &Reader<'_>, key: &Key, build: &Build<'_>) -> Limits {
+    let refusal = Refusal { status: 503, dry_run: false, level: Level::Error };
+    Limits {
+        max_body: None,
+        rates: Vec::new(),
+        rate_refusal: refusal.clone(),
+        open: rules(table, key, |place, rule| open_rule(place, rule, build)),
+        open_refusal: refusal,
+    }
+}
+
 fn refusal(table: &Reader<'_>, status: &Key, dry_run: &Key, level: &Key) -> Refusal {
     let status = table.count(status).unwrap_or(defaults::REFUSAL_STATUS);
     Refusal {

@@ -86,6 +86,22 @@ pub(super) fn access_logs(
     }
 }
 
+/// The access logs of a stream: none unless it says so.
+pub(super) fn of_stream(table: &Reader<'_>, formats: &Formats, variables: &Variables) -> Arc<[AccessLog]> {
+    let logs = table.tables_or_false(&k::STREAM_LOG).unwrap_or_default();
+    let own = |log: &Reader<'_>| {
+        let made = one(log, formats, variables);
+        let Some(named) = log.own_placed(&k::LOG_FORMAT) else {
+            let stream = formats.0.get("stream").map_or(made.format.clone(), Arc::clone);
+            return AccessLog { format: stream, ..made };
+        };
+        let whose = format!("the format \"{}\"", named.text);
+        super::stream::check_variables(log, &named, &whose, made.format.variables().into_iter(), variables);
+        made
+    };
+    logs.iter().map(own).collect()
+}
+
 fn one(log: &Reader<'_>, formats: &Formats, variables: &Variables) -> AccessLog {
     let target = match log.text(&k::LOG_PATH) {
         None | Some("off") => LogTarget::Off,

@@ -17,6 +17,7 @@ mod secure;
 mod server;
 mod site;
 mod stock;
+mod stream;
 mod tls;
 mod upstream;
 mod upstream_values;
@@ -93,8 +94,10 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         addresses: listeners.iter().map(|listener| listener.address).collect(),
     };
     let sites = site::sites(root, &mut build);
+    let streams = stream::streams(root, &mut build, &mut listeners);
     tls::attach(root, &mut listeners, &build.tls);
-    let routers = routers(root, &mut build);
+    // Without sites nobody is routed.
+    let routers = if sites.is_empty() { Vec::new() } else { routers(root, &mut build) };
     Config {
         server: server::settings(root),
         debug_clients: server::debug_clients(root),
@@ -107,6 +110,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         upstreams: build.upstreams.list,
         plugins: build.plugins.list,
         routers,
+        streams,
         sites,
         routes: build.routes,
         maps: Arc::new(maps::compile(&build.maps)),

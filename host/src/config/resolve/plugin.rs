@@ -28,6 +28,7 @@ struct Definition {
     memory: u64,
     hooks: Option<HookSet>,
     instances: Instances,
+    restart_tunnels: bool,
     grants: Vec<Grant>,
 }
 
@@ -183,6 +184,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         memory,
         hooks,
         instances,
+        restart_tunnels,
         response_with,
         grants,
         place: _,
@@ -195,6 +197,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && memory == &b.memory
         && hooks == &b.hooks
         && instances == &b.instances
+        && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
 }
@@ -238,6 +241,7 @@ fn plugin(
         memory: definition.memory,
         hooks,
         instances: definition.instances,
+        restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
         place,
@@ -259,6 +263,7 @@ fn stock_definition(name: &str) -> Definition {
         memory: defaults::MEMORY,
         hooks: None,
         instances: Instances::default(),
+        restart_tunnels: false,
         grants: Vec::new(),
     }
 }
@@ -288,6 +293,7 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Optio
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
         hooks: hooks(table),
         grants,
+        restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
         instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
     })
 }

@@ -10,7 +10,7 @@ use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
 use crate::config::reader::{Reader, Text};
-use crate::config::types::{Content, Limits, Route, Timeouts};
+use crate::config::types::{Content, DeflatePolicy, Limits, Messages, Route, Timeouts};
 
 /// The routes of a site, or within a route; gives their indexes, with those within them.
 pub(super) fn routes<'a>(
@@ -145,6 +145,7 @@ fn resolved(
         next_upstream: retry::next_upstream(table),
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
+        messages: messages(table),
         limits,
         client_auth: own.client_auth.clone(),
         satisfy: access::satisfy(table),
@@ -295,6 +296,20 @@ pub(super) fn check_upgrade(table: &Reader<'_>) {
         if !good(name) || !good(version) {
             table.cx.problem(token.at, &token.path, format!("\"{}\" is not a protocol's name", token.text));
         }
+    }
+}
+
+fn messages(table: &Reader<'_>) -> Messages {
+    let messages = table.table(&k::MESSAGES);
+    let size = messages.size(&k::MESSAGES_MAX_SIZE).unwrap_or(defaults::MAX_MESSAGE);
+    let ratio = messages.count(&k::MESSAGES_MAX_RATIO).unwrap_or(defaults::MAX_RATIO);
+    Messages {
+        max_size: usize::try_from(size).unwrap_or(usize::MAX),
+        max_ratio: usize::try_from(ratio).unwrap_or(usize::MAX),
+        deflate: match messages.text(&k::MESSAGES_DEFLATE) {
+            Some("refuse") => DeflatePolicy::Refuse,
+            _ => DeflatePolicy::Inspect,
+        },
     }
 }
 

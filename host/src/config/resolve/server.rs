@@ -129,6 +129,8 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
             proxy_protocol: proxy_protocol(&table),
             tls: None,
             protocols: tls::protocols(&table),
+            streams: None,
+            is_streams: false,
         });
     }
     listeners

@@ -9,6 +9,7 @@ use super::server::none;
 use super::{
     Build, access, content, fetch, limits, logs, note, retry, route, secure, stock, suggest, tls, upstream_values,
 };
+use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
@@ -60,7 +61,7 @@ pub(super) struct Inherited<'a> {
 /// `[[sites]]`.
 pub(super) fn sites<'a>(root: &Reader<'a>, build: &mut Build<'a>) -> Vec<Site> {
     let tables = root.tables(&k::SITES);
-    if tables.is_empty() {
+    if tables.is_empty() && root.tables(&k::STREAMS).is_empty() {
         none(root.cx, "sites", "add [[sites]] and [[sites.routes]]");
     }
     let mut taken = Taken::default();
@@ -99,7 +100,7 @@ fn take_names(table: &Reader<'_>, taken: &mut Taken) {
 /// One site, and the name of the route that holds its own answers.
 fn site<'a>(table: &Reader<'a>, build: &mut Build<'a>, taken: &mut Taken) -> (Site, Option<(Inherited<'a>, String)>) {
     let names = table.own_texts(&k::NAMES);
-    let listen = listened(table, &build.addresses);
+    let listen = listened(table, &build.addresses, &k::LISTEN);
     check_names(table, &names, &listen, taken);
     let tls = tls::site(table, &names, &listen);
     let inherited = Inherited {
@@ -163,9 +164,9 @@ fn check_names(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr], ta
 }
 
 /// `listen`: each is the address of a listener.
-fn listened(table: &Reader<'_>, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+pub(super) fn listened(table: &Reader<'_>, addresses: &[SocketAddr], key: &Key) -> Vec<SocketAddr> {
     let mut found = Vec::new();
-    for text in table.own_texts(&k::LISTEN) {
+    for text in table.own_texts(key) {
         let address = text.text.parse().ok().filter(|address: &SocketAddr| addresses.contains(address));
         match address {
             Some(address) if address.port() == 0 => {

@@ -9,7 +9,7 @@ use crate::config::document::Value;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::pattern;
-use crate::config::reader::{Reader, Text};
+use crate::config::reader::{Item, Reader, Text};
 use crate::config::types::{Listener, ListenerTls, Protocols};
 use crate::tls::Version;
 use crate::tls::server::{BadSettings, ClientAuth, Entry, Files, Identity, Mode, Settings, Wanted};
@@ -30,21 +30,29 @@ pub(super) struct SiteTls {
 
 /// Of one site. Files are read here, so that a bad one is told of with its place.
 pub(super) fn site(table: &Reader<'_>, names: &[Text<'_>], listen: &[SocketAddr]) -> SiteTls {
-    let entry = |name: &Text<'_>| match pattern::site_regex(name.text) {
-        Some(regex) => regex.ok().map(Entry::Pattern),
-        None => Some(Entry::Name(name.text.to_lowercase().into())),
-    };
     let tables = table.tables_or_false(&k::SITE_TLS).unwrap_or_default();
     SiteTls {
         listen: listen.to_vec(),
         default: table.flag(&k::DEFAULT_SITE),
-        names: names.iter().filter_map(entry).collect(),
+        names: names.iter().flat_map(|name| entries(name.text)).collect(),
         wanted: Wanted {
             identities: tables.iter().filter_map(identity).collect(),
             client_auth: client_auth(table).map(Arc::new),
         },
         rejects: table.flag(&k::REJECT_HANDSHAKE),
         names_one: !tables.is_empty(),
+    }
+}
+
+/// A name as it is looked up; `.x` is `x` and all below it.
+pub(super) fn entries(name: &str) -> Vec<Entry> {
+    if let Some(regex) = pattern::site_regex(name) {
+        return regex.ok().map(Entry::Pattern).into_iter().collect();
+    }
+    let name = name.to_lowercase();
+    match name.strip_prefix('.') {
+        Some(rest) => vec![Entry::Name(rest.into()), Entry::Name(format!("*.{rest}").into())],
+        None => vec![Entry::Name(name.into())],
     }
 }
 
@@ -143,9 +151,20 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
         };
         let offered = table.table(&k::LISTEN_TLS);
         let settings = settings(&offered, listener.protocols);
+        if listener.is_streams {
+            attach_to_streams(table, &item, &offered, listener);
+            continue;
+        }
         let here: Vec<&SiteTls> =
             sites.iter().filter(|site| site.listen.is_empty() || site.listen.contains(&listener.address)).collect();
-        let Some(first) = here.iter().find(|site| site.default).or(here.first()) else { continue };
+        let Some(first) = here.iter().find(|site| site.default).or(here.first()) else {
+            // Without sites at all that has been said.
+            if listener.streams.is_some() {
+                let hint = "leave `tls` out to pass TLS on as it is";
+                table.cx.hinted(item.at(), &item.path, "no site is here whose TLS could be terminated", hint);
+            }
+            continue;
+        };
         let fallback: Vec<Identity> = match identity_of_listener(&offered) {
             Some(identity) => vec![identity],
             None => first.wanted.identities.clone(),
@@ -168,6 +187,21 @@ pub(super) fn attach(root: &Reader<'_>, listeners: &mut [Listener], sites: &[Sit
         let names = here.iter().flat_map(|site| site.names.iter().map(|name| (name.clone(), wanted(site)))).collect();
         listener.tls = Some(ListenerTls { settings, names, default: wanted(first) });
     }
+}
+
+/// Give a listener that is a stream's what it says itself: no site is at it, and nothing is chosen
+/// to be spoken.
+fn attach_to_streams(table: &Reader<'_>, item: &Item<'_>, offered: &Reader<'_>, listener: &mut Listener) {
+    let settings = settings(offered, Protocols { h1: false, h2: false });
+    let Some(identity) = identity_of_listener(offered) else {
+        if offered.own(&k::LISTEN_CERTIFICATE).is_none() {
+            let hint = "give it `certificate` and `key`; to pass TLS on as it is, leave `tls` out";
+            table.cx.hinted(item.at(), &item.path, "a stream's listener has no site with a certificate", hint);
+        }
+        return;
+    };
+    let default = Wanted { identities: vec![identity], client_auth: None };
+    listener.tls = Some(ListenerTls { settings, names: Vec::new(), default });
 }
 
 fn settings(table: &Reader<'_>, protocols: Protocols) -> Settings {

@@ -137,6 +137,9 @@ fn limits_are_read_and_inherited_key_by_key() {
     let real_ip = config.real_ip.unwrap();
     assert_eq!((real_ip.trusted.len(), real_ip.header.as_str(), real_ip.recursive), (3, "x-forwarded-for", true));
     assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::All, Satisfy::Any]);
+    let messages = config.routes[0].messages;
+    assert_eq!((messages.max_size, messages.max_ratio, messages.deflate), (64 << 10, 100, DeflatePolicy::Refuse));
+    assert!(config.plugins.iter().any(|plugin| &*plugin.name == "mine" && plugin.restart_tunnels));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub enum Format {
 const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
 /// What `upgrade` has after that.
 const UPGRADE: &str = r#" upgrade="$http_upgrade" upstream=$upstream_addr time=$request_time in=$bytes_received out=$body_bytes_sent tunnel=$tunnel cause=$cause"#;
+/// That of streams, by nginx's example for them.
+const STREAM: &str = r#"$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received $session_time "$upstream_addr" name="$ssl_preread_server_name" stream=$stream cause=$cause"#;
 /// The fields of `json`.
 const JSON: &[(&str, &str)] = &[
     ("time", "$time_iso8601"),
@@ -59,6 +61,7 @@ const NUMBERS: &[&str] = &[
     "request_length",
     "request_time",
     "server_port",
+    "session_time",
     "status",
 ];
 
@@ -69,7 +72,7 @@ thread_local! {
 
 impl Format {
     /// The names of the formats that are always there.
-    pub const BUILTIN: [&str; 3] = ["combined", "upgrade", "json"];
+    pub const BUILTIN: [&str; 4] = ["combined", "upgrade", "json", "stream"];
 
     /// One of [`Format::BUILTIN`]; none of another name.
     pub fn builtin(name: &str) -> Option<Self> {
@@ -78,6 +81,7 @@ impl Format {
         Some(match name {
             "combined" => Self::Text(template(COMBINED), Escape::Default),
             "upgrade" => Self::Text(template(&format!("{COMBINED}{UPGRADE}")), Escape::Default),
+            "stream" => Self::Text(template(STREAM), Escape::Default),
             "json" => Self::Json(JSON.iter().map(|(name, text)| ((*name).to_owned(), template(text))).collect()),
             _ => return None,
         })

@@ -50,8 +50,8 @@ fn beside(name: &str) -> &'static [u8] {
 fn a_hook_that_would_go_uncalled_is_refused_or_shown() {
     let error = refused(&spec(beside("tidegate:plugin/authorizer@0.2.0")));
     assert!(matches!(error, PluginError::WrongVersion { .. }), "{error}");
-    let found = runtime().inspect(beside("tidegate:plugin/messages@0.1.2")).unwrap();
-    assert_eq!(found.unknown_hooks, ["tidegate:plugin/messages@0.1.2"]);
+    let found = runtime().inspect(beside("tidegate:plugin/bodies@0.1.2")).unwrap();
+    assert_eq!(found.unknown_hooks, ["tidegate:plugin/bodies@0.1.2"]);
     assert!(runtime().inspect(beside("acme:other/thing@0.2.0")).unwrap().unknown_hooks.is_empty());
 }
 

@@ -32,6 +32,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         deadline: Duration::from_millis(10),
         memory: 4 << 20,
         hooks: None,
+        restart_tunnels: false,
         per_call: false,
         fetch: None,
     }

@@ -16,6 +16,7 @@ use super::super::headers;
 use crate::body::{Body, Meter, Piece, Source};
 use crate::config::{Condition, NextUpstream, Protocol};
 use crate::error::{Error, Kind};
+use crate::hook::Chains;
 use crate::http1::{self, Length};
 use crate::message::Fields;
 use crate::upstream::http2::Head;
@@ -40,7 +41,7 @@ impl Outgoing {
     /// The exchange's request; `rule` says how much of the body is kept.
     pub(super) fn new(exchange: &mut Exchange, rule: &NextUpstream, body: Body) -> Self {
         let chains = exchange.target.as_ref().map(|target| &target.route.chains);
-        let read_later = chains.is_some_and(|c| !c.response_headers.is_empty() || !c.access_log.is_empty())
+        let read_later = chains.is_some_and(Chains::read_request_later)
             || exchange.target.as_ref().is_some_and(|target| {
                 target.upstream.reads_request() || exchange.snapshot.balancer(&target.upstream).is_some()
             });

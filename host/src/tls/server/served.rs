@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{BadTerms, Entry, Names, Settings, Terms, Wanted};
 
@@ -54,6 +54,12 @@ impl Served {
     /// How long a handshake may take.
     pub fn handshake_timeout(&self) -> Duration {
         self.settings.handshake_timeout
+    }
+
+    /// A place among the handshakes that are under way at once; none where they are not limited.
+    pub async fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed, so this does not fail.
+        self.room.as_ref()?.acquire().await.ok()
     }
 
     /// How often files of certificates are looked at for changes.

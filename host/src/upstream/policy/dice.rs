@@ -22,6 +22,11 @@ pub(in crate::upstream) fn below(end: u64) -> u64 {
     u64::try_from((u128::from(end) * u128::from(next())) >> 64).unwrap_or(0)
 }
 
+/// As [`below`], for small numbers: one product of 64 bits.
+pub(in crate::upstream) fn below_u32(end: u32) -> u32 {
+    u32::try_from((u64::from(end) * (next() >> 32)) >> 32).unwrap_or(0)
+}
+
 /// Begin this thread's numbers anew, for tests that count.
 #[cfg(test)]
 pub(in crate::upstream) fn seed(seed: u64) {

@@ -31,7 +31,7 @@ impl Hash {
             }
             crc.update(key);
             hash = hash.wrapping_add((crc.finalize() >> 16) & 0x7fff);
-            let index = self.shares.find(u64::from(hash).checked_rem(self.shares.sum())?);
+            let index = self.shares.find(hash.checked_rem(self.shares.sum())?);
             if candidates.may(index) {
                 return Some(index);
             }

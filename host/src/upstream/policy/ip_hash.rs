@@ -9,9 +9,9 @@ use super::{Candidates, Policy, TRIES};
 use crate::upstream::Peer;
 
 /// nginx's hash: where it begins, its factor and its modulus.
-const START: u64 = 89;
-const FACTOR: u64 = 113;
-const MODULUS: u64 = 6271;
+const START: u32 = 89;
+const FACTOR: u32 = 113;
+const MODULUS: u32 = 6271;
 
 /// A peer by nginx's hash of the address, so that both choose the same one.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Policy for IpHash {
         };
         let mut hash = START;
         for _ in 0..TRIES {
-            hash = key.iter().fold(hash, |hash, byte| (hash * FACTOR + u64::from(*byte)) % MODULUS);
+            hash = key.iter().fold(hash, |hash, byte| (hash * FACTOR + u32::from(*byte)) % MODULUS);
             let index = self.shares.find(hash.checked_rem(self.shares.sum())?);
             if candidates.may(index) {
                 return Some(index);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::round_robin::RoundRobin;
+use super::search::{CHUNK, Chunk, Found, Lot, Search, Visitor};
 use super::{Candidates, Policy, dice};
+use crate::upstream::Peer;
 use crate::upstream::board::{Block, Column};
-use crate::upstream::vitals::WHOLE;
-use crate::upstream::{Peer, Tick};
 
 /// Turns to look at for one of several equals, before all are looked at.
 const TURNS: usize = 32;
@@ -30,10 +30,9 @@ pub(super) enum Cost {
 pub(super) struct Least {
     cost: Cost,
     turn: RoundRobin,
-    weights: Box<[u32]>,
     rows: Box<[Row]>,
     heaviest: u32,
-    /// When times were last forgiven, as a [`Tick`].
+    /// When times were last forgiven, as a [`Tick`](crate::upstream::Tick).
     settled: AtomicU64,
 }
 
@@ -42,33 +41,65 @@ pub(super) struct Least {
 struct Row {
     block: Arc<Block>,
     places: Range<usize>,
+    /// The index of the first peer.
+    first: usize,
+    /// Their weights, in chunks.
+    weights: Box<[Chunk]>,
 }
 
-/// The best so far: its cost is `load / weight`, and exactly so, since fractions are compared
-/// by cross-multiplication.
-#[derive(Debug, Clone, Copy)]
-struct Best {
-    index: usize,
-    load: u64,
-    weight: u64,
-    /// How many others are as good, admitted or not.
-    equals: u64,
+impl Row {
+    /// The cost of each, in chunks, with the index of the chunk's first peer and the weights.
+    fn chunks(&self, cost: Cost) -> impl Iterator<Item = (usize, Chunk, &Chunk)> {
+        let ranks = match cost {
+            Cost::Connections => &[],
+            Cost::Time(column) => self.block.ranks(column, &self.places),
+        };
+        let mut ranks = ranks.chunks(CHUNK);
+        let active = self.block.active(&self.places).chunks(CHUNK);
+        active.zip(&self.weights).zip((self.first..).step_by(CHUNK)).map(move |((active, weights), first)| {
+            let active = Chunk::of(active, read);
+            let loads = match ranks.next() {
+                None => active,
+                Some(ranks) => Chunk::of(ranks, read).with(&active, time),
+            };
+            (first, loads, weights)
+        })
+    }
+
+    /// The cost of the peer with this index, and its weight.
+    fn read(&self, cost: Cost, index: usize) -> Option<(f32, f32)> {
+        let place = index.checked_sub(self.first)?;
+        let active = read(self.block.active(&self.places).get(place)?);
+        let load = match cost {
+            Cost::Connections => active,
+            Cost::Time(column) => time(read(self.block.ranks(column, &self.places).get(place)?), active),
+        };
+        Some((load, self.weights.get(place / CHUNK)?.get(place % CHUNK)?))
+    }
 }
 
 impl Least {
     pub(super) fn new(cost: Cost, peers: &[Arc<Peer>]) -> Self {
         let mut rows: Vec<Row> = Vec::new();
-        for peer in peers {
+        for (index, peer) in peers.iter().enumerate() {
             let (block, place) = peer.vitals.place();
             match rows.last_mut().filter(|row| Arc::ptr_eq(&row.block, block) && row.places.end == place) {
                 Some(row) => row.places.end += 1,
-                None => rows.push(Row { block: Arc::clone(block), places: place..place + 1 }),
+                None => rows.push(Row {
+                    block: Arc::clone(block),
+                    places: place..place + 1,
+                    first: index,
+                    weights: Box::default(),
+                }),
             }
+        }
+        for row in &mut rows {
+            let peers = peers.get(row.first..row.first + row.places.len()).unwrap_or_default();
+            row.weights = peers.chunks(CHUNK).map(|peers| Chunk::of(peers, |peer| number(peer.weight))).collect();
         }
         Self {
             cost,
             turn: RoundRobin::new(peers),
-            weights: peers.iter().map(|peer| peer.weight).collect(),
             rows: rows.into(),
             heaviest: peers.iter().map(|peer| peer.weight).max().unwrap_or(1),
             settled: AtomicU64::new(0),
@@ -86,63 +117,45 @@ impl Least {
         }
     }
 
-    fn load(&self, peer: &Peer) -> u64 {
-        match self.cost {
-            Cost::Connections => peer.vitals.active().into(),
-            Cost::Time(column) => time(peer.vitals.rank(column), peer.vitals.active()),
-        }
-    }
-
     /// Whether nothing can cost less than this peer: then it is among the equals, and its turn.
     fn is_least(&self, peer: &Peer) -> bool {
+        let active = peer.vitals.active();
         match self.cost {
-            Cost::Connections => peer.vitals.active() == 0,
-            Cost::Time(_) => peer.weight == self.heaviest && self.load(peer) <= time(0, 0),
+            Cost::Connections => active == 0,
+            Cost::Time(column) => {
+                peer.weight == self.heaviest && time(number(peer.vitals.rank(column)), number(active)) <= time(0.0, 0.0)
+            }
         }
     }
 
-    fn scan(&self, candidates: &Candidates<'_>) -> Option<Best> {
-        let mut search = Search { candidates, best: None, load: 1, weight: 0 };
-        let mut first = 0;
+    /// Show all peers to a visitor, in order.
+    fn show(&self, visitor: &mut impl Visitor) {
         for row in &self.rows {
-            let end = first + row.places.len();
-            let weights = self.weights.get(first..end).unwrap_or_default();
-            let active = row.block.active(&row.places);
-            let each = weights.iter().zip(active).zip(first..);
-            match self.cost {
-                Cost::Connections => {
-                    for ((weight, active), index) in each {
-                        search.meet(index, u64::from(active.load(Ordering::Relaxed)), *weight);
-                    }
-                }
-                Cost::Time(column) => {
-                    for (((weight, active), index), rank) in each.zip(row.block.ranks(column, &row.places)) {
-                        search.meet(index, time(read(rank), read(active)), *weight);
-                    }
-                }
-            }
-            first = end;
+            row.chunks(self.cost).for_each(|(first, loads, weights)| visitor.meet(first, &loads, weights));
         }
-        search.best
+    }
+
+    /// The cost of a peer, read where all peers' numbers are, and its weight.
+    fn read(&self, index: usize) -> Option<(f32, f32)> {
+        // There are few rows: each block is twice as long as the one before.
+        self.rows.iter().rev().find(|row| row.first <= index)?.read(self.cost, index)
     }
 
     /// Of several equals the one whose turn it is.
-    fn among(&self, candidates: &Candidates<'_>, best: Best) -> usize {
-        let is_equal = |index: usize| {
-            candidates.peers.get(index).is_some_and(|peer| {
-                let (load, weight) = reduced(self.load(peer), peer, candidates.ask.now);
-                load * best.weight == best.load * weight
-            })
-        };
-        let fits = |index: &usize| is_equal(*index) && candidates.may(*index) && candidates.takes_turn(*index);
-        let by_turn = (0..TURNS.min(candidates.peers.len() * 2)).find_map(|_| self.turn.next().filter(fits));
+    fn among(&self, candidates: &Candidates<'_>, found: &Found) -> usize {
+        let fits = |index: &usize| candidates.may(*index) && candidates.takes_turn(*index);
+        let is_equal = |index: &usize| self.read(*index).is_some_and(|(load, weight)| found.is_equal(load, weight));
+        let turns = TURNS.min(candidates.peers.len() * 2);
+        let by_turn = (0..turns).filter_map(|_| self.turn.next()).filter(is_equal).find(fits);
         by_turn
             .or_else(|| {
                 // Few equals among many: one of them by lot.
-                let skipped = usize::try_from(dice::below(best.equals + 1)).unwrap_or(0);
-                (0..candidates.peers.len()).filter(|index| is_equal(*index)).skip(skipped).find(fits)
+                let skip = usize::try_from(dice::below(found.equals + 1)).unwrap_or(0);
+                let mut lot = Lot { found, skip, chosen: None };
+                self.show(&mut lot);
+                lot.chosen.filter(fits)
             })
-            .unwrap_or(best.index)
+            .unwrap_or(found.index)
     }
 }
 
@@ -151,29 +164,18 @@ impl Policy for Least {
         if matches!(self.cost, Cost::Time(_)) {
             self.settle(candidates);
         }
-        let next = self.turn.next();
-        let idle = next.filter(|next| {
-            candidates.peers.get(*next).is_some_and(|peer| self.is_least(peer))
-                && candidates.may(*next)
-                && candidates.takes_turn(*next)
-        });
+        let fits = |index: &usize| candidates.may(*index) && candidates.takes_turn(*index);
+        let next = self.turn.next().filter(fits);
+        let idle = next.filter(|next| candidates.peers.get(*next).is_some_and(|peer| self.is_least(peer)));
         if idle.is_some() {
             return idle;
         }
-        match self.scan(candidates) {
-            Some(best) if best.equals > 0 => {
-                // The turn that was looked at above is among them.
-                let next = next.filter(|next| {
-                    *next == best.index
-                        || candidates.peers.get(*next).is_some_and(|peer| {
-                            let (load, weight) = reduced(self.load(peer), peer, candidates.ask.now);
-                            load * best.weight == best.load * weight
-                        }) && candidates.may(*next)
-                            && candidates.takes_turn(*next)
-                });
-                Some(next.unwrap_or_else(|| self.among(candidates, best)))
-            }
-            Some(best) => Some(best.index),
+        // Whose turn it is must be beaten: where all are about as busy, few do.
+        let mut search = Search::new(candidates, next.and_then(|next| Some((next, self.read(next)?))));
+        self.show(&mut search);
+        match search.end() {
+            Some(found) if found.equals == 0 || Some(found.index) == next => Some(found.index),
+            Some(found) => Some(self.among(candidates, &found)),
             // Those that may be chosen have let their turn go by.
             None => candidates.by_lot(),
         }
@@ -184,55 +186,18 @@ impl Policy for Least {
     }
 }
 
-/// A walk over all peers.
-struct Search<'a> {
-    candidates: &'a Candidates<'a>,
-    best: Option<Best>,
-    /// The best's, or what anything is better than.
-    load: u64,
-    weight: u64,
-}
-
-impl Search<'_> {
-    fn meet(&mut self, index: usize, load: u64, weight: u32) {
-        let (theirs, ours) = (load * self.weight, self.load * u64::from(weight));
-        if theirs > ours {
-            return;
-        }
-        if theirs == ours {
-            if let Some(best) = &mut self.best {
-                best.equals += 1;
-            }
-            return;
-        }
-        self.consider(index, load);
-    }
-
-    /// One that would be better: only these are asked whether they can serve.
-    #[cold]
-    fn consider(&mut self, index: usize, load: u64) {
-        let Some(peer) = self.candidates.peers.get(index) else { return };
-        let (load, weight) = reduced(load, peer, self.candidates.ask.now);
-        if load * self.weight < self.load * weight && self.candidates.may(index) && self.candidates.takes_turn(index) {
-            (self.load, self.weight) = (load, weight);
-            self.best = Some(Best { index, load, weight, equals: 0 });
-        }
-    }
-}
-
-/// Load and weight of a peer, with the share that it has now: one that begins slowly is full with
-/// less, so that it gets no more than its share while it has nothing to do yet.
-fn reduced(load: u64, peer: &Peer, now: Tick) -> (u64, u64) {
-    let (share, weight) = (peer.share(now), u64::from(peer.weight));
-    if share >= WHOLE { (load, weight) } else { (load * u64::from(WHOLE), weight * u64::from(share)) }
-}
-
 /// The time that a peer will need for one more, if it serves `active` now.
-fn time(rank: u32, active: u32) -> u64 {
-    // Nothing is known of a new one: it counts as quick. The products must fit.
-    u64::from(rank.max(20)) * (u64::from(active.min(1 << 16)) + 1)
+fn time(rank: f32, active: f32) -> f32 {
+    // Nothing is known of a new one: it counts as quick.
+    rank.max(20.0) * (active + 1.0)
 }
 
-fn read(cell: &AtomicU32) -> u32 {
-    cell.load(Ordering::Relaxed)
+fn read(cell: &AtomicU32) -> f32 {
+    number(cell.load(Ordering::Relaxed))
+}
+
+/// As a number to reckon with; no counter has the uppermost bit, and signed ones take one
+/// instruction.
+fn number(count: u32) -> f32 {
+    count.cast_signed() as f32
 }

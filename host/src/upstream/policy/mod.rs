@@ -11,6 +11,7 @@ mod least;
 mod random;
 mod ring;
 mod round_robin;
+mod search;
 mod shares;
 
 use std::cell::RefCell;

@@ -26,7 +26,7 @@ impl Policy for Random {
     fn pick(&self, candidates: &Candidates<'_>) -> Option<usize> {
         let mut first: Option<(usize, &Peer)> = None;
         for _ in 0..TRIES {
-            let index = self.shares.find(dice::below(self.shares.sum()));
+            let index = self.shares.find(dice::below_u32(self.shares.sum()));
             let Some(peer) = candidates.peers.get(index) else { break };
             let is_first = first.is_some_and(|(first, _)| first == index);
             if is_first || !candidates.may(index) || !candidates.takes_turn(index) {

@@ -16,20 +16,23 @@ const POINTS: u64 = 160;
 /// no longer nginx's.
 const MOST_POINTS: u64 = 1 << 23;
 
+/// From here on an owner is a name's number.
+const SEVERAL: u32 = 1 << 31;
+
 /// A ring of hashes, each of which belongs to a name; a key belongs to the next hash.
 #[derive(Debug)]
 pub(super) struct Ring {
     key: Template,
     /// In ascending order, each once.
     pub(super) hashes: Box<[u32]>,
-    /// Whose they are: indexes of `names`.
+    /// Whose they are: a peer's index, or [`SEVERAL`] and more where a name has several peers.
     owners: Box<[u32]>,
     /// Where the hashes begin that have these upper bits: hashes are spread evenly, so the one
     /// that is looked for is near.
     starts: Box<[u32]>,
     /// By how much a hash is shifted to its upper bits.
     shift: u32,
-    /// The peers of each name: several where a name has several addresses.
+    /// The peers of each name that has several addresses; of others nothing is asked for here.
     names: Box<[Box<[u32]>]>,
     /// Whose turn it is among the peers of one name.
     turn: AtomicUsize,
@@ -65,7 +68,7 @@ impl Ring {
             starts: (0..1_u64 << bits).map(|upper| u32::try_from(start(upper)).unwrap_or(u32::MAX)).collect(),
             shift,
             hashes: points.iter().map(|(hash, _)| *hash).collect(),
-            owners: points.iter().map(|(_, owner)| *owner).collect(),
+            owners: points.iter().map(|(_, number)| owner(&names, *number)).collect(),
             names: names.into_iter().map(Vec::into_boxed_slice).collect(),
             turn: AtomicUsize::new(0),
             otherwise: RoundRobin::new(peers),
@@ -83,15 +86,17 @@ impl Ring {
         let first = self.point(crc32fast::hash(key));
         // nginx: point after point, even where several in a row are one peer's.
         (first..first + TRIES).find_map(|point| {
-            let owner = self.owners.get(point.checked_rem(self.owners.len())?)?;
-            self.of_name(self.names.get(*owner as usize)?, candidates)
+            // By comparison: a division would cost as much as all the rest of this line.
+            let len = self.owners.len();
+            let owner = self.owners.get(if point < len { point } else { point.checked_rem(len)? })?;
+            match owner.checked_sub(SEVERAL) {
+                None => Some(*owner as usize).filter(|index| candidates.may(*index)),
+                Some(name) => self.of_name(self.names.get(name as usize)?, candidates),
+            }
         })
     }
 
     fn of_name(&self, members: &[u32], candidates: &Candidates<'_>) -> Option<usize> {
-        if let [only] = members {
-            return Some(*only as usize).filter(|index| candidates.may(*index));
-        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let start = turn.checked_rem(members.len())?;
         let in_turn = members.iter().skip(start).chain(members.iter().take(start));
@@ -103,6 +108,14 @@ impl Policy for Ring {
     fn pick(&self, candidates: &Candidates<'_>) -> Option<usize> {
         let found = with_key(&self.key, candidates, |key| self.by_key(key, candidates));
         found.flatten().or_else(|| self.otherwise.pick(candidates))
+    }
+}
+
+/// What stands for the name of this number.
+fn owner(names: &[Vec<u32>], number: u32) -> u32 {
+    match names.get(number as usize).map(Vec::as_slice) {
+        Some([only]) => *only,
+        _ => SEVERAL | number,
     }
 }
 

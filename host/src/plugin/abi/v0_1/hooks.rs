@@ -27,6 +27,8 @@ pub(in crate::plugin) struct Exports {
     hooks: [Option<ComponentExportIndex>; Hook::ALL.len()],
     /// Hook `balancer` has a second function.
     update: Option<ComponentExportIndex>,
+    /// Hook `tunnel` has two.
+    tunnel_open: Option<ComponentExportIndex>,
 }
 
 /// A hook's one function, or the one that answers.
@@ -38,6 +40,8 @@ fn function_name(hook: Hook) -> &'static str {
         Hook::RequestHeaders => "on-request",
         Hook::Balancer => "pick",
         Hook::ResponseHeaders => "on-response",
+        Hook::Messages => "on-message",
+        Hook::Tunnel => "on-close",
         Hook::AccessLog => "on-end",
     }
 }
@@ -64,6 +68,7 @@ impl Exports {
             *place = find(hook.name(), function_name(hook))?;
         }
         exports.update = find(Hook::Balancer.name(), "update")?;
+        exports.tunnel_open = find(Hook::Tunnel.name(), "on-open")?;
         // One hook of another version would go uncalled in silence: refuse it, whatever
         // else there is.
         let ty = component.component_type();
@@ -103,6 +108,10 @@ pub(in crate::plugin) struct Functions {
     update: Option<Update>,
     pick: Option<TypedFunc<(u32,), (Option<u32>,)>>,
     on_response: Option<Ask<Edits>>,
+    /// Its functions take borrowed bytes, which a type with a lifetime of its own cannot say.
+    messages: Option<wit::messages::Guest>,
+    tunnel_open: Option<TypedFunc<(u64,), ()>>,
+    tunnel_close: Option<TypedFunc<(u64, wit::tunnel::Summary), ()>>,
     on_end: Option<TypedFunc<(wit::access_log::Summary,), ()>>,
 }
 
@@ -116,7 +125,7 @@ impl Functions {
         mut store: impl AsContextMut,
         instance: &Instance,
     ) -> Result<Self, Fault> {
-        let [route, check, authorize, on_request, pick, on_response, on_end] = &exports.hooks;
+        let [route, check, authorize, on_request, pick, on_response, messages, tunnel_close, on_end] = &exports.hooks;
         let store = &mut store;
         Ok(Self {
             route: typed(Hook::Router, route, store, instance)?,
@@ -126,6 +135,9 @@ impl Functions {
             update: typed(Hook::Balancer, &exports.update, store, instance)?,
             pick: typed(Hook::Balancer, pick, store, instance)?,
             on_response: typed(Hook::ResponseHeaders, on_response, store, instance)?,
+            messages: messages.as_ref().map(|_| messages_of(store, instance)).transpose()?,
+            tunnel_open: typed(Hook::Tunnel, &exports.tunnel_open, store, instance)?,
+            tunnel_close: typed(Hook::Tunnel, tunnel_close, store, instance)?,
             on_end: typed(Hook::AccessLog, on_end, store, instance)?,
         })
     }
@@ -136,6 +148,19 @@ impl Functions {
     pub(in crate::plugin) fn update(&self) -> Option<Update> {
         self.update
     }
+
+    /// Hook `messages`, if the plugin has it.
+    pub(in crate::plugin) fn messages(&self) -> Option<&wit::messages::Guest> {
+        self.messages.as_ref()
+    }
+}
+
+/// All functions of hook `messages`.
+fn messages_of(store: &mut impl AsContextMut, instance: &Instance) -> Result<wit::messages::Guest, Fault> {
+    let pre = instance.instance_pre(&*store);
+    let indices = wit::messages::GuestIndices::new(&pre);
+    let guest = indices.and_then(|indices| indices.load(store, instance));
+    guest.map_err(|error| Fault::Shape(interface(Hook::Messages.name()), error))
 }
 
 fn typed<P, R>(
@@ -199,6 +224,8 @@ pub(in crate::plugin) mod call {
     pub(in crate::plugin) struct OnRequest;
     pub(in crate::plugin) struct Pick;
     pub(in crate::plugin) struct OnResponse;
+    pub(in crate::plugin) struct TunnelOpen;
+    pub(in crate::plugin) struct TunnelClose;
     pub(in crate::plugin) struct OnEnd;
 }
 
@@ -234,7 +261,23 @@ hook_function!(OnRequest, RequestHeaders, on_request, () -> (Edits,), Result<Vec
 hook_function!(OnResponse, ResponseHeaders, on_response, () -> (Edits,), Result<Vec<hook::FieldEdit>, hook::LocalReply>, |(raw,)| {
     convert::edits_or_reply(raw)
 });
+hook_function!(TunnelOpen, Tunnel, tunnel_open, (u64) -> (), (), |()| Ok(()));
 hook_function!(OnEnd, AccessLog, on_end, (wit::access_log::Summary) -> (), (), |()| Ok(()));
+
+impl HookFunction for call::TunnelClose {
+    const HOOK: Hook = Hook::Tunnel;
+    type Params = (u64, wit::tunnel::Summary);
+    type Raw = ();
+    type Answer = ();
+
+    fn function(functions: &Functions) -> Option<TypedFunc<Self::Params, Self::Raw>> {
+        functions.tunnel_close
+    }
+
+    fn convert((): Self::Raw) -> Result<Self::Answer, String> {
+        Ok(())
+    }
+}
 
 impl HookFunction for call::Pick {
     const HOOK: Hook = Hook::Balancer;

@@ -3,6 +3,7 @@
 pub(in crate::plugin) mod bindings;
 pub(in crate::plugin) mod convert;
 pub(in crate::plugin) mod hooks;
+pub(in crate::plugin) mod messages;
 
 /// The package and version that plugins name.
 pub(in crate::plugin) const PACKAGE: &str = "tidegate:plugin";

@@ -1,0 +1,33 @@
+//! The keys of what plugins see of WebSockets.
+
+use super::super::defaults as d;
+use super::super::key::Default::{Count as N, Other, Size as Z, Text as S};
+use super::super::key::Key;
+use super::super::key::Kind::{Choice, Count, Size, Table};
+use super::super::key::Section::{Messages, Plugin, Route, Site};
+
+keys! {
+    MESSAGES = "messages" in [Site, Route]: Table(Messages), Other("all defaults"), "",
+        "How plugins with hook `messages` see WebSockets; each key that is absent on a route is the site's.";
+    MESSAGES_MAX_SIZE = "max_size" in [Messages]: Size { least: d::LEAST_MESSAGE, most: d::MOST_MESSAGE },
+        Z(d::MAX_MESSAGE), "",
+        "The longest message that is shown whole, after inflating; a longer one closes the tunnel with 1009. Messages \
+         that no plugin wants to see, or only the beginning of, may be of any length.";
+    MESSAGES_DEFLATE = "deflate" in [Messages]: Choice { now: &["inspect", "refuse"], later: &[] },
+        S(d::MESSAGES_DEFLATE), "",
+        "What becomes of a client's offer of permessage-deflate: it goes on, and messages are inflated for plugins; or \
+         it is taken out of the handshake, so that nothing is compressed. Offers of other extensions are taken out in \
+         either case.";
+    MESSAGES_MAX_RATIO = "max_ratio" in [Messages]: Count { least: 1, most: d::MOST_RATIO }, N(d::MAX_RATIO), "",
+        "How many times its compressed size a message of more than 256 KiB may have; one that has more closes the tunnel \
+         with 1009.";
+    TUNNELS_ON_RELOAD = "tunnels_on_reload" in [Plugin]: Choice { now: &["keep", "restart"], later: &[] },
+        S(d::TUNNELS_ON_RELOAD), "",
+        "Whether open tunnels stay with the version of the plugin that opened them, or are opened anew in the one that \
+         takes its place, at their next message.";
+}
+
+/// Every key of this file.
+pub(super) fn message_keys() -> &'static [&'static Key] {
+    PART
+}

@@ -1,0 +1,331 @@
+//! One plugin's part in one tunnel, bound to the instance that opened it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+use super::failure::{Failure, Fault};
+use super::home::Home;
+use super::instance::{Exchange, Live};
+use super::lane::Lane;
+use super::loaded::Loaded;
+use super::talk::Kept;
+use crate::hook::{
+    Call, Hook, HookFailure, HookFailureKind, Judgement, Message, OnFailure, ResponseView, Session, SessionState,
+    Subscription, View,
+};
+
+/// The plugins of one name, one after the other: which of them is in use.
+#[derive(Default)]
+pub(super) struct Line {
+    /// Counts those that have been.
+    version: AtomicU64,
+    current: Mutex<Option<std::sync::Weak<Loaded>>>,
+}
+
+impl Line {
+    /// This one is in use from now on.
+    pub(super) fn take_over(&self, loaded: &Arc<Loaded>) {
+        let mut current = self.current.lock();
+        let is_new = current.as_ref().is_none_or(|current| !std::ptr::eq(current.as_ptr(), Arc::as_ptr(loaded)));
+        if is_new {
+            *current = Some(Arc::downgrade(loaded));
+            self.version.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Loaded>> {
+        self.current.lock().as_ref()?.upgrade()
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
+/// A tunnel in its home.
+struct Bound {
+    loaded: Arc<Loaded>,
+    home: Arc<Home>,
+    tunnel: u64,
+    subscription: Subscription,
+    /// What it was opened with: it may be opened again.
+    view: Arc<View>,
+    response: Arc<ResponseView>,
+    /// The version in use when it was opened.
+    version: u64,
+}
+
+/// What `open` answers.
+pub(super) type Opened = Option<Box<dyn Session>>;
+
+/// Open a tunnel in an instance.
+pub(super) fn open(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Opened> {
+    match loaded.shared.lane {
+        Lane::Sync => Call::Ready(open_now(loaded, view, response)),
+        Lane::Fiber => {
+            let (loaded, view, response) = (Arc::clone(loaded), Arc::clone(view), Arc::clone(response));
+            Call::Later(Box::pin(async move { open_later(&loaded, &view, &response).await }))
+        }
+    }
+}
+
+fn exchange(view: &Arc<View>, response: &Arc<ResponseView>) -> Exchange {
+    Exchange { view: Arc::clone(view), response: Some(Arc::clone(response)), choice: None }
+}
+
+fn open_now(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Result<Opened, HookFailure> {
+    let seat = loaded.enter(Hook::Messages)?;
+    let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
+        Some(home) => home,
+        None => {
+            let live = Live::make(&loaded.compiled, &loaded.shared);
+            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
+        }
+    };
+    let answer = home.with(|live| judged(live, |live| live.open(exchange(view, response), view.serial)));
+    let answer = finished(loaded, &home, answer)?;
+    Ok(bound(loaded, home, answer, view, response))
+}
+
+async fn open_later(
+    loaded: &Arc<Loaded>,
+    view: &Arc<View>,
+    response: &Arc<ResponseView>,
+) -> Result<Opened, HookFailure> {
+    let seat = loaded.enter(Hook::Messages)?;
+    let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
+        Some(home) => home,
+        None => {
+            let live = Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await;
+            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
+        }
+    };
+    let answer = {
+        let _turn = home.turn.acquire().await;
+        let mut held = Held::take(&home);
+        let answer = match held.live() {
+            Some(live) => {
+                let answer = live.open_async(exchange(view, response), view.serial).await;
+                Some(judged(live, |_| answer))
+            }
+            None => None,
+        };
+        held.give_back(answer.as_ref().is_some_and(Result::is_ok));
+        answer
+    };
+    let answer = finished(loaded, &home, answer)?;
+    Ok(bound(loaded, home, answer, view, response))
+}
+
+fn new_home(loaded: &Loaded, seat: usize, live: Box<Live>) -> Arc<Home> {
+    let home = Home::new(live);
+    if !loaded.per_call {
+        loaded.homes.add(seat, &home);
+    }
+    home
+}
+
+fn bound(
+    loaded: &Arc<Loaded>,
+    home: Arc<Home>,
+    subscription: Option<Subscription>,
+    view: &Arc<View>,
+    response: &Arc<ResponseView>,
+) -> Opened {
+    let subscription = subscription?;
+    home.enter();
+    Some(Box::new(Bound {
+        version: loaded.line.version(),
+        loaded: Arc::clone(loaded),
+        home,
+        tunnel: view.serial,
+        subscription,
+        view: Arc::clone(view),
+        response: Arc::clone(response),
+    }))
+}
+
+/// What a call in an instance came to: with the failure in words, and whether more tunnels may
+/// move in.
+type Judged<T> = Result<(T, bool), Failure>;
+
+fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) -> Judged<T> {
+    match call(live) {
+        Ok(answer) => Ok((answer, live.is_good())),
+        Err(fault) => Err(live.failure(&fault)),
+    }
+}
+
+/// After a call in a home: none where the home has no instance any more.
+fn finished<T>(loaded: &Loaded, home: &Arc<Home>, answer: Option<Judged<T>>) -> Result<T, HookFailure> {
+    match answer {
+        Some(Ok((answer, is_good))) => {
+            loaded.breaker.good();
+            if !is_good {
+                loaded.homes.retire(home);
+            }
+            Ok(answer)
+        }
+        Some(Err(failure)) => {
+            home.fail();
+            loaded.homes.retire(home);
+            Err(loaded.failed(Hook::Messages, failure))
+        }
+        None => {
+            let detail = "its instance failed for another tunnel".to_owned();
+            Err(loaded.hook_failure(Hook::Messages, HookFailureKind::Trap, detail))
+        }
+    }
+}
+
+/// An instance on loan. Dropped half-way it takes its home with it, since nobody could call the
+/// instance again.
+struct Held<'a> {
+    home: &'a Home,
+    live: Option<Box<Live>>,
+}
+
+impl<'a> Held<'a> {
+    fn take(home: &'a Home) -> Self {
+        Self { home, live: home.take() }
+    }
+
+    fn live(&mut self) -> Option<&mut Live> {
+        self.live.as_deref_mut()
+    }
+
+    fn give_back(mut self, is_good: bool) {
+        if let Some(live) = self.live.take().filter(|_| is_good) {
+            self.home.put(live);
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.live.is_some() {
+            self.home.fail();
+        }
+    }
+}
+
+async fn message_later(
+    loaded: Arc<Loaded>,
+    home: Arc<Home>,
+    tunnel: u64,
+    message: Kept,
+) -> Result<Judgement, HookFailure> {
+    let answer = {
+        let _turn = home.turn.acquire().await;
+        let mut held = Held::take(&home);
+        let answer = match held.live() {
+            Some(live) => {
+                let answer = live.message_async(tunnel, &message).await;
+                Some(judged(live, |_| answer))
+            }
+            None => None,
+        };
+        held.give_back(answer.as_ref().is_some_and(Result::is_ok));
+        answer
+    };
+    finished(&loaded, &home, answer)
+}
+
+async fn close_later(loaded: Arc<Loaded>, home: Arc<Home>, tunnel: u64) {
+    let answer = {
+        let _turn = home.turn.acquire().await;
+        let mut held = Held::take(&home);
+        let answer = match held.live() {
+            Some(live) => {
+                let answer = live.close_async(tunnel).await;
+                Some(judged(live, |_| answer))
+            }
+            None => None,
+        };
+        held.give_back(answer.as_ref().is_some_and(Result::is_ok));
+        answer
+    };
+    closed(&loaded, &home, tunnel, answer);
+}
+
+fn closed(loaded: &Loaded, home: &Arc<Home>, tunnel: u64, answer: Option<Judged<()>>) {
+    home.leave(tunnel);
+    if answer.is_some() {
+        // It was logged and counted; there is no tunnel any more to do anything about.
+        let _failed = finished(loaded, home, answer);
+    }
+}
+
+impl Session for Bound {
+    fn plugin(&self) -> &str {
+        &self.loaded.shared.name
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        self.loaded.on_failure
+    }
+
+    fn subscription(&self) -> Subscription {
+        self.subscription
+    }
+
+    fn on_message(&mut self, message: &Message<'_>) -> Call<Judgement> {
+        let loaded = &self.loaded;
+        loaded.count(Hook::Messages);
+        match loaded.shared.lane {
+            Lane::Sync => {
+                let tunnel = self.tunnel;
+                let answer = self.home.with(|live| judged(live, |live| live.message(tunnel, message)));
+                Call::Ready(finished(loaded, &self.home, answer))
+            }
+            Lane::Fiber => {
+                let (loaded, home) = (Arc::clone(loaded), Arc::clone(&self.home));
+                Call::Later(Box::pin(message_later(loaded, home, self.tunnel, Kept::new(message))))
+            }
+        }
+    }
+
+    fn state(&self) -> SessionState {
+        if self.home.has_failed() {
+            SessionState::Failed
+        } else if self.loaded.restarts && self.loaded.line.version() != self.version {
+            SessionState::Replaced
+        } else {
+            SessionState::Good
+        }
+    }
+
+    fn wake_when_failed(&mut self, waker: &Waker) {
+        self.home.wake_when_failed(self.tunnel, waker);
+    }
+
+    fn reopen(&self) -> Call<Opened> {
+        let current = self.loaded.line.current().filter(|_| self.loaded.restarts);
+        open(current.as_ref().unwrap_or(&self.loaded), &self.view, &self.response)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let (loaded, tunnel) = (&self.loaded, self.tunnel);
+        if self.home.has_failed() {
+            return self.home.leave(tunnel);
+        }
+        match loaded.shared.lane {
+            Lane::Sync => {
+                let answer = self.home.with(|live| judged(live, |live| live.close(tunnel)));
+                closed(loaded, &self.home, tunnel, answer);
+            }
+            // Outside a worker (the last drops of a stopped server) there is nowhere to run it.
+            Lane::Fiber => match tokio::runtime::Handle::try_current() {
+                Ok(worker) => {
+                    worker.spawn(close_later(Arc::clone(loaded), Arc::clone(&self.home), tunnel));
+                }
+                Err(_stopped) => self.home.leave(tunnel),
+            },
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which side of a tunnel ended first, and when the tunnel ends for it.
+
+use super::End;
+use super::flow::{State, Step};
+use crate::socket::Socket;
+
+/// The end of a tunnel, as its two ways bring it about.
+#[derive(Debug)]
+pub(super) struct Ends {
+    half_close: bool,
+    /// Which side ended first.
+    first: Option<End>,
+    /// Whether that was a reset, or all the same as one.
+    reset: bool,
+}
+
+impl Ends {
+    /// Nothing has ended. With `half_close` one way may outlive the other.
+    pub(super) fn new(half_close: bool) -> Self {
+        Self { half_close, first: None, reset: false }
+    }
+
+    /// The way from this side is over; the first one says why the tunnel ends. To be told once of
+    /// each.
+    pub(super) fn over(&mut self, by: End, state: State) {
+        let end = match (by, state) {
+            (End::Client, State::SourceFailed | State::SourceTruncated) | (End::Upstream, State::SinkFailed) => {
+                End::ClientReset
+            }
+            (End::Upstream, State::SourceFailed | State::SourceTruncated) | (End::Client, State::SinkFailed) => {
+                End::UpstreamReset
+            }
+            _ => by,
+        };
+        if self.first.is_none() {
+            self.first = Some(end);
+            self.reset = matches!(state, State::SourceFailed | State::SinkFailed);
+        }
+    }
+
+    /// Whether the tunnel has ended, with its ways at these steps.
+    pub(super) fn judge(&self, up: Step, down: Step) -> Option<End> {
+        let first = self.first?;
+        let both = up == Step::Over && down == Step::Over;
+        let lives_on = self.half_close && !both && matches!(first, End::Client | End::Upstream);
+        // What had arrived from the other side when the first ended is delivered; then, as in
+        // nginx, both end.
+        let delivers = up == Step::Blocked || down == Step::Blocked;
+        (!lives_on && !delivers).then_some(first)
+    }
+
+    /// Tell each side that what it was sent is whole, unless it is not.
+    pub(super) fn say_goodbye(&self, end: End, client: &mut Socket, upstream: &mut Socket) {
+        match end {
+            // RFC 9113 §8.5: a reset of one side is one of the other.
+            End::ClientReset if self.reset => upstream.reset(),
+            End::UpstreamReset if self.reset => client.reset(),
+            // RFC 8446 §6.1: a side must be able to tell that it was cut off.
+            End::ClientReset | End::UpstreamReset => {}
+            _ => {
+                client.say_goodbye();
+                upstream.say_goodbye();
+            }
+        }
+    }
+}
