@@ -19,6 +19,7 @@
 //! - [`tunnel`]: after the switch
 //! - [`ca`]: certificates that are ordered (ACME), and whether one is revoked (OCSP)
 //! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
+//! - [`import`]: from `nginx.conf` to a configuration
 //! - [`error`]: errors as data
 //!
 //! `ARCHITECTURE.md` tells the same with reasons.
@@ -35,6 +36,7 @@ pub mod error;
 pub mod hook;
 pub mod http1;
 pub mod http3;
+pub mod import;
 pub mod limit;
 pub mod listener;
 pub mod message;

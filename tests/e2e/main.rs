@@ -45,6 +45,7 @@ mod http3_tunnels;
 mod http_client;
 mod https;
 mod idle_timeout;
+mod import;
 mod keep_alive;
 mod limits;
 mod logs;

@@ -8,12 +8,17 @@ use crate::server;
 
 /// Check a configuration and its plugins.
 pub(super) fn check(path: &Path) -> Result<(), Failed> {
-    let config = Text::from(path)?.load()?;
+    check_text(&Text::from(path)?)
+}
+
+/// Check a configuration from wherever it comes.
+pub(super) fn check_text(text: &Text) -> Result<(), Failed> {
+    let config = text.load()?;
     server::check(&config)?;
     let counts = (config.sites.len(), config.routes.len(), config.upstreams.len(), config.plugins.len());
     logging::say(&format!(
         "{}: ok ({} sites, {} routes, {} upstreams, {} configured plugins)",
-        path.display(),
+        text.label(),
         counts.0,
         counts.1,
         counts.2,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Failed, logging};
 use crate::config::{self, Config, Problems};
+use crate::import::Options;
 use crate::server::{Server, Signals, serve_until_signalled};
 
 /// Where a configuration comes from.
@@ -14,6 +15,8 @@ pub(super) enum Text {
     /// Standard input is read once: a reload takes the same text again, with the files that
     /// it names read anew.
     Stdin(String),
+    /// An nginx configuration, imported each time that it is loaded.
+    Nginx(PathBuf, Options),
 }
 
 impl Text {
@@ -34,13 +37,22 @@ impl Text {
         match self {
             Self::File(path) => config::load(path),
             Self::Stdin(text) => config::load_str(text, Path::new("."), "<stdin>"),
+            Self::Nginx(file, options) => super::import::load(file, options),
+        }
+    }
+
+    /// What it is called.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::File(path) | Self::Nginx(path, _) => path.display().to_string(),
+            Self::Stdin(_) => "-".to_owned(),
         }
     }
 }
 
 /// Serve until a signal ends it.
-pub(super) fn run(path: &Path, pid_file: Option<PathBuf>) -> Result<(), Failed> {
-    let text = Text::from(path)?;
+pub(super) fn run(text: Result<Text, Failed>, pid_file: Option<PathBuf>) -> Result<(), Failed> {
+    let text = text?;
     let config = text.load()?;
     logging::start(&config.server.log_level)?;
     let signals = Signals::catch()?;

@@ -36,6 +36,7 @@ mod health;
 mod http3;
 mod messages;
 mod retry;
+mod routing;
 mod secure;
 mod streams;
 mod tls;
@@ -49,14 +50,15 @@ pub(super) use health::*;
 pub(super) use http3::*;
 pub(super) use messages::*;
 pub(super) use retry::*;
+pub(super) use routing::*;
 pub(super) use secure::*;
 pub(super) use streams::*;
 pub(super) use tls::*;
 pub(super) use upstream::*;
 /// Every key, in the order of the reference.
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
-    let parts = [content_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys(), balance_keys()];
-    let more = [upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
+    let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys()];
+    let more = [balance_keys(), upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
@@ -278,8 +280,9 @@ keys! {
          `match` captured; only with one.";
     REWRITES = "rewrites" in [Site, Route]: Tables(Rewrite), Other("none"), "rewrite",
         "Rules that change the path before a route is looked for (on a site) or in the route.";
-    RESPOND = "respond" in [Site, Route]: Table(Respond), Other("none"), "return",
-        "An answer that is given after `rewrites` instead of looking for a route (on a site) or asking an upstream.";
+    RESPOND = "respond" in [Site, Route, Rewrite]: Table(Respond), Other("none"), "return",
+        "An answer that is given after `rewrites` instead of looking for a route (on a site) or asking an upstream. In a \
+         rule of `rewrites`, with `if`: instead of `to`.";
     ABSOLUTE_REDIRECT = "absolute_redirect" in [Site, Route]: Flag, B(true), "absolute_redirect",
         "Puts scheme, host and port before a Location of the proxy's own that begins with `/`.";
     SITE_NAME_IN_REDIRECT = "site_name_in_redirect" in [Site, Route]: Flag, B(false), "server_name_in_redirect",
@@ -304,8 +307,8 @@ keys! {
     CORS = "cors" in [Site, Route]: TableOrFalse(Section::Cors), Other("`false`"), "",
         "Lets pages of other origins read answers (stock plugin cors); `false` switches the site's off.";
 
-    REWRITE_MATCH = "match" in [Rewrite]: Text, Required, "rewrite", "A regular expression for the path.";
-    REWRITE_TO = "to" in [Rewrite]: Text, Required, "rewrite",
+    REWRITE_MATCH = "match" in [Rewrite]: Text, Other("every path"), "rewrite", "A regular expression for the path.";
+    REWRITE_TO = "to" in [Rewrite]: Text, Other("required without `respond` and without `flag = \"break\"`"), "rewrite",
         "The path and query that it becomes, with `$1` … `$9` and variables, or a URL to redirect to. The request's \
          query is added unless it ends with `?`.";
     REWRITE_FLAG = "flag" in [Rewrite]: Choice { now: &["last", "break", "redirect", "permanent"], later: &[] },

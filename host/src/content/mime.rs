@@ -14,9 +14,13 @@ pub(super) fn of(files: &Files, path: &str) -> HeaderValue {
     if let Some(own) = files.types.get(extension.as_str()) {
         return own.clone();
     }
-    let found = TYPES.binary_search_by(|(known, _)| (*known).cmp(&extension)).ok();
-    let found = found.and_then(|at| TYPES.get(at)).map(|(_, kind)| HeaderValue::from_static(kind));
-    found.unwrap_or_else(|| files.default_type.clone())
+    usual_type(&extension).map_or_else(|| files.default_type.clone(), HeaderValue::from_static)
+}
+
+/// The usual type of an extension, in lower case; none where it is not known.
+pub fn usual_type(extension: &str) -> Option<&'static str> {
+    let found = TYPES.binary_search_by(|(known, _)| (*known).cmp(extension)).ok();
+    found.and_then(|at| TYPES.get(at)).map(|(_, kind)| *kind)
 }
 
 /// In the order of their bytes. The associations are those of nginx.

@@ -16,6 +16,7 @@ mod read_ahead;
 
 pub use compress::{Compressed, choose};
 pub use lookup::{Asked, Found, lookup};
+pub use mime::usual_type;
 pub use page::FilePage;
 pub use read_ahead::ReadAhead;
 

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use regex_lite::Regex;
 
+use super::ranges::Ranges;
 use super::template::{Template, Values};
 
 /// All maps of a configuration.
@@ -33,6 +34,8 @@ pub struct Map {
     patterns: Vec<(Regex, Template)>,
     hostnames: bool,
     volatile: bool,
+    /// What entries are instead of texts.
+    ranges: Option<Ranges>,
 }
 
 /// An entry that a map has already: texts are the same in any case.
@@ -59,7 +62,15 @@ impl Map {
             patterns: Vec::new(),
             hostnames: false,
             volatile: false,
+            ranges: None,
         }
+    }
+
+    /// With entries that are networks or shares. nginx: `geo`, `split_clients`.
+    #[must_use]
+    pub fn ranges(mut self, ranges: Ranges) -> Self {
+        self.ranges = Some(ranges);
+        self
     }
 
     /// Whether entries may be host names with wildcards. nginx: `hostnames`. To be said
@@ -117,6 +128,11 @@ impl Map {
         let start = out.len();
         // What is looked up stands where its value will.
         self.from.render_from(source, out);
+        if let Some(ranges) = &self.ranges {
+            let value = ranges.find(out.get(start..).unwrap_or_default()).unwrap_or(&self.default);
+            out.truncate(start);
+            return value.render_from(source, out);
+        }
         let found = self.find(out.get(start..).unwrap_or_default());
         if found.is_none() && !self.patterns.is_empty() {
             let key = String::from_utf8_lossy(out.get(start..).unwrap_or_default()).into_owned();
@@ -200,6 +216,7 @@ impl Maps {
         self.maps.get(number).into_iter().flat_map(|map| {
             let values = map.exact.values().chain(map.above.values()).chain(map.below.values());
             let values = values.chain(map.patterns.iter().map(|(_, value)| value));
+            let values = values.chain(map.ranges.iter().flat_map(Ranges::values));
             [&map.from, &map.default].into_iter().chain(values).flat_map(Template::variables)
         })
     }

@@ -13,6 +13,7 @@ mod maps;
 mod messages;
 mod only_with;
 mod outcome;
+mod ranges;
 mod template;
 
 pub use balance::{Choice, PeerFacts, Peers};
@@ -27,6 +28,7 @@ pub use messages::{
 };
 pub use only_with::OnlyWith;
 pub use outcome::{Moment, Outcome, Try};
+pub use ranges::{NotShare, Ranges};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
 use std::future::Future;

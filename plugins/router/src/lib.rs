@@ -66,12 +66,12 @@ impl Asked for Current {
 impl RouterHook for Router {
     fn route(&mut self) -> Result<Option<Target>, Reply> {
         match self.0.choose(&Current) {
-            Choice::Route { name, path_with_query, path, variables } => {
+            Choice::Route { name, path_with_query, path, upstream, variables } => {
                 let changed = path.map(|path| Variable { name: "uri".to_owned(), value: path });
                 let variables = variables.into_iter().map(|(name, value)| Variable { name, value });
                 Ok(Some(Target {
                     route: name.to_owned(),
-                    upstream: None,
+                    upstream,
                     path_with_query,
                     variables: variables.chain(changed).collect(),
                 }))

@@ -77,6 +77,9 @@ pub struct RouteConfig {
     /// Applied before anything else. nginx: `rewrite` in `location`.
     #[serde(default)]
     pub rewrites: Vec<RuleConfig>,
+    /// A text with variables: the name of the upstream to ask; empty for the route's own.
+    #[serde(default)]
+    pub upstream: Option<String>,
     /// Given instead of asking an upstream. nginx: `return` in `location`.
     #[serde(default)]
     pub respond: Option<RespondConfig>,
@@ -137,7 +140,8 @@ impl Script {
                 Did::Redirect(status, location) => {
                     return Ran::Answer(redirect(status, location, state.site, asked, redirects));
                 }
-                Did::Changed(Some(Flag::Break)) => return Ran::Stays,
+                Did::Answer(respond) => return Ran::Answer(respond.reply(state, asked, redirects)),
+                Did::Stop | Did::Changed(Some(Flag::Break)) => return Ran::Stays,
                 Did::Changed(Some(_)) => return Ran::Again,
                 Did::Changed(None) => ran = Ran::Again,
             }
@@ -180,6 +184,8 @@ pub enum Choice<'p> {
         path_with_query: Option<String>,
         /// The path that rules made of the request's, if they did.
         path: Option<String>,
+        /// The upstream to ask, if it is not the route's own.
+        upstream: Option<String>,
         /// The named groups of the site's, the route's and the rules' patterns.
         variables: Vec<(String, String)>,
     },
@@ -298,8 +304,10 @@ fn goes_to<'p>(route: &'p Route, state: State<'_>) -> Choice<'p> {
         };
         rewrite.map_or_else(|| from.as_it_is(), |rewrite| rewrite.apply(&from))
     });
+    let upstream = route.upstream.as_ref().map(|name| name.value(|variable| state.variable(variable)));
+    let upstream = upstream.filter(|name| !name.is_empty());
     let path = state.changed.then_some(state.path);
-    Choice::Route { name: &route.name, path_with_query, path, variables: state.captured.variables }
+    Choice::Route { name: &route.name, path_with_query, path, upstream, variables: state.captured.variables }
 }
 
 #[cfg(test)]

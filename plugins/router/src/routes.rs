@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidegate_plugin::ConfigError;
+use tidegate_plugin::{ConfigError, Template};
 
 use crate::https::HttpsConfig;
 use crate::kind::Kind;
@@ -29,6 +29,8 @@ pub(crate) struct Route {
     pub(crate) rewrite: Option<Rewrite>,
     /// What it does before.
     pub(crate) script: Script,
+    /// The name of the upstream to ask, where that depends on the request.
+    pub(crate) upstream: Option<Template>,
     /// How its redirects are completed.
     pub(crate) redirects: RedirectConfig,
     /// Where clients without TLS are sent.
@@ -40,7 +42,7 @@ pub(crate) struct Route {
 impl Route {
     /// Whether it needs what its pattern captures by number.
     fn reads_groups(&self) -> bool {
-        self.rewrite.is_some() || !self.script.is_empty()
+        self.rewrite.is_some() || self.upstream.is_some() || !self.script.is_empty()
     }
 }
 
@@ -132,6 +134,12 @@ impl Routes {
                 name: config.name.as_str().into(),
                 rewrite: kind.rewrite(config).map_err(|(key, what)| at(key, what))?,
                 script: Script::new(&config.rewrites, config.respond.as_ref(), &pointer)?,
+                upstream: config
+                    .upstream
+                    .as_deref()
+                    .map(Template::parse)
+                    .transpose()
+                    .map_err(|what| at("upstream", what))?,
                 redirects: config.redirects,
                 https: config.https.map(|https| https.check(&pointer)).transpose()?,
                 level: None,

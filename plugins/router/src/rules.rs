@@ -1,4 +1,5 @@
-//! Rewrite rules: a pattern, what the path becomes, and what then. nginx: `rewrite`.
+//! Rewrite rules: a pattern, what the path becomes, and what then. nginx: `rewrite`, and `if`
+//! around it, `return` and `break`.
 
 use serde::Deserialize;
 use tidegate_plugin::template::Part;
@@ -6,17 +7,25 @@ use tidegate_plugin::{ConfigError, Template};
 
 use crate::escape::{As, escape, query, unescape_redirect, was_escaped};
 use crate::pattern::Pattern;
+use crate::respond::{Respond, RespondConfig};
 use crate::state::State;
 
 /// One rule. nginx: `rewrite MATCH TO FLAG`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
-    /// A regular expression for the path.
-    #[serde(rename = "match")]
-    pub pattern: String,
-    /// The new path and query, or a URL to redirect to.
-    pub to: String,
+    /// A regular expression for the path; every path without one.
+    #[serde(rename = "match", default)]
+    pub pattern: Option<String>,
+    /// The new path and query, or a URL to redirect to; the path stays without one.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// A text with variables; where it is empty or `0` the rule is passed over. nginx: `if`.
+    #[serde(default, rename = "if")]
+    pub when: Option<String>,
+    /// An answer instead of another path. nginx: `return`.
+    #[serde(default)]
+    pub respond: Option<RespondConfig>,
     /// What then; without one the rules go on.
     #[serde(default)]
     pub flag: Option<Flag>,
@@ -39,7 +48,21 @@ pub enum Flag {
 /// One rule, prepared.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pattern: Pattern,
+    when: Option<Template>,
+    pattern: Option<Pattern>,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Change(Box<Change>),
+    Respond(Respond),
+    Stop,
+}
+
+/// Another path, or a redirect.
+#[derive(Debug)]
+struct Change {
     path: Template,
     /// What follows the first `?`.
     args: Option<Template>,
@@ -51,32 +74,70 @@ pub(crate) struct Rule {
 }
 
 /// What a rule did.
-pub(crate) enum Did {
+pub(crate) enum Did<'r> {
     /// It does not match.
     Nothing,
     /// The path is another.
     Changed(Option<Flag>),
     /// This is the answer: a status and a location.
     Redirect(u16, String),
+    /// This is the answer.
+    Answer(&'r Respond),
+    /// Nothing more happens here. nginx: `break`.
+    Stop,
 }
 
 impl Rule {
     /// Prepare rules; `pointer` is where they stand.
     pub(crate) fn all(configs: &[RuleConfig], pointer: &str) -> Result<Vec<Self>, ConfigError> {
-        let one = |(index, config)| {
-            Self::new(config).map_err(|(key, what)| ConfigError::new(format!("{pointer}/{index}/{key}"), what))
-        };
-        configs.iter().enumerate().map(one).collect()
+        configs.iter().enumerate().map(|(index, config)| Self::new(config, &format!("{pointer}/{index}"))).collect()
     }
 
-    fn new(config: &RuleConfig) -> Result<Self, (&'static str, String)> {
-        let pattern = Pattern::new(&config.pattern, false).map_err(|what| ("match", what))?;
-        let to = config.to.as_str();
+    fn new(config: &RuleConfig, pointer: &str) -> Result<Self, ConfigError> {
+        let wrong = |key: &str, what: String| ConfigError::new(format!("{pointer}/{key}"), what);
+        let pattern = config.pattern.as_deref().map(|pattern| Pattern::new(pattern, false));
+        let pattern = pattern.transpose().map_err(|what| wrong("match", what))?;
+        let when = config.when.as_deref().map(Template::parse).transpose().map_err(|what| wrong("if", what))?;
+        let groups = pattern.as_ref().map_or(1, Pattern::groups);
+        let action = match (&config.to, &config.respond, config.flag) {
+            (Some(to), None, flag) => {
+                Action::Change(Box::new(Change::new(to, flag, groups).map_err(|(key, what)| wrong(key, what))?))
+            }
+            (None, Some(respond), None) => Action::Respond(Respond::new(respond, &format!("{pointer}/respond"))?),
+            (None, None, Some(Flag::Break)) => Action::Stop,
+            _ => return Err(wrong("to", "a rule has `to`, or `respond`, or `flag = \"break\"` alone".to_owned())),
+        };
+        Ok(Self { when, pattern, action })
+    }
+
+    /// Apply it to a request.
+    pub(crate) fn apply(&self, state: &mut State<'_>) -> Did<'_> {
+        if let Some(when) = &self.when
+            && matches!(when.value(|name| state.variable(name)).as_str(), "" | "0")
+        {
+            return Did::Nothing;
+        }
+        if let Some(pattern) = &self.pattern {
+            let Some(captures) = pattern.captures(&state.path) else { return Did::Nothing };
+            let (groups, variables) = (pattern.values(&captures), pattern.variables(&captures));
+            state.captured.groups = groups;
+            state.captured.name(variables);
+        }
+        match &self.action {
+            Action::Change(change) => change.apply(state),
+            Action::Respond(respond) => Did::Answer(respond),
+            Action::Stop => Did::Stop,
+        }
+    }
+}
+
+impl Change {
+    fn new(to: &str, flag: Option<Flag>, groups: usize) -> Result<Self, (&'static str, String)> {
         let is_url = ["http://", "https://", "$scheme", "${scheme}"].iter().any(|start| to.starts_with(start));
         if !(is_url || to.starts_with('/') || to.starts_with('$')) {
             return Err(("to", format!("`{to}` begins neither with `/` nor as a URL")));
         }
-        let redirect = match config.flag {
+        let redirect = match flag {
             Some(Flag::Permanent) => Some(301),
             Some(Flag::Redirect) => Some(302),
             _ if is_url => Some(302),
@@ -87,19 +148,14 @@ impl Rule {
         let template = |text| Template::parse(text).map_err(|what| ("to", what));
         let (path, args) = (template(path)?, args.map(template).transpose()?);
         for name in [Some(&path), args.as_ref()].into_iter().flatten().flat_map(Template::names) {
-            if name.parse::<usize>().is_ok_and(|number| number >= pattern.groups()) {
+            if name.parse::<usize>().is_ok_and(|number| number >= groups) {
                 return Err(("to", format!("`{to}`: the pattern has no group `{name}`")));
             }
         }
-        Ok(Self { pattern, path, args, adds_args, flag: config.flag, redirect })
+        Ok(Self { path, args, adds_args, flag, redirect })
     }
 
-    /// Apply it to a request.
-    pub(crate) fn apply(&self, state: &mut State<'_>) -> Did {
-        let Some(captures) = self.pattern.captures(&state.path) else { return Did::Nothing };
-        let (groups, variables) = (self.pattern.values(&captures), self.pattern.variables(&captures));
-        state.captured.groups = groups;
-        state.captured.name(variables);
+    fn apply(&self, state: &mut State<'_>) -> Did<'static> {
         if let Some(status) = self.redirect {
             return Did::Redirect(status, self.location(state));
         }

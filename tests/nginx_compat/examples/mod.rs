@@ -24,19 +24,19 @@ fn folder() -> PathBuf {
 }
 
 /// The names of the folders that hold a pair.
-fn pairs() -> BTreeSet<String> {
+pub(super) fn pairs() -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder()).unwrap().map(Result::unwrap);
     let pairs = entries.filter(|entry| entry.path().join("nginx.conf").is_file());
     pairs.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-fn read(name: &str, file: &str) -> String {
+pub(super) fn read(name: &str, file: &str) -> String {
     let path = folder().join(name).join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The text with the lines that its marks ask for.
-fn as_tested(text: &str) -> String {
+pub(super) fn as_tested(text: &str) -> String {
     let lines = text.lines().filter_map(|line| match line.split_once(MARK) {
         None => Some(line),
         Some((_, "nothing")) => None,

@@ -31,7 +31,9 @@ const STRICT: &[&str] = &[
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["server", "plugin"]),
+    ("cli", &["import", "server", "plugin"]),
+    // Which headers are the proxy's own, which types are usual, and a server to compare with.
+    ("import", &["content", "hook", "server"]),
     (
         "server",
         &[

@@ -1,11 +1,13 @@
 //! `[maps.NAME]`: variables made of others.
 
+use tidegate_cidr::Cidr;
+
 use super::note;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Named, Reader, Text};
 use crate::config::variables::{BUILTIN, OUTCOME, Variables};
-use crate::hook::{self, Maps, Template as Compiled};
+use crate::hook::{self, Maps, Ranges, Template as Compiled};
 
 /// One map.
 pub(super) struct Map<'a> {
@@ -142,6 +144,9 @@ fn one(map: &Map<'_>) -> hook::Map {
     let mut made = hook::Map::new(text(&k::MAP_FROM), text(&k::MAP_DEFAULT))
         .hostnames(table.flag(&k::MAP_HOSTNAMES))
         .volatile(table.flag(&k::MAP_VOLATILE));
+    if let Some(ranges) = ranges(map) {
+        return made.ranges(ranges);
+    }
     for entry in &map.values {
         let value = template(entry.value.text);
         match pattern::marked_regex(entry.name) {
@@ -155,6 +160,39 @@ fn one(map: &Map<'_>) -> hook::Map {
         }
     }
     made
+}
+
+/// `networks` and `shares`; none for a map of texts.
+fn ranges(map: &Map<'_>) -> Option<Ranges> {
+    let table = &map.table;
+    let (networks, shares) = (table.flag(&k::MAP_NETWORKS), table.flag(&k::MAP_SHARES));
+    let others = [&k::MAP_NETWORKS, &k::MAP_SHARES, &k::MAP_HOSTNAMES].into_iter().filter(|key| table.flag(key));
+    if others.count() > 1 {
+        table.cx.problem(table.at, &table.path, "`networks`, `shares` and `hostnames` do not go together");
+    }
+    if networks {
+        let mut entries = Vec::new();
+        for entry in &map.values {
+            match Cidr::parse(entry.name) {
+                Ok(network) => entries.push((network, template(entry.value.text))),
+                Err(error) => {
+                    let message = format!("\"{}\" {error}", entry.name);
+                    table.cx.hinted(entry.name_at, &entry.value.path, message, "such as \"10.0.0.0/8\"");
+                }
+            }
+        }
+        return Some(Ranges::networks(entries));
+    }
+    if !shares {
+        return None;
+    }
+    let entries = map.values.iter().map(|entry| (entry.name, template(entry.value.text))).collect();
+    Some(Ranges::shares(entries).unwrap_or_else(|(number, error)| {
+        if let Some(entry) = map.values.get(number) {
+            table.cx.problem(entry.name_at, &entry.value.path, format!("\"{}\" {error}", entry.name));
+        }
+        Ranges::networks(Vec::new())
+    }))
 }
 
 /// One that cannot be taken apart has been reported.

@@ -66,6 +66,11 @@ impl RouterTable {
         self.spots.push(route.cx.spot(pointer.clone(), &route.path, route.at));
         let mut json = Object::new();
         json.insert("name".into(), name.into());
+        if let Some(text) = route.placed(&k::UPSTREAM_BY).filter(|text| !text.text.is_empty()) {
+            check_template(route, &text, variables, None);
+            self.spots.push(route.cx.spot(format!("{pointer}/upstream"), &text.path, text.at));
+            json.insert("upstream".into(), text.text.into());
+        }
         for key in [&k::ROUTE_NAME, &k::MATCH, &k::REPLACE_PREFIX, &k::REWRITE] {
             let text = route.own_placed(key);
             if let Some(text) = &text {
@@ -104,7 +109,13 @@ impl RouterTable {
         for (i, rule) in table.tables(&k::REWRITES).iter().enumerate() {
             let pointer = format!("{pointer}/rewrites/{i}");
             check_rule(rule, variables);
-            rules.push(self.texts(rule, &[&k::REWRITE_MATCH, &k::REWRITE_TO, &k::REWRITE_FLAG], &pointer));
+            let mut made =
+                self.texts(rule, &[&k::REWRITE_MATCH, &k::REWRITE_TO, &k::REWRITE_FLAG, &k::REWRITE_IF], &pointer);
+            let respond = self.respond(rule, &format!("{pointer}/respond"), variables);
+            if let (Json::Object(made), Some(respond)) = (&mut made, respond) {
+                made.insert("respond".into(), respond);
+            }
+            rules.push(made);
         }
         if !rules.is_empty() {
             json.insert("rewrites".into(), Json::Array(rules));
@@ -173,8 +184,23 @@ fn check_rule(rule: &Reader<'_>, variables: &Variables) {
             None
         }
     });
-    if let Some(to) = rule.own_placed(&k::REWRITE_TO) {
-        check_template(rule, &to, variables, regex.as_ref());
+    let to = rule.own_placed(&k::REWRITE_TO);
+    if let Some(to) = &to {
+        check_template(rule, to, variables, regex.as_ref());
+    }
+    if let Some(when) = rule.own_placed(&k::REWRITE_IF) {
+        check_template(rule, &when, variables, None);
+    }
+    let (responds, flag) = (rule.own(&k::RESPOND).is_some(), rule.text(&k::REWRITE_FLAG));
+    let is_rule = match (to.is_some(), responds) {
+        (true, false) => true,
+        (false, true) => flag.is_none(),
+        (false, false) => flag == Some("break"),
+        (true, true) => false,
+    };
+    if !is_rule {
+        let hint = "a rule has `to`, or `respond`, or `flag = \"break\"` alone";
+        rule.cx.hinted(rule.at, &rule.path, "it is not clear what this rule does", hint);
     }
 }
 

@@ -1,0 +1,235 @@
+//! What is asked: for each address each name, for each name each location, in several ways.
+
+use std::fmt;
+
+use crate::import::syntax::Directive;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    /// The address of nginx's `listen`, as it is written.
+    pub(super) listen: String,
+    method: &'static str,
+    host: String,
+    target: String,
+    headers: Vec<(&'static str, String)>,
+    body: &'static str,
+}
+
+impl Request {
+    /// The request as it is sent.
+    pub(super) fn bytes(&self) -> String {
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.headers.iter().any(|(name, _)| *name == "Connection") {
+            text.push_str("Connection: close\r\n");
+        }
+        text + "\r\n" + self.body
+    }
+
+    /// Whether its answer has no body.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.method, self.host, self.target)?;
+        match self
+            .headers
+            .iter()
+            .find(|(name, _)| !matches!(*name, "Connection" | "Sec-WebSocket-Key" | "Sec-WebSocket-Version"))
+        {
+            Some((name, value)) => write!(f, " {name}: {value}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All requests for a configuration.
+pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
+    let http = directives.iter().filter(|directive| directive.name() == "http");
+    let mut requests = Vec::new();
+    for server in http.flat_map(|http| http.all("server")) {
+        let listens: Vec<&str> = match server.all("listen").map(|listen| listen.arg(0)).collect::<Vec<_>>() {
+            all if all.is_empty() => vec!["80"],
+            all => all,
+        };
+        let mut paths = vec!["/".to_owned(), "/no/such/page.html?a=b".to_owned(), "/a%20b/..//c".to_owned()];
+        paths_of(server, &mut paths);
+        for listen in listens {
+            for host in hosts(server) {
+                for path in &paths {
+                    requests.extend(ways(listen, &host, path));
+                }
+            }
+        }
+    }
+    let mut seen = Vec::new();
+    requests.retain(|request: &Request| {
+        let new = !seen.contains(request);
+        if new {
+            seen.push(request.clone());
+        }
+        new
+    });
+    requests
+}
+
+/// The ways to ask for a path.
+fn ways(listen: &str, host: &str, path: &str) -> Vec<Request> {
+    let plain = |method| Request {
+        listen: listen.to_owned(),
+        method,
+        host: host.to_owned(),
+        target: path.to_owned(),
+        headers: vec![("User-Agent", "compare".to_owned())],
+        body: "",
+    };
+    let mut post = plain("POST");
+    post.headers.push(("Content-Length", "3".to_owned()));
+    post.body = "a=b";
+    let mut switch = plain("GET");
+    switch.headers = [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "SGVsbG8sIHdvcmxkIQ=="),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .into();
+    let mut foreign = plain("GET");
+    foreign.headers =
+        vec![("Origin", "https://app.example.com".to_owned()), ("X-Forwarded-For", "192.0.2.7".to_owned())];
+    vec![plain("GET"), plain("HEAD"), post, plain("OPTIONS"), switch, foreign]
+}
+
+/// Names by which a server is asked.
+fn hosts(server: &Directive) -> Vec<String> {
+    let mut hosts = vec!["unknown.invalid".to_owned()];
+    for name in server.all("server_name").flat_map(Directive::texts) {
+        let made = match name {
+            "_" | "" => continue,
+            _ if name.starts_with('$') => continue,
+            _ => {
+                match (name.strip_prefix('~'), name.strip_prefix("*."), name.strip_prefix('.'), name.strip_suffix(".*"))
+                {
+                    (Some(pattern), ..) => match sample(pattern) {
+                        Some(made) => made,
+                        None => continue,
+                    },
+                    (_, Some(rest), ..) => format!("any.{rest}"),
+                    (_, _, Some(rest), _) => format!("sub.{rest}"),
+                    (_, _, _, Some(rest)) => format!("{rest}.invalid"),
+                    _ => name.to_owned(),
+                }
+            }
+        };
+        hosts.push(made);
+    }
+    hosts
+}
+
+/// Paths that lead to each location, and those that rules look at.
+fn paths_of(block: &Directive, paths: &mut Vec<String>) {
+    for directive in block.inner() {
+        match directive.name() {
+            "location" => {
+                let words: Vec<&str> = directive.texts().collect();
+                let (modifier, text) = match words.as_slice() {
+                    [modifier, text] => (*modifier, *text),
+                    [text] => ["^~", "~*", "~", "="]
+                        .into_iter()
+                        .find_map(|m| Some((m, text.strip_prefix(m)?)))
+                        .unwrap_or(("", text)),
+                    _ => continue,
+                };
+                match modifier {
+                    "~" | "~*" => paths.extend(sample(text).map(|path| with_slash(&path))),
+                    _ if text.starts_with('@') => {}
+                    _ => {
+                        let text = text.replace(' ', "%20");
+                        paths.extend([
+                            text.clone(),
+                            format!("{text}x?a=1&b=2"),
+                            format!("{}/sub/page.css", text.trim_end_matches('/')),
+                        ]);
+                    }
+                }
+                paths_of(directive, paths);
+            }
+            "rewrite" => paths.extend(sample(directive.arg(0)).map(|path| with_slash(&path))),
+            "if" => paths_of(directive, paths),
+            _ => {}
+        }
+    }
+}
+
+fn with_slash(path: &str) -> String {
+    let path = path.replace(' ', "%20");
+    if path.starts_with('/') { path } else { format!("/a{path}") }
+}
+
+/// A text that an expression matches; none where that is not easily found.
+fn sample(pattern: &str) -> Option<String> {
+    let regex = regex_lite::Regex::new(pattern).ok()?;
+    let mut made = String::new();
+    let mut chars = pattern.trim_start_matches("(?i)").chars().peekable();
+    let mut skipping = 0_usize;
+    while let Some(c) = chars.next() {
+        // Of alternatives the first.
+        if skipping > 0 {
+            match c {
+                '(' => skipping += 1,
+                ')' => skipping -= 1,
+                _ => {}
+            }
+            continue;
+        }
+        match c {
+            '^' | '$' | '*' | '+' | '?' | ')' => {}
+            '(' => {
+                if chars.peek() == Some(&'?') {
+                    while chars.next().is_some_and(|c| c != '>' && c != ':') {}
+                }
+            }
+            '|' => skipping = 1,
+            '.' => made.push('x'),
+            '\\' => match chars.next()? {
+                'd' => made.push('1'),
+                'w' => made.push('w'),
+                other => made.push(other),
+            },
+            '[' => {
+                let set: String = chars.by_ref().take_while(|c| *c != ']').collect();
+                made.push(if set.starts_with('^') { 'x' } else { set.chars().next()? });
+            }
+            '{' => {
+                let count: String = chars.by_ref().take_while(|c| *c != '}').collect();
+                let last = made.chars().next_back()?;
+                let least = count.split(',').next()?.parse::<usize>().ok()?.min(100);
+                made.extend(std::iter::repeat_n(last, least.saturating_sub(1)));
+            }
+            other => made.push(other),
+        }
+    }
+    regex.is_match(&made).then_some(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample;
+
+    #[test]
+    fn expressions_have_samples() {
+        for pattern in
+            [r"\.(js|css)$", r"^/rooms/(\d+)/(.*)$", r"^/(?<x>[a-z]+)\.html", "^/a{3}$", r"^(?:www\.)?x\.test$"]
+        {
+            assert!(sample(pattern).is_some(), "{pattern}");
+        }
+        assert_eq!(sample(r"^/(404|500)\.html$").as_deref(), Some("/404.html"));
+    }
+}

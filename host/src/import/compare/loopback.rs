@@ -1,0 +1,203 @@
+//! A configuration moved to loopback ports, without what is of the machine.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use super::programs::Scratch;
+use crate::import::syntax::{Directive, Word};
+
+/// What is of the machine or of TLS, and left out for both.
+const LEFT_OUT: [&str; 13] = [
+    "user",
+    "pid",
+    "daemon",
+    "master_process",
+    "worker_processes",
+    "error_log",
+    "resolver",
+    "resolver_timeout",
+    "lock_file",
+    "worker_rlimit_nofile",
+    "worker_cpu_affinity",
+    "worker_priority",
+    "proxy_bind",
+];
+
+/// Where things are moved.
+pub(super) struct Loopback {
+    folder: PathBuf,
+    base: PathBuf,
+    backend: u16,
+    /// nginx's addresses, and the ports that stand for them.
+    ports: Vec<(String, u16)>,
+    /// Addresses of peers, each with a loopback address of its own.
+    peers: Vec<String>,
+    named: Vec<String>,
+}
+
+impl Loopback {
+    pub(super) fn new(scratch: &Scratch, backend: u16, base: &Path) -> Result<Self, String> {
+        Ok(Self {
+            folder: scratch.path().to_owned(),
+            base: base.to_owned(),
+            backend,
+            ports: Vec::new(),
+            peers: Vec::new(),
+            named: Vec::new(),
+        })
+    }
+
+    /// The port that stands for an address.
+    pub(super) fn port(&self, listen: &str) -> Option<u16> {
+        self.ports.iter().find(|(address, _)| address == listen).map(|(_, port)| *port)
+    }
+
+    /// All ports.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.iter().map(|(_, port)| *port)
+    }
+
+    /// Move a whole file.
+    pub(super) fn rewrite(&mut self, directives: &[Directive]) -> Vec<Directive> {
+        for http in directives.iter().filter(|directive| directive.name() == "http") {
+            self.named.extend(http.all("upstream").map(|upstream| upstream.arg(0).to_owned()));
+        }
+        self.block(directives, "main")
+    }
+
+    fn block(&mut self, directives: &[Directive], around: &str) -> Vec<Directive> {
+        let mut made = Vec::new();
+        if around == "server" && !directives.iter().any(|directive| directive.name() == "listen") {
+            made.extend(
+                directives.first().map(|first| with(first, "listen", &["80"])).map(|listen| self.listen(&listen)),
+            );
+        }
+        for directive in directives {
+            made.extend(self.one(directive, around));
+        }
+        made
+    }
+
+    fn one(&mut self, directive: &Directive, around: &str) -> Option<Directive> {
+        let name = directive.name();
+        if matches!(around, "map" | "geo" | "types" | "split_clients") {
+            return Some(directive.clone());
+        }
+        let is_tls = name.starts_with("ssl")
+            || name.starts_with("proxy_ssl")
+            || name.starts_with("http2")
+            || name.starts_with("http3")
+            || name.starts_with("quic");
+        if LEFT_OUT.contains(&name) || is_tls {
+            return None;
+        }
+        Some(match name {
+            "listen" => self.listen(directive),
+            "server" if around == "upstream" => self.peer(directive),
+            "proxy_pass" | "set" => self.pass(directive),
+            "access_log" if directive.arg(0) != "off" => {
+                let file = self.folder.join("access.log").display().to_string();
+                first(directive, &file)
+            }
+            "limit_req_zone" => rates(directive),
+            "root" | "alias" | "auth_basic_user_file"
+                if !directive.arg(0).starts_with('/') && !directive.arg(0).contains('$') =>
+            {
+                let path = self.base.join(directive.arg(0)).display().to_string();
+                first(directive, &path)
+            }
+            _ => {
+                let block = directive.block.as_ref().map(|block| self.block(block, name));
+                Directive { block, ..directive.clone() }
+            }
+        })
+    }
+
+    /// Without TLS, at a free port.
+    fn listen(&mut self, directive: &Directive) -> Directive {
+        let address = directive.arg(0).to_owned();
+        let port = match self.port(&address) {
+            Some(port) => port,
+            None => {
+                // Another program could take it before it is used; then that one does not start.
+                let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+                let port = free.map_or(0, |address| address.port());
+                self.ports.push((address, port));
+                port
+            }
+        };
+        let kept =
+            directive.texts().skip(1).filter(|word| matches!(*word, "default_server" | "default" | "proxy_protocol"));
+        let words: Vec<String> = std::iter::once(format!("127.0.0.1:{port}")).chain(kept.map(str::to_owned)).collect();
+        with(directive, "listen", &words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The loopback address that stands for a peer's.
+    fn at(&mut self, authority: &str) -> String {
+        let number = self.peers.iter().position(|known| known == authority).unwrap_or_else(|| {
+            self.peers.push(authority.to_owned());
+            self.peers.len() - 1
+        });
+        let last = u8::try_from(number % 200 + 2).unwrap_or(2);
+        format!("127.0.1.{last}:{}", self.backend)
+    }
+
+    fn peer(&mut self, directive: &Directive) -> Directive {
+        let at = self.at(directive.arg(0));
+        let mut made = first(directive, &at);
+        made.args.retain(|word| word.text != "resolve" && !word.text.starts_with("service="));
+        made
+    }
+
+    /// `proxy_pass`, and `set` of what may be its argument.
+    fn pass(&mut self, directive: &Directive) -> Directive {
+        let number = usize::from(directive.name() == "set");
+        let text = directive.arg(number);
+        let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+            return directive.clone();
+        };
+        let moved = if let Some(socket) = rest.strip_prefix("unix:") {
+            let (path, uri) = socket.split_once(':').unwrap_or((socket, ""));
+            format!("http://{}{uri}", self.at(path))
+        } else {
+            let end = rest.find(['/', '$', '?']).unwrap_or(rest.len());
+            match rest.split_at_checked(end) {
+                Some((authority, uri)) if !authority.is_empty() && !self.named.iter().any(|name| name == authority) => {
+                    format!("http://{}{uri}", self.at(authority))
+                }
+                _ => format!("http://{rest}"),
+            }
+        };
+        let mut made = directive.clone();
+        if let Some(word) = made.args.get_mut(number) {
+            word.text = moved;
+        }
+        made
+    }
+}
+
+/// What depends on time would differ from run to run.
+fn rates(directive: &Directive) -> Directive {
+    let mut made = directive.clone();
+    for word in &mut made.args {
+        if word.text.starts_with("rate=") {
+            word.text = "rate=100000r/s".to_owned();
+        }
+    }
+    made
+}
+
+/// With another first argument.
+fn first(directive: &Directive, text: &str) -> Directive {
+    let mut made = directive.clone();
+    if let Some(word) = made.args.first_mut() {
+        word.text = text.to_owned();
+    }
+    made
+}
+
+/// A directive that stands where another does.
+fn with(place: &Directive, name: &str, words: &[&str]) -> Directive {
+    let word = |text: &str| Word { text: text.to_owned(), span: place.name.span.clone() };
+    Directive { name: word(name), args: words.iter().map(|text| word(text)).collect(), block: None }
+}

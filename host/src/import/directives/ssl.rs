@@ -1,0 +1,105 @@
+//! TLS, HTTP/2 and HTTP/3.
+
+use super::{HS, Module, To, exact, ignored, lacking, near};
+
+const OF_LISTENER: &str = "of a listener: those of its default server hold, as in nginx";
+const QUIC: &str = "how QUIC is spoken is not for the operator to choose";
+
+pub(super) const MODULES: &[Module] = &[
+    Module {
+        name: "http_ssl",
+        entries: &[
+            near("ssl", HS, "`listeners.tls`", To::Structure, "`ssl on` is for all addresses of the server"),
+            ignored("ssl_buffer_size", HS, "a record has what there is to send"),
+            near("ssl_certificate", HS, "`tls.certificate`", To::Structure, "a file, without variables"),
+            ignored("ssl_certificate_cache", HS, "certificates are read again when their files change"),
+            ignored("ssl_certificate_compression", HS, "certificates are sent as they are"),
+            near("ssl_certificate_key", HS, "`tls.key`", To::Structure, "a file, without variables, not encrypted"),
+            near("ssl_ciphers", HS, "", To::Structure, "rustls has good ciphers only, which are all offered"),
+            exact("ssl_client_certificate", HS, "`client_auth.ca`", To::Structure),
+            lacking("ssl_conf_command", HS, "rustls is not OpenSSL", "leave it out"),
+            exact("ssl_crl", HS, "`client_auth.crl`", To::Structure),
+            ignored("ssl_dhparam", HS, "keys are exchanged by elliptic curves"),
+            ignored("ssl_early_data", HS, "early data is not taken; clients send it again"),
+            lacking("ssl_ech_file", HS, "encrypted hellos are not spoken", "leave it out"),
+            near("ssl_ecdh_curve", HS, "`tls.curves`", To::Structure, OF_LISTENER),
+            lacking("ssl_key_log", HS, "secrets of sessions are not written", "leave it out"),
+            lacking("ssl_ocsp", HS, "certificates of clients are checked by revocation lists", "write `ssl_crl`")
+                .harmless(&["off"]),
+            ignored("ssl_ocsp_cache", HS, "goes with `ssl_ocsp`"),
+            ignored("ssl_ocsp_responder", HS, "goes with `ssl_ocsp`"),
+            lacking("ssl_password_file", HS, "keys are not encrypted", "decrypt the key: `openssl pkey`"),
+            near("ssl_prefer_server_ciphers", HS, "`tls.prefer_server_ciphers`", To::Structure, OF_LISTENER),
+            near(
+                "ssl_protocols",
+                HS,
+                "`tls.versions`",
+                To::Structure,
+                "1.2 and 1.3; older versions are not spoken. Of a listener: those of its default server hold, as in nginx",
+            ),
+            exact("ssl_reject_handshake", HS, "`reject_handshake`", To::Structure),
+            near(
+                "ssl_session_cache",
+                HS,
+                "`tls.session_cache`",
+                To::Structure,
+                "counted in sessions; `off` and `none` keep none",
+            ),
+            lacking("ssl_session_ticket_key", HS, "ticket keys are never on disk", "leave it out"),
+            exact("ssl_session_tickets", HS, "`tls.session_tickets`", To::Structure),
+            ignored("ssl_session_timeout", HS, "rustls says how long a session is kept"),
+            near(
+                "ssl_stapling",
+                HS,
+                "`tls.ocsp`",
+                To::Structure,
+                "with `ssl_stapling_file`; a response that must be fetched is left out",
+            ),
+            exact("ssl_stapling_file", HS, "`tls.ocsp`", To::Structure),
+            ignored("ssl_stapling_responder", HS, "goes with `ssl_stapling`"),
+            ignored("ssl_stapling_verify", HS, "goes with `ssl_stapling`"),
+            ignored("ssl_trusted_certificate", HS, "goes with `ssl_stapling`"),
+            near("ssl_verify_client", HS, "`client_auth.mode`", To::Structure, "`optional_no_ca` has no equal"),
+            ignored("ssl_verify_depth", HS, "chains have a fixed limit"),
+        ],
+    },
+    Module {
+        name: "http_v2",
+        entries: &[
+            exact("http2", HS, "`listeners.protocols`", To::Structure),
+            ignored("http2_body_preread_size", HS, "windows grow as they must"),
+            ignored("http2_chunk_size", HS, "a frame has what there is to send"),
+            ignored("http2_idle_timeout", HS, "obsolete in nginx: `keepalive_timeout`"),
+            ignored("http2_max_concurrent_pushes", HS, "nginx has taken it out"),
+            near(
+                "http2_max_concurrent_streams",
+                HS,
+                "`server.max_streams`",
+                To::ProcessCount("max_streams"),
+                "one for the process, not by server",
+            ),
+            ignored("http2_max_field_size", HS, "obsolete in nginx: `large_client_header_buffers`"),
+            ignored("http2_max_header_size", HS, "obsolete in nginx: `large_client_header_buffers`"),
+            ignored("http2_max_requests", HS, "obsolete in nginx: `keepalive_requests`"),
+            ignored("http2_push", HS.and(super::L), "nginx has taken it out"),
+            ignored("http2_push_preload", HS.and(super::L), "nginx has taken it out"),
+            ignored("http2_recv_buffer_size", HS, "buffers grow as they must"),
+            ignored("http2_recv_timeout", HS, "obsolete in nginx: `client_header_timeout`"),
+            ignored("spdy_headers_comp", HS, "nginx has taken it out"),
+        ],
+    },
+    Module {
+        name: "http_v3",
+        entries: &[
+            near("http3", HS, "`listeners.protocols`", To::Structure, "with `listen … quic`"),
+            ignored("http3_hq", HS, "of interoperability tests"),
+            ignored("http3_max_concurrent_streams", HS, "`server.max_streams` is for every version"),
+            ignored("http3_stream_buffer_size", HS, QUIC),
+            ignored("quic_active_connection_id_limit", HS, QUIC),
+            ignored("quic_bpf", super::M, QUIC),
+            ignored("quic_gso", HS, QUIC),
+            ignored("quic_host_key", HS, QUIC),
+            ignored("quic_retry", HS, QUIC),
+        ],
+    },
+];
