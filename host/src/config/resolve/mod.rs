@@ -101,8 +101,9 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let sites = site::sites(root, &mut build);
     let streams = stream::streams(root, &mut build, &mut listeners);
     tls::attach(root, &mut listeners, &build.tls, &mut build.acme);
-    // Without sites nobody is routed.
-    let routers = if sites.is_empty() { Vec::new() } else { routers(root, &mut build) };
+    // Without sites nobody is routed; a list that stands there is read all the same.
+    let unused = sites.is_empty() && root.own(&k::ROUTERS).is_none();
+    let routers = if unused { Vec::new() } else { routers(root, &mut build) };
     let acme = build.acme.finish(root, &listeners);
     Config {
         server: server::settings(root),
