@@ -10,6 +10,7 @@ use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::ClientHello;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::tls::provider;
 
@@ -77,10 +78,13 @@ fn config(name: &str, digest: [u8; 32]) -> Result<ServerConfig, String> {
     };
     let (certificate, key) = made().map_err(|error| error.to_string())?;
     let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(str::to_owned)?;
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let provider = provider();
+    let key = provider.key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    // Not `with_single_cert`: that reads the certificate, and webpki refuses the critical extension.
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.der().clone()], key));
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_no_client_auth())
-        .and_then(|builder| builder.with_single_cert(vec![certificate.der().clone()], key))
+        .map(|builder| builder.with_no_client_auth().with_cert_resolver(Arc::new(shown)))
         .map_err(|error| error.to_string())?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.send_tls13_tickets = 0;
