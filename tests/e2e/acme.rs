@@ -279,8 +279,9 @@ fn failures_are_told_of_and_overcome() {
 fn a_name_that_does_not_lead_here_is_not_proved() {
     for challenge in ["http-01", "tls-alpn-01"] {
         let scene = Scene::new();
-        let elsewhere = Backend::named("nothing of the kind");
-        scene.acme.leads_to(elsewhere.address(), elsewhere.address());
+        // A peer that speaks no TLS would wait for the rest of a head; a port without one refuses.
+        let (elsewhere, nobody) = (Backend::named("nothing of the kind"), HeldPort::new());
+        scene.acme.leads_to(elsewhere.address(), nobody.address());
         let text = CONFIG.replace("[acme]", &format!("[acme]\nchallenge = \"{challenge}\""));
         let _proxy = scene.setup(&text).start();
         let error = wait_for("a failure", || scene.ordered()[0]["last_error"].as_str().map(str::to_owned));

@@ -14,7 +14,7 @@ both!(
 fn with(subject: Subject, authority: &Authority, clients: &Authority, nginx: &str, keys: &str) -> Setup {
     let server = authority.issue(&["example.com"]);
     let nginx = format!(
-        "server {{ listen %listen% ssl; server_name example.com; ssl_certificate %dir%/server.pem; \
+        "server {{ listen %listen% ssl; server_name example.com; ssl_protocols TLSv1.3; ssl_certificate %dir%/server.pem; \
          ssl_certificate_key %dir%/server.key; ssl_client_certificate %dir%/clients.pem; {nginx} \
          location / {{ return 200 '$ssl_client_verify'; }} }}"
     );
