@@ -32,6 +32,12 @@ impl Request {
         text + "\r\n" + self.body
     }
 
+    /// Whether it asks for a method that no file has: where nothing takes it, nginx's files say
+    /// 405 and Tidegate 404, or the other way round.
+    pub(super) fn is_options(&self) -> bool {
+        self.method == "OPTIONS"
+    }
+
     /// Whether its answer has no body.
     pub(super) fn is_head(&self) -> bool {
         self.method == "HEAD"
