@@ -53,8 +53,13 @@ impl Made {
     /// The text with these files.
     fn put(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (key, file) in [("certificate", "cert.pem"), ("ca", "cert.pem"), ("key", "key.pem"), ("from_file", "users")]
-        {
+        for (key, file) in [
+            ("host_key", "cert.pem"),
+            ("certificate", "cert.pem"),
+            ("ca", "cert.pem"),
+            ("key", "key.pem"),
+            ("from_file", "users"),
+        ] {
             let pattern = regex_lite::Regex::new(&format!(r#"\b{key} = "[^"$]*""#)).unwrap();
             let with = format!("{key} = \"{}\"", self.folder.join(file).display());
             text = pattern.replace_all(&text, with.as_str()).into_owned();
@@ -112,14 +117,9 @@ fn examples_are_whole_and_pass_the_check() {
     let mut seen = 0;
     for (name, file) in configurations(&folder) {
         let imported = import(&file, &Options::default());
-        // HTTP/3 and `stream` have equals that the importer does not write yet: it says so; one
-        // includes a file of nginx's package.
+        // One includes a file of nginx's package.
         let text = fs::read_to_string(&file).unwrap();
         let missing = text.contains("/etc/nginx/mime.types") && !Path::new("/etc/nginx/mime.types").exists();
-        if matches!(&*name, "guide-http3" | "passthrough") {
-            assert!(!imported.is_whole(), "{name} is imported now: it belongs with the others");
-            continue;
-        }
         if missing {
             continue;
         }

@@ -63,7 +63,7 @@ fn exchange(port: u16, request: &Request) -> std::io::Result<Answer> {
             break;
         }
         let Some((name, value)) = line.split_once(':') else { continue };
-        let (name, value) = (name.to_ascii_lowercase(), value.trim().replace(&format!(":{port}"), ":PORT"));
+        let (name, value) = (name.to_ascii_lowercase(), value.trim().replace(&port.to_string(), "PORT"));
         match name.as_str() {
             "content-length" => length = value.parse::<u64>().ok(),
             "transfer-encoding" => chunked = true,
@@ -82,7 +82,7 @@ fn exchange(port: u16, request: &Request) -> std::io::Result<Answer> {
         return Ok(answer);
     }
     if !request.is_head() {
-        answer.body = body(&mut reader, length, chunked)?.replace(&format!(":{port}"), ":PORT");
+        answer.body = body(&mut reader, length, chunked)?.replace(&port.to_string(), "PORT");
     }
     // Bodies of a program's own errors and redirects are its own, with their types.
     if !echoed && !answer.status.starts_with('2') {

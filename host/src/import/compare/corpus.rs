@@ -9,6 +9,8 @@ use crate::import::syntax::Directive;
 pub(super) struct Request {
     /// The address of nginx's `listen`, as it is written.
     pub(super) listen: String,
+    /// Whether a PROXY protocol header comes first.
+    proxied: bool,
     method: &'static str,
     host: String,
     target: String,
@@ -19,7 +21,8 @@ pub(super) struct Request {
 impl Request {
     /// The request as it is sent.
     pub(super) fn bytes(&self) -> String {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
+        let first = if self.proxied { "PROXY TCP4 192.0.2.44 127.0.0.1 4711 80\r\n" } else { "" };
+        let mut text = format!("{first}{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -27,6 +30,12 @@ impl Request {
             text.push_str("Connection: close\r\n");
         }
         text + "\r\n" + self.body
+    }
+
+    /// Whether it asks for a method that no file has: where nothing takes it, nginx's files say
+    /// 405 and Tidegate 404, or the other way round.
+    pub(super) fn is_options(&self) -> bool {
+        self.method == "OPTIONS"
     }
 
     /// Whether its answer has no body.
@@ -52,6 +61,11 @@ impl fmt::Display for Request {
 /// All requests for a configuration.
 pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
     let http = directives.iter().filter(|directive| directive.name() == "http");
+    let listens = http.clone().flat_map(|http| http.all("server")).flat_map(|server| server.all("listen"));
+    let proxied: Vec<&str> = listens
+        .filter(|listen| listen.texts().any(|word| word == "proxy_protocol"))
+        .map(|listen| listen.arg(0))
+        .collect();
     let mut requests = Vec::new();
     for server in http.flat_map(|http| http.all("server")) {
         let listens: Vec<&str> = match server.all("listen").map(|listen| listen.arg(0)).collect::<Vec<_>>() {
@@ -63,7 +77,8 @@ pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
         for listen in listens {
             for host in hosts(server) {
                 for path in &paths {
-                    requests.extend(ways(listen, &host, path));
+                    let made = ways(listen, &host, path).into_iter();
+                    requests.extend(made.map(|request| Request { proxied: proxied.contains(&listen), ..request }));
                 }
             }
         }
@@ -83,6 +98,7 @@ pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
 fn ways(listen: &str, host: &str, path: &str) -> Vec<Request> {
     let plain = |method| Request {
         listen: listen.to_owned(),
+        proxied: false,
         method,
         host: host.to_owned(),
         target: path.to_owned(),

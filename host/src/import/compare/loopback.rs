@@ -72,7 +72,15 @@ impl Loopback {
                 directives.first().map(|first| with(first, "listen", &["80"])).map(|listen| self.listen(&listen)),
             );
         }
+        let is_quic =
+            |directive: &Directive| directive.name() == "listen" && directive.texts().any(|word| word == "quic");
         for directive in directives {
+            // The same address over TCP is asked.
+            let again =
+                |other: &Directive| other.name() == "listen" && !is_quic(other) && other.arg(0) == directive.arg(0);
+            if is_quic(directive) && directives.iter().any(again) {
+                continue;
+            }
             made.extend(self.one(directive, around));
         }
         made
@@ -88,7 +96,9 @@ impl Loopback {
             || name.starts_with("http2")
             || name.starts_with("http3")
             || name.starts_with("quic");
-        if LEFT_OUT.contains(&name) || is_tls {
+        // What is not HTTP is not asked.
+        let is_stream = around == "main" && matches!(name, "stream" | "load_module");
+        if LEFT_OUT.contains(&name) || is_tls || is_stream {
             return None;
         }
         Some(match name {

@@ -1,19 +1,24 @@
 //! `allow`, `deny`, `auth_basic`, `auth_request`.
 
 use super::chain::Chain;
-use super::{Route, proxy};
+use super::{Import, Route, dial, proxy};
 use crate::import::syntax::Directive;
 use crate::import::toml::{Keys, Value};
 use crate::import::units;
 
 /// nginx: `allow`, `deny`.
 pub(in crate::import) fn access(route: &mut Route<'_, '_>, _found: &[&Directive]) {
-    let rules = route.chain.in_force(&["allow", "deny"]);
+    let list = rules(route.import, &route.chain.clone());
+    route.keys.set("access", Value::texts(list));
+}
+
+/// The rules in force at a place.
+pub(super) fn rules(import: &mut Import<'_>, chain: &Chain<'_>) -> Vec<String> {
     let mut list = Vec::new();
-    for rule in rules {
+    for rule in chain.in_force(&["allow", "deny"]) {
         let range = rule.arg(0);
         if range != "all" && tidegate_cidr::Cidr::parse(range).is_err() {
-            route.import.report.lacks(
+            import.report.lacks(
                 rule,
                 format!("`{range}` is not an address or network"),
                 "write an IP address or network",
@@ -22,7 +27,7 @@ pub(in crate::import) fn access(route: &mut Route<'_, '_>, _found: &[&Directive]
         }
         list.push(format!("{} {range}", rule.name()));
     }
-    route.keys.set("access", Value::texts(list));
+    list
 }
 
 /// nginx: `auth_basic`.
@@ -69,7 +74,7 @@ pub(in crate::import) fn auth_request(route: &mut Route<'_, '_>, found: &[&Direc
         return route.import.report.lacks(pass, "the path that is asked for has a variable", "write it without");
     }
     let mut keys = Keys::default();
-    let options = proxy::options(route.import, &chain, &target);
+    let options = dial::options(route.import, &chain, &target);
     let upstream = route.import.upstreams.refer(pass, &target, options);
     keys.set("upstream", Value::text(upstream));
     keys.set("path", Value::text(if target.uri.is_empty() { path } else { &target.uri }));

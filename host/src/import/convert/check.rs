@@ -37,6 +37,9 @@ fn block(import: &mut Import<'_>, directives: &[Directive], context: Contexts, a
 fn context_in(name: &str, context: Contexts) -> Option<Contexts> {
     Some(match (name, context) {
         ("events", Contexts::MAIN) => Contexts::EVENTS,
+        ("stream", Contexts::MAIN) => Contexts::STREAM,
+        ("server", Contexts::STREAM) => Contexts::STREAM_SERVER,
+        ("upstream", Contexts::STREAM) => Contexts::STREAM_UPSTREAM,
         ("http", Contexts::MAIN) => Contexts::HTTP,
         ("server", Contexts::HTTP) => Contexts::SERVER,
         ("upstream", Contexts::HTTP) => Contexts::UPSTREAM,

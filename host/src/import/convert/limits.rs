@@ -66,10 +66,16 @@ pub(in crate::import) fn limit_req(route: &mut Route<'_, '_>, found: &[&Directiv
 
 /// nginx: `limit_conn`.
 pub(in crate::import) fn limit_conn(route: &mut Route<'_, '_>, found: &[&Directive]) {
+    let rules = open(route.import, found);
+    route.keys.set("limits.concurrent", Value::List(rules));
+}
+
+/// Zones and their numbers.
+pub(super) fn open(import: &mut Import<'_>, found: &[&Directive]) -> Vec<Value> {
     let mut rules = Vec::new();
     for directive in found {
         let Ok(total) = directive.arg(1).parse() else {
-            route.import.report.broken(directive.name.span.problem("limit_conn", "needs a zone and a number", None));
+            import.report.broken(directive.name.span.problem("limit_conn", "needs a zone and a number", None));
             continue;
         };
         rules.push(Value::Table(vec![
@@ -77,7 +83,7 @@ pub(in crate::import) fn limit_conn(route: &mut Route<'_, '_>, found: &[&Directi
             ("total".to_owned(), Value::Count(total)),
         ]));
     }
-    route.keys.set("limits.concurrent", Value::List(rules));
+    rules
 }
 
 fn level(found: &[&Directive]) -> Value {

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::chain::Chain;
 use super::{Import, tls};
 use crate::import::syntax::Directive;
-use crate::import::toml::{Section, Value};
+use crate::import::toml::{Keys, Section, Value};
+use crate::import::units;
 
 /// The operator's address where one is needed.
 pub(super) const ADMIN: &str = "127.0.0.1:9090";
@@ -18,6 +19,17 @@ pub(super) struct Listener {
     tls: bool,
     http2: bool,
     http3: bool,
+    /// Whether one of its `listen` is over TCP.
+    tcp: bool,
+    /// The servers that are at it over QUIC.
+    quic: Vec<usize>,
+    /// What is asked of the kernel for its UDP socket.
+    buffer: Option<u64>,
+    /// Whether it is one of `stream`.
+    is_stream: bool,
+    preread_timeout: Option<Value>,
+    /// Whose PROXY protocol headers are believed; without it, those of `set_real_ip_from`.
+    from: Option<Vec<Value>>,
     proxy_protocol: bool,
     backlog: Option<u64>,
     /// The servers that are at it, by number, in order.
@@ -25,7 +37,16 @@ pub(super) struct Listener {
     /// The one that says `default_server`.
     default: Option<usize>,
     /// Keys of TLS.
-    keys: crate::import::toml::Keys,
+    keys: Keys,
+    /// Keys of HTTP/3.
+    http3_keys: Keys,
+}
+
+/// A `listen` of a server in `stream`.
+pub(super) struct OfStream {
+    pub(super) addresses: Vec<String>,
+    pub(super) is_default: bool,
+    wanted: Listener,
 }
 
 /// All addresses.
@@ -50,7 +71,7 @@ pub(super) fn read(import: &mut Import<'_>, servers: &[&Directive]) {
             one(import, directive, number);
         }
         if !any {
-            add(import, server, number, "0.0.0.0:80", &Listener::default());
+            add(import, server, number, "0.0.0.0:80", &Listener { tcp: true, ..Listener::default() });
         }
     }
     if matches!(import.real_ip.get("header"), Some(Value::Text(header)) if header == "proxy_protocol") {
@@ -67,6 +88,17 @@ pub(super) fn read(import: &mut Import<'_>, servers: &[&Directive]) {
             continue;
         };
         let chain = Chain::new(import.http).with(server.inner());
+        listener.quic.sort_unstable();
+        if listener.tcp && listener.http3 && listener.quic != listener.servers {
+            import.report.differs(server, "the servers at its address are there over TCP and over QUIC");
+        }
+        listener.http3 &= !chain.word("http3").eq_ignore_ascii_case("off");
+        if listener.http3 {
+            listener.http3_keys = tls::http3(import, &chain);
+            if let Some(bytes) = listener.buffer {
+                listener.http3_keys.set("buffer", units::shown_size(bytes.clamp(64 << 10, 256 << 20)));
+            }
+        }
         // Of old, `ssl on` was for all addresses of a server.
         listener.tls |= listener
             .servers
@@ -87,6 +119,22 @@ pub(super) fn read(import: &mut Import<'_>, servers: &[&Directive]) {
 
 fn one(import: &mut Import<'_>, directive: &Directive, number: usize) {
     let Some(addresses) = addresses(import, directive) else { return };
+    let (wanted, is_default) = parameters(import, directive);
+    if directive.texts().any(|word| word == "udp") {
+        let message = "`udp` is not a parameter";
+        return import.report.broken(directive.name.span.problem("listen", message, None));
+    }
+    for address in addresses {
+        add(import, directive, number, &address, &wanted);
+        let listener = import.listeners.all.iter_mut().find(|listener| listener.address == address);
+        if let Some(listener) = listener.filter(|_| is_default) {
+            listener.default = Some(number);
+        }
+    }
+}
+
+/// What follows the address, and whether `default_server` is among it.
+fn parameters(import: &mut Import<'_>, directive: &Directive) -> (Listener, bool) {
     let mut wanted = Listener::default();
     let mut is_default = false;
     for word in directive.texts().skip(1) {
@@ -95,13 +143,14 @@ fn one(import: &mut Import<'_>, directive: &Directive, number: usize) {
             ("ssl", "") => wanted.tls = true,
             ("http2", "") => wanted.http2 = true,
             ("spdy", "") => import.report.differs(directive, "nobody speaks SPDY any more"),
-            ("quic", "") => wanted.http3 = true,
+            ("quic", "") => (wanted.http3, wanted.tls) = (true, true),
+            ("rcvbuf" | "sndbuf", size) => wanted.buffer = wanted.buffer.max(units::size(size)),
             ("proxy_protocol", "") => wanted.proxy_protocol = true,
             ("backlog", count) => wanted.backlog = count.parse().ok(),
             ("multipath", "") => import.report.lacks(directive, "connections have one path", "leave `multipath` out"),
             (
-                "reuseport" | "deferred" | "bind" | "so_keepalive" | "fastopen" | "rcvbuf" | "sndbuf" | "setfib"
-                | "accept_filter" | "ipv6only",
+                "reuseport" | "deferred" | "bind" | "so_keepalive" | "fastopen" | "setfib" | "accept_filter"
+                | "ipv6only" | "udp",
                 _,
             ) => {}
             _ => import.report.broken(directive.name.span.problem(
@@ -111,15 +160,53 @@ fn one(import: &mut Import<'_>, directive: &Directive, number: usize) {
             )),
         }
     }
-    if wanted.http3 {
-        let instead = "leave the line out: HTTP/3 is not supported yet";
-        return import.report.lacks(directive, "HTTP/3 is not supported yet", instead);
+    wanted.tcp = !wanted.http3;
+    (wanted, is_default)
+}
+
+/// A `listen` in `stream`; none where there is no equal.
+pub(super) fn of_stream(import: &mut Import<'_>, directive: &Directive) -> Option<OfStream> {
+    if directive.texts().any(|word| word == "udp") {
+        import.report.lacks(directive, "UDP is not proxied", "keep nginx for it");
+        return None;
     }
-    for address in addresses {
-        add(import, directive, number, &address, &wanted);
-        let listener = import.listeners.all.iter_mut().find(|listener| listener.address == address);
-        if let Some(listener) = listener.filter(|_| is_default) {
-            listener.default = Some(number);
+    let port = directive.arg(0).rsplit_once(':').map_or(directive.arg(0), |(_, port)| port);
+    if !directive.arg(0).starts_with("unix:") && port.parse::<u16>().is_err() {
+        import.report.lacks(directive, format!("`{}` is not one port", directive.arg(0)), "write a `listen` for each");
+        return None;
+    }
+    let addresses = addresses(import, directive)?;
+    let (wanted, is_default) = parameters(import, directive);
+    if addresses.iter().any(|address| import.listeners.all.iter().any(|known| known.address == *address)) {
+        let message = "a server of `http` listens there, too";
+        import.report.broken(directive.name.span.problem("listen", message, None));
+        return None;
+    }
+    let comment = super::place(directive);
+    Some(OfStream { addresses, is_default, wanted: Listener { comment, is_stream: true, ..wanted } })
+}
+
+/// Listen for a server of `stream`.
+pub(super) fn add_stream(import: &mut Import<'_>, listen: &OfStream, chain: &Chain<'_>) {
+    let mut wanted = listen.wanted.clone();
+    if wanted.tls {
+        wanted.keys = tls::of_stream(import, chain);
+    }
+    wanted.preread_timeout = chain.one("preread_timeout").and_then(|directive| units::time_value(directive.arg(0)));
+    if wanted.proxy_protocol {
+        let from = chain.in_force(&["set_real_ip_from"]);
+        for directive in &from {
+            if tidegate_cidr::Cidr::parse(directive.arg(0)).is_err() {
+                let message = format!("`{}` is not an address or network", directive.arg(0));
+                import.report.lacks(directive, message, "write the addresses or networks of the proxies");
+            }
+        }
+        wanted.from = Some(from.into_iter().map(|directive| Value::text(directive.arg(0))).collect());
+    }
+    for address in &listen.addresses {
+        let all = &mut import.listeners.all;
+        if !all.iter().any(|known| known.address == *address) {
+            all.push(Listener { address: address.clone(), ..wanted.clone() });
         }
     }
 }
@@ -138,6 +225,11 @@ fn add(import: &mut Import<'_>, directive: &Directive, number: usize, address: &
     listener.tls |= wanted.tls;
     listener.http2 |= wanted.http2;
     listener.http3 |= wanted.http3;
+    listener.tcp |= wanted.tcp;
+    listener.buffer = listener.buffer.max(wanted.buffer.filter(|_| wanted.http3));
+    if wanted.http3 && !listener.quic.contains(&number) {
+        listener.quic.push(number);
+    }
     listener.proxy_protocol |= wanted.proxy_protocol;
     listener.backlog = listener.backlog.or(wanted.backlog);
 }
@@ -187,7 +279,7 @@ impl Listeners {
             section.keys.set("backlog", Value::Count(backlog.min(65_535)));
         }
         if listener.proxy_protocol {
-            let believed = match self.from.as_slice() {
+            let believed = match listener.from.as_ref().unwrap_or(&self.from).as_slice() {
                 [] => Value::Flag(true),
                 from => Value::Table(vec![("from".to_owned(), Value::List(from.to_vec()))]),
             };
@@ -198,13 +290,19 @@ impl Listeners {
             (true, false) => section.keys.set("tls", Value::Table(listener.keys.0.clone())),
             (false, _) => {}
         }
-        if listener.tls || listener.http2 || listener.http3 {
-            let spoken = [("h1", true), ("h2", listener.http2), ("h3", listener.http3)];
+        if let Some(time) = &listener.preread_timeout {
+            section.keys.set("preread_timeout", time.clone());
+        }
+        if !listener.is_stream && (listener.tls || listener.http2 || listener.http3) {
+            let spoken = [("h1", listener.tcp), ("h2", listener.http2), ("h3", listener.http3)];
             let spoken: Vec<&str> = spoken.into_iter().filter(|(_, spoken)| *spoken).map(|(name, _)| name).collect();
             // What is the default needs no words.
             if !(listener.tls && spoken == ["h1", "h2"]) {
                 section.keys.set("protocols", Value::texts(spoken));
             }
+        }
+        if !listener.http3_keys.is_empty() {
+            section.keys.set("http3", Value::Table(listener.http3_keys.0.clone()));
         }
         section
     }

@@ -54,7 +54,8 @@ pub(super) fn implicit<'d>(
         return None;
     }
     let root = chain.word("root");
-    let says_so = !root.is_empty() || chain.of_own("try_files").is_some();
+    // What `add_header` gives is on the 404 that there is without files, too.
+    let says_so = ["try_files", "add_header"].iter().any(|name| chain.of_own(name).is_some()) || !root.is_empty();
     if !says_so && !import.paths.on_disk("html").is_dir() {
         return None;
     }

@@ -7,14 +7,27 @@ use crate::import::toml::{Keys, Section, Value};
 use crate::import::units;
 
 /// Names of formats that are here and not in nginx.
-const TAKEN: [&str; 2] = ["upgrade", "json"];
+const TAKEN: [&str; 3] = ["upgrade", "json", "stream"];
 
-fn format_name(name: &str) -> String {
+/// What a format of `http` is called here.
+pub(super) fn name_in_http(_import: &Import<'_>, name: &str) -> String {
     if TAKEN.contains(&name) { format!("nginx_{name}") } else { name.to_owned() }
 }
 
+/// What a format of `stream` is called here, which may have the name of one of `http`.
+pub(super) fn name_in_stream(import: &Import<'_>, name: &str) -> String {
+    let is_theirs = |directive: &Directive| directive.name() == "log_format" && directive.arg(0) == name;
+    match name == "combined" || import.http.iter().any(is_theirs) {
+        true => format!("stream_{name}"),
+        false => name_in_http(import, name),
+    }
+}
+
+/// How formats are called.
+type Naming = fn(&Import<'_>, &str) -> String;
+
 /// nginx: `log_format`.
-pub(super) fn log_format(import: &mut Import<'_>, directive: &Directive) {
+pub(super) fn log_format(import: &mut Import<'_>, directive: &Directive, naming: Naming) {
     let mut keys = Keys::default();
     let (mut template, mut escape) = (String::new(), None);
     for word in directive.texts().skip(1) {
@@ -23,7 +36,7 @@ pub(super) fn log_format(import: &mut Import<'_>, directive: &Directive) {
             None => template.push_str(word),
         }
     }
-    let name = directive.arg(0);
+    let name = naming(import, directive.arg(0));
     if name == "combined" {
         return;
     }
@@ -32,7 +45,7 @@ pub(super) fn log_format(import: &mut Import<'_>, directive: &Directive) {
     if let Some(escape) = escape.filter(|escape| escape != "default") {
         keys.set("escape", Value::text(escape));
     }
-    let path = format!("log_formats.{}", crate::import::toml::bare(&format_name(name)));
+    let path = format!("log_formats.{}", crate::import::toml::bare(&name));
     let section = top::commented(import, Section { keys, ..Section::table(path) }, directive);
     import.formats.push(section);
 }
@@ -45,7 +58,7 @@ pub(super) fn of_http(import: &mut Import<'_>) {
         return;
     }
     for directive in found {
-        if let Some(keys) = one(import, directive, &Values::default()) {
+        if let Some(keys) = one(import, directive, &Values::default(), name_in_http) {
             let section = top::commented(import, Section { keys, ..Section::item("access_log") }, directive);
             import.logs.push(section);
         }
@@ -59,7 +72,7 @@ pub(in crate::import) fn access_log(route: &mut Route<'_, '_>, found: &[&Directi
     }
     let logs: Vec<Value> = found
         .iter()
-        .filter_map(|directive| one(route.import, directive, &route.values))
+        .filter_map(|directive| one(route.import, directive, &route.values, name_in_http))
         .map(|keys| Value::Table(keys.0))
         .collect();
     if !logs.is_empty() {
@@ -67,7 +80,19 @@ pub(in crate::import) fn access_log(route: &mut Route<'_, '_>, found: &[&Directi
     }
 }
 
-fn one(import: &mut Import<'_>, directive: &Directive, values: &Values) -> Option<Keys> {
+/// The access logs of a stream; nginx has none where nothing is said.
+pub(super) fn of_stream(import: &mut Import<'_>, found: &[&Directive]) -> Vec<Value> {
+    if found.iter().any(|directive| directive.arg(0) == "off") {
+        return Vec::new();
+    }
+    let mut logs = Vec::new();
+    for directive in found {
+        logs.extend(one(import, directive, &Values::default(), name_in_stream).map(|keys| Value::Table(keys.0)));
+    }
+    logs
+}
+
+fn one(import: &mut Import<'_>, directive: &Directive, values: &Values, naming: Naming) -> Option<Keys> {
     let mut keys = Keys::default();
     let path = directive.arg(0);
     if path.starts_with("syslog:") || path.contains('$') {
@@ -91,7 +116,7 @@ fn one(import: &mut Import<'_>, directive: &Directive, values: &Values) -> Optio
             }
             Some(("gzip", _)) => import.report.differs(directive, "the file is not compressed"),
             _ if word == "gzip" => import.report.differs(directive, "the file is not compressed"),
-            _ => keys.set("format", Value::text(format_name(word))),
+            _ => keys.set("format", Value::text(naming(import, word))),
         }
     }
     Some(keys)

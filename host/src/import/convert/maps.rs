@@ -118,9 +118,9 @@ fn is_built_in(map: &Map) -> bool {
 
 /// Read the maps of `http`.
 pub(super) fn read(import: &mut Import<'_>) {
-    let http = import.http;
-    let blocks: Vec<&Directive> =
-        http.iter().filter(|directive| matches!(directive.name(), "map" | "geo" | "split_clients")).collect();
+    let (http, stream) = (import.http, import.stream);
+    let is_map = |directive: &&Directive| matches!(directive.name(), "map" | "geo" | "split_clients");
+    let blocks: Vec<&Directive> = http.iter().chain(stream).filter(is_map).collect();
     let mut names = Vec::new();
     for block in &blocks {
         let variable = block.args.last().map_or("", |word| word.text.as_str());
@@ -129,6 +129,12 @@ pub(super) fn read(import: &mut Import<'_>) {
             names.push(String::new());
             continue;
         };
+        if names.iter().any(|known| known == of) {
+            let instead = "give one of them another name, or leave the first out: `http` and `stream` share them here";
+            import.report.lacks(block, format!("`{variable}` is made twice"), instead);
+            names.push(String::new());
+            continue;
+        }
         // Names of variables that are here and not in nginx.
         let taken = variable_kind(of) != VariableKind::Other;
         let name = import.maps.free(&if taken { format!("{of}_map") } else { of.to_owned() });

@@ -3,8 +3,10 @@
 pub(super) mod access;
 mod chain;
 mod check;
+mod choice;
 mod condition;
 pub(super) mod content;
+mod dial;
 pub(super) mod headers;
 pub(super) mod limits;
 mod listen;
@@ -16,6 +18,7 @@ pub(super) mod proxy;
 mod route;
 mod script;
 mod server;
+mod streams;
 mod text;
 mod tls;
 pub(super) mod top;
@@ -90,8 +93,11 @@ pub(super) struct Import<'d> {
     listeners: listen::Listeners,
     /// The names of servers so far, with the servers' numbers.
     names: Vec<(String, usize)>,
+    streams: streams::Streams,
     /// What is said in `http`.
     http: &'d [Directive],
+    /// What is said in `stream`.
+    stream: &'d [Directive],
     /// Names that captures and answers of `auth_request` give.
     defined: HashSet<String>,
     /// All names that a `set` gives a value somewhere.
@@ -100,7 +106,9 @@ pub(super) struct Import<'d> {
 
 /// The text that means what the directives mean.
 pub(super) fn convert(directives: &[Directive], report: Report, paths: Paths, file: &str) -> (String, Report) {
-    let http = directives.iter().find(|directive| directive.name() == "http").map_or(&[][..], Directive::inner);
+    let block =
+        |name: &str| directives.iter().find(|directive| directive.name() == name).map_or(&[][..], Directive::inner);
+    let (http, stream) = (block("http"), block("stream"));
     let mut import = Import {
         report,
         paths,
@@ -116,7 +124,9 @@ pub(super) fn convert(directives: &[Directive], report: Report, paths: Paths, fi
         upstreams: upstreams::Upstreams::default(),
         listeners: listen::Listeners::default(),
         names: Vec::new(),
+        streams: streams::Streams::default(),
         http,
+        stream,
         defined: text::defined(http),
         set: text::set(http),
     };
@@ -134,7 +144,7 @@ impl<'d> Import<'d> {
         top::named(self);
         upstreams::read(self);
         let servers = self.http.iter().filter(|directive| directive.name() == "server").collect::<Vec<_>>();
-        if servers.is_empty() {
+        if servers.is_empty() && !self.stream.iter().any(|directive| directive.name() == "server") {
             if let Some(http) = directives.iter().find(|directive| directive.name() == "http") {
                 self.report.lacks(http, "has no `server`, and nothing to serve", "add one");
             } else if let Some(first) = directives.first() {
@@ -146,6 +156,7 @@ impl<'d> Import<'d> {
             }
         }
         listen::read(self, &servers);
+        streams::read(self);
         let mut sites = Vec::new();
         for (number, server) in servers.into_iter().enumerate() {
             sites.extend(server::convert(self, server, number));
@@ -174,13 +185,14 @@ impl<'d> Import<'d> {
         all.extend(self.listeners.sections());
         all.extend(self.zones.iter().cloned());
         all.extend(self.upstreams.sections());
+        all.extend(self.streams.sections.iter().cloned());
         all.extend(sites);
         // Maps that nobody reads would only be in the way.
         let maps = self.maps.sections(&all);
         let at = all.iter().position(|section| section.path.starts_with("limits.")).unwrap_or(all.len());
         let at = all
             .iter()
-            .position(|section| section.path.starts_with("upstreams.") || section.path == "sites")
+            .position(|section| section.path.starts_with("upstreams.") || matches!(&*section.path, "sites" | "streams"))
             .unwrap_or(at)
             .min(at);
         all.splice(at..at, maps);

@@ -1,9 +1,8 @@
 //! `proxy_pass` and what goes with it.
 
-use super::chain::Chain;
 use super::text::{Groups, Values};
-use super::upstreams::{Dial, Target};
-use super::{Import, Route};
+use super::upstreams::Target;
+use super::{Import, Route, dial};
 use crate::hook::is_hosts_own;
 use crate::import::syntax::Directive;
 use crate::import::toml::Value;
@@ -83,71 +82,13 @@ fn choices(import: &Import<'_>, rest: &str) -> Option<Vec<String>> {
     (all && !values.is_empty()).then(|| values.into_iter().map(str::to_owned).collect())
 }
 
-/// How peers are connected to from a place.
-pub(super) fn options(import: &mut Import<'_>, chain: &Chain<'_>, target: &Target) -> Dial {
-    let mut dial = Dial { tcp_keepalive: chain.is_on("proxy_socket_keepalive"), ..Dial::default() };
-    if let Some(bind) = chain.one("proxy_bind").filter(|bind| bind.arg(0) != "off") {
-        match bind.arg(0).parse::<std::net::IpAddr>() {
-            Ok(address) if bind.args.len() == 1 => dial.bind = Some(address.to_string()),
-            _ => import.report.lacks(bind, "binds to more than a fixed IP address", "write the address alone"),
-        }
-    }
-    if chain.word("proxy_http_version") == "2" {
-        dial.protocol = Some("h2");
-    }
-    if target.tls {
-        dial.tls = Some(tls(import, chain, target));
-    }
-    dial
-}
-
-fn tls(import: &mut Import<'_>, chain: &Chain<'_>, target: &Target) -> Vec<(String, Value)> {
-    let mut table = Vec::new();
-    let mut put = |key: &str, value: Value| table.push((key.to_owned(), value));
-    let verifies = chain.is_on("proxy_ssl_verify");
-    if !verifies {
-        put("verify", Value::Flag(false));
-    } else if let Some(file) = chain.one("proxy_ssl_trusted_certificate") {
-        put("ca", Value::text(import.paths.of_folder(file.arg(0))));
-    }
-    match chain.one("proxy_ssl_name").map(|name| (name, name.arg(0))) {
-        Some((_, name)) if !name.contains('$') => put("name", Value::text(name)),
-        Some((_, "$proxy_host")) | None => {
-            if import.upstreams.is_named(&target.authority) && target.authority.contains('.') {
-                put("name", Value::text(target.authority.clone()));
-            }
-        }
-        Some((directive, _)) => {
-            import.report.lacks(directive, "the name has a variable", "write the name that is in the certificate")
-        }
-    }
-    for (directive, key) in [("proxy_ssl_certificate", "certificate"), ("proxy_ssl_certificate_key", "key")] {
-        if let Some(file) = chain.one(directive).filter(|file| !file.arg(0).is_empty()) {
-            put(key, Value::text(import.paths.of_folder(file.arg(0))));
-        }
-    }
-    if let Some(directive) = chain.one("proxy_ssl_protocols") {
-        let versions = super::tls::versions(directive);
-        match versions.as_slice() {
-            [] => import.report.lacks(
-                directive,
-                "only versions are named that are not spoken",
-                "write TLSv1.2 or TLSv1.3",
-            ),
-            ["1.2", "1.3"] => {}
-            some => put("versions", Value::texts(some.iter().copied())),
-        }
-    }
-    table
-}
-
 /// Make a route one that passes requests to an upstream.
 pub(super) fn pass(route: &mut Route<'_, '_>, directive: &Directive) {
     let values = route.values.clone();
     // `$1` in the path is a group of the location.
     let values = if route.is_regex() { Values { groups: Groups::Router, ..values } } else { values };
     let Some(target) = target(route.import, directive, &values) else { return };
-    let dial = options(route.import, &route.chain.clone(), &target);
+    let dial = dial::options(route.import, &route.chain.clone(), &target);
     let upstream = route.import.upstreams.refer(directive, &target, dial);
     match target.choices.first() {
         Some(first) => {

@@ -18,7 +18,7 @@ pub(super) fn named(import: &mut Import<'_>) {
     let http = import.http;
     for directive in http {
         match directive.name() {
-            "log_format" => super::logs::log_format(import, directive),
+            "log_format" => super::logs::log_format(import, directive, super::logs::name_in_http),
             "limit_req_zone" | "limit_conn_zone" => super::limits::zone(import, directive),
             _ => {}
         }
@@ -50,6 +50,8 @@ fn each(import: &mut Import<'_>, directives: &[Directive], context: Contexts) {
             ("events", Contexts::MAIN) => Contexts::EVENTS,
             ("http", Contexts::MAIN) => Contexts::HTTP,
             ("server", Contexts::HTTP) => Contexts::SERVER,
+            ("stream", Contexts::MAIN) => Contexts::STREAM,
+            ("server", Contexts::STREAM) => Contexts::STREAM_SERVER,
             ("location", Contexts::SERVER | Contexts::LOCATION) => Contexts::LOCATION,
             _ => continue,
         };

@@ -36,6 +36,8 @@ pub(super) struct Dial {
     pub(super) bind: Option<String>,
     pub(super) tcp_keepalive: bool,
     pub(super) protocol: Option<&'static str>,
+    /// Whether peers are told who the client is, as nginx does it in `stream`.
+    pub(super) proxy_protocol: bool,
 }
 
 impl Dial {
@@ -55,6 +57,9 @@ impl Dial {
         }
         if let Some(protocol) = self.protocol {
             put("protocol", Value::text(protocol));
+        }
+        if self.proxy_protocol {
+            put("proxy_protocol", Value::text("v1"));
         }
         keys
     }
@@ -114,11 +119,8 @@ impl Upstreams<'_> {
         let Some(first) = self.groups.iter().position(|group| group.of == target.authority) else {
             return target.authority.clone();
         };
-        let base = if dial.tls.is_some() {
-            format!("{}-tls", target.authority)
-        } else {
-            format!("{}-plain", target.authority)
-        };
+        let own = self.groups.get(first).map_or("", |group| group.name.as_str());
+        let base = if dial.tls.is_some() { format!("{own}-tls") } else { format!("{own}-plain") };
         let name = self.free(&base);
         let section = match self.groups.get(first) {
             Some(group) => Section { path: path(&name), ..group.section.clone() },
@@ -201,5 +203,12 @@ pub(super) fn read(import: &mut Import<'_>) {
         let keys = peers::group(import, directive);
         let section = top::commented(import, Section { keys, ..Section::table(path(name)) }, directive);
         import.upstreams.groups.push(Group { of: name.to_owned(), name: name.to_owned(), section, dial: None });
+    }
+    for directive in import.stream.iter().filter(|directive| directive.name() == "upstream") {
+        let of = super::streams::group(directive.arg(0));
+        let name = import.upstreams.free(directive.arg(0));
+        let keys = peers::group(import, directive);
+        let section = top::commented(import, Section { keys, ..Section::table(path(&name)) }, directive);
+        import.upstreams.groups.push(Group { of, name, section, dial: None });
     }
 }

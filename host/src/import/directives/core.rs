@@ -165,7 +165,7 @@ pub(super) const MODULES: &[Module] = &[
                 S,
                 "`listeners`, `sites.listen`",
                 To::Structure,
-                "an address is an IP address and a port; options of sockets other than `backlog` are the system's",
+                "an address is an IP address and a port; options of sockets other than `backlog` are the system's. What is at an address is there over TCP and over QUIC",
             ),
             exact("location", S.and(L), "`sites.routes`", To::Structure),
             ignored("log_not_found", HSL, "a file that is not there is no error in the log"),

@@ -14,7 +14,13 @@ pub(super) const MODULES: &[Module] = &[
                 To::Structure,
                 "with `return`, `rewrite`, `set`, `break` and `add_header` in it; no tests of files (`-f`, `-d`, `-e`, `-x`) and no comparison with a variable",
             ),
-            exact("return", SCRIPT, "`respond`", To::Structure),
+            near(
+                "return",
+                SCRIPT,
+                "`respond`",
+                To::Structure,
+                "a text has the type of `default_type`, in nginx that of the path's extension, where it has one",
+            ),
             near(
                 "rewrite",
                 SCRIPT,
