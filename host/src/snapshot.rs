@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::{Content, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
+use crate::http1::HeadLimits;
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
 use crate::tls::server::ClientAuth;
@@ -83,6 +84,13 @@ pub struct Downstream {
     pub max_client_connections: Option<u32>,
     /// Streams of one HTTP/2 connection at once.
     pub max_streams: u32,
+}
+
+impl Downstream {
+    /// How large the head of a request may be, in every version of HTTP.
+    pub fn head_limits(&self) -> HeadLimits {
+        HeadLimits { head: self.max_head, line: self.max_line }
+    }
 }
 
 /// One route made ready.

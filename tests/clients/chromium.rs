@@ -169,7 +169,8 @@ fn a_websocket_over_http2() {
         let key = format!("--ignore-certificate-errors-spki-list={}", running.trust.certified.key_digest());
         let url = format!("https://localhost:{}/", running.proxy.address().port());
         let mut browser = Browser::open_with(&url, &["--disable-quic", &key]);
-        let lines = ["open chat.v2", "text hello", "bytes 70000"];
+        // Chromium sends END_STREAM with its close frame, and waits for the peer's.
+        let lines = ["open chat.v2", "text hello", "bytes 70000", "closed 1000 true"];
         browser.shows(&lines.map(|line| format!("<li>{line}</li>")));
         let log = wait_for("the tunnel's lines", || {
             let log = running.proxy.read_file("access.log");

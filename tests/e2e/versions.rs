@@ -104,6 +104,7 @@ const TABLE: &[(&str, Check)] = &[
     ("upstreams", upstreams),
     ("body size", body_size),
     ("bad requests", bad_requests),
+    ("long lines", long_lines),
     ("access log", access_log),
 ];
 
@@ -135,6 +136,11 @@ fn h2() {
 #[test]
 fn h2_tls() {
     all(Down::H2Tls);
+}
+
+#[test]
+fn h3() {
+    all(Down::H3);
 }
 
 #[track_caller]
@@ -259,6 +265,21 @@ fn body_size(running: &Running) {
 fn bad_requests(running: &Running) {
     assert_eq!(running.get("/%zz").status, 400);
     assert_eq!(running.get("/../x").status, 400);
+}
+
+/// `server.max_line` is 8 KiB. What fits passes, and what does not is refused, whoever would have answered.
+fn long_lines(running: &Running) {
+    let (fits, long) = ("x".repeat(8000), "x".repeat(10_000));
+    let url = |fill: &str| format!("/api/{fill}");
+    assert_eq!(running.get(&url(&fits)).status, 200);
+    assert_eq!(running.get(&url(&long)).status, 414);
+    let refused = running.ask(&Ask::get(&url(&long)).method("HEAD"));
+    assert_eq!((refused.status, refused.body.len()), (414, 0));
+    let with = |value: &str| running.ask(&Ask::get("/api/x").line("x-long", value)).status;
+    assert_eq!((with(&fits), with(&long)), (200, 431));
+    let lines = |count: usize| (0..count).fold(Ask::get("/api/x"), |ask, at| ask.line(&format!("x-{at}"), "y"));
+    // `Host` is one of the 256.
+    assert_eq!((running.ask(&lines(255)).status, running.ask(&lines(256)).status), (200, 431));
 }
 
 /// One line for each request, whatever carried it.

@@ -115,7 +115,7 @@ keys! {
         "The `Server` header of every answer, in place of the upstream's; `\"off\"` sends none.";
     MAX_LINE = "max_line" in [Server]: Size { least: d::LEAST_LINE, most: d::MOST_HEAD }, Z(d::MAX_LINE),
         "large_client_header_buffers",
-        "The longest line of a head: a longer request line is answered with 414, a longer header line with 431.";
+        "The longest line of a head, in each version of HTTP: a longer request line gets 414, a longer header line 431.";
     BODY_TIMEOUT = "body_timeout" in [Server]: WAIT, T(d::BODY_TIMEOUT), "client_body_timeout",
         "How long a client may send nothing within a request's body.";
     SEND_TIMEOUT_CLIENT = "send_timeout" in [Server]: WAIT, T(d::SEND_TIMEOUT), "send_timeout",

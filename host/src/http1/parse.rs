@@ -44,6 +44,28 @@ pub struct HeadLimits {
     pub line: usize,
 }
 
+impl HeadLimits {
+    /// Hold a head that came in another form to what holds in HTTP/1.1: its request line as
+    /// `GET /path HTTP/1.1` would have been, its header lines, and how many they are.
+    ///
+    /// # Errors
+    /// What is too long, too large or too many.
+    pub fn check(self, method: &Method, target: &str, fields: &Fields) -> Result<(), Malformed> {
+        if method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len() > self.line {
+            return Err(Malformed::LineTooLong);
+        }
+        if fields.len() > MAX_LINES {
+            return Err(Malformed::TooManyLines);
+        }
+        self.check_lines(fields.iter().map(|(name, value)| name.len() + value.len()))
+    }
+
+    /// Header lines of these lengths, name and value.
+    fn check_lines(self, lengths: impl Iterator<Item = usize>) -> Result<(), Malformed> {
+        if lengths.max().unwrap_or(0) > self.line { Err(Malformed::TooLarge) } else { Ok(()) }
+    }
+}
+
 /// Collects a head's bytes, and what comes behind it.
 #[derive(Debug, Default)]
 pub struct HeadReader {
@@ -80,10 +102,10 @@ impl HeadReader {
             Err(error) => return Err(error.into()),
         };
         self.check_request_line(most)?;
-        let longest = request.headers.iter().map(|line| line.name.len() + line.value.len()).max();
-        if length > most.head || longest.unwrap_or(0) > most.line {
+        if length > most.head {
             return Err(Malformed::TooLarge);
         }
+        most.check_lines(request.headers.iter().map(|line| line.name.len() + line.value.len()))?;
         let method = request.method.unwrap_or_default();
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| httparse::Error::Token)?;
         let target = request.path.unwrap_or_default().to_owned();

@@ -124,7 +124,13 @@ fn split(target: String, fields: &Fields) -> (String, String) {
 
 /// What is wrong with a head that could not be read.
 pub(super) fn complaint(refusal: Refusal) -> Error {
-    let Refusal::Malformed(malformed) = refusal else { return Kind::ClientTimeout.into() };
+    match refusal {
+        Refusal::Malformed(malformed) => malformation(malformed),
+        Refusal::Slow => Kind::ClientTimeout.into(),
+    }
+}
+
+fn malformation(malformed: Malformed) -> Error {
     let kind = match malformed {
         Malformed::Grammar(_) => Kind::BadRequest,
         Malformed::Version => Kind::Version,
@@ -140,7 +146,12 @@ pub(super) fn complaint(refusal: Refusal) -> Error {
 /// Downstream kinds only.
 pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
     let unframed = exchange.unframed;
+    let limits = exchange.snapshot.downstream.head_limits();
     let view = exchange.view_mut();
+    // Of HTTP/1.1 they were asked of the bytes, before all of them had come.
+    if view.version > Version::HTTP_11 {
+        limits.check(&view.method, &view.path_with_query, &view.headers).map_err(malformation)?;
+    }
     if view.method == Method::CONNECT {
         return Err(Kind::MethodNotAllowed.into());
     }

@@ -4,10 +4,28 @@ use super::End;
 use super::flow::{State, Step};
 use crate::socket::Socket;
 
+/// Whose end is passed on, and leaves the other way open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HalfClose {
+    /// The client's.
+    pub(super) client: bool,
+    /// The peer's.
+    pub(super) upstream: bool,
+}
+
+impl HalfClose {
+    /// What the terms say; but END_STREAM of a client is no more than it says. Browsers send it
+    /// with their close frame, and wait for the peer's (RFC 8441 §5, RFC 9113 §8.5).
+    pub(super) fn of(configured: bool, client: &Socket) -> Self {
+        let is_stream = matches!(client, Socket::Http2(_) | Socket::Http3(_));
+        Self { client: configured || is_stream, upstream: configured }
+    }
+}
+
 /// The end of a tunnel, as its two ways bring it about.
 #[derive(Debug)]
 pub(super) struct Ends {
-    half_close: bool,
+    half_close: HalfClose,
     /// Which side ended first.
     first: Option<End>,
     /// Whether that was a reset, or all the same as one.
@@ -15,8 +33,8 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Nothing has ended. With `half_close` one way may outlive the other.
-    pub(super) fn new(half_close: bool) -> Self {
+    /// Nothing has ended.
+    pub(super) fn new(half_close: HalfClose) -> Self {
         Self { half_close, first: None, reset: false }
     }
 
@@ -42,7 +60,12 @@ impl Ends {
     pub(super) fn judge(&self, up: Step, down: Step) -> Option<End> {
         let first = self.first?;
         let both = up == Step::Over && down == Step::Over;
-        let lives_on = self.half_close && !both && matches!(first, End::Client | End::Upstream);
+        let lives_on = !both
+            && match first {
+                End::Client => self.half_close.client,
+                End::Upstream => self.half_close.upstream,
+                _ => false,
+            };
         // What had arrived from the other side when the first ended is delivered; then, as in
         // nginx, both end.
         let delivers = up == Step::Blocked || down == Step::Blocked;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::ends::Ends;
+use super::ends::{Ends, HalfClose};
 use super::flow::{Flow, Step};
 use super::registry::Entry;
 use super::relay::Relay;
@@ -47,12 +47,13 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
         record.tunnel(Moment::Open, 0, 0);
     }
     let told = told.map(Told::opened);
+    let half_close = HalfClose::of(terms.half_close, &client);
     let mut messages = None;
     let mut close_code = None;
     let (end, (up, down)) = if let Some(inspection) = inspection {
         // Boxed, since a tunnel that nobody looks into has no room for it.
         let (client, upstream) = ((client, &early), (upstream, &early_upstream));
-        let mut relay = Box::new(Relay::new(client, upstream, inspection, terms.half_close));
+        let mut relay = Box::new(Relay::new(client, upstream, inspection, half_close));
         drop((early, early_upstream));
         let end = live(&mut *relay, terms, &entry, &mut record).await;
         poll_fn(|cx| {
@@ -66,9 +67,9 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
         let mut tunnel = Tunnel {
             client,
             upstream,
-            up: Flow::new(early, terms.half_close),
-            down: Flow::new(early_upstream, terms.half_close),
-            ends: Ends::new(terms.half_close),
+            up: Flow::new(early, half_close.client),
+            down: Flow::new(early_upstream, half_close.upstream),
+            ends: Ends::new(half_close),
         };
         let end = live(&mut tunnel, terms, &entry, &mut record).await;
         tunnel.say_goodbye(end);

@@ -66,4 +66,8 @@ cells! {
     h2_tls_to_h1_tls: H2Tls, H1Tls;
     h2_tls_to_h2: H2Tls, H2;
     h2_tls_to_h2_tls: H2Tls, H2Tls;
+    h3_to_h1: H3, H1;
+    h3_to_h1_tls: H3, H1Tls;
+    h3_to_h2: H3, H2;
+    h3_to_h2_tls: H3, H2Tls;
 }

@@ -14,6 +14,7 @@ use super::lane::{Carries, Lane};
 use super::{Down, HOST};
 use crate::head::Head;
 use crate::http2::client::Client;
+use crate::http3;
 use crate::tls_client::TlsClient;
 use crate::ws;
 
@@ -23,6 +24,8 @@ pub enum Visitor {
     Http1(Http1),
     /// All tunnels are streams of one.
     Http2(Client, Down),
+    /// The same over QUIC.
+    Http3(Arc<http3::Client>),
 }
 
 /// Where connections of HTTP/1.1 go.
@@ -65,6 +68,7 @@ impl Visitor {
             Down::H1Tls => Self::Http1(Http1 { address, tls: Some(tls.clone()), narrow }),
             Down::H2 => Self::Http2(Client::connect(address).await, down),
             Down::H2Tls => Self::Http2(Client::connect_tls(address, tls).await, down),
+            Down::H3 => Self::Http3(Arc::new(http3::Client::connect(address, tls).await)),
         }
     }
 
@@ -73,6 +77,14 @@ impl Visitor {
     pub async fn open(&self, path: &str, lines: &[(&'static str, &'static str)]) -> Opened {
         match self {
             Self::Http1(http1) => http1.open(path, lines).await,
+            Self::Http3(client) => {
+                let opened = Self::over_http3(client, path, lines).await;
+                for name in ["upgrade", "connection", "sec-websocket-accept", "content-length"] {
+                    let granted = (200..300).contains(&opened.status);
+                    assert!(!granted || !opened.lines.contains_key(name), "{name} over HTTP/3");
+                }
+                opened
+            }
             Self::Http2(client, down) => {
                 let uri = format!("{}://{HOST}{path}", down.scheme());
                 let (answer, tunnel) = client.connect_websocket(&uri, lines).await;
@@ -86,6 +98,25 @@ impl Visitor {
                 let lane = Lane::of_stream(tunnel.send, tunnel.recv);
                 Opened { status: parts.status.as_u16(), lines: parts.headers, lane }
             }
+        }
+    }
+
+    async fn over_http3(client: &Arc<http3::Client>, path: &str, lines: &[(&'static str, &'static str)]) -> Opened {
+        let (head, stream) = client.connect_websocket(path, lines).await;
+        let mut answer = HeaderMap::new();
+        for (name, value) in head.iter().filter(|(name, _)| name != ":status") {
+            answer.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let status = http3::get(&head, ":status").expect("a status").parse().expect("a number");
+        let lane = Lane::of_http3(stream, Arc::clone(client));
+        Opened { status, lines: answer, lane }
+    }
+
+    /// Say that the connection ends, where its being dropped does not: silence of HTTP/3 is no end.
+    pub async fn leave(&self) {
+        if let Self::Http3(client) = self {
+            client.quic.close(http3::code(0x100), b"");
+            client.endpoint.wait_idle().await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! One end of a tunnel as bytes both ways, whatever carries it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 
+use tidegate::http3::{frame, varint};
+
 use crate::http2;
+use crate::http3;
 use crate::noise::Noise;
 use crate::ws::{self, Frame};
 
@@ -43,6 +47,8 @@ pub enum Cut {
     Connection,
     /// The stream was reset, for this reason.
     Stream(Reason),
+    /// The stream of HTTP/3 was reset, with this code.
+    Http3(u64),
 }
 
 /// One end of a tunnel.
@@ -59,6 +65,17 @@ pub enum Sender {
     Http1(WriteHalf<Box<dyn Carries>>),
     /// A stream.
     Http2(SendStream<Bytes>),
+    /// A stream of HTTP/3.
+    Http3 {
+        /// Where to.
+        send: quinn::SendStream,
+        /// The head of a frame that is not sent yet.
+        head: Vec<u8>,
+        /// What that frame still lacks.
+        owed: usize,
+        /// The connection, which ends with its last handle.
+        _client: Arc<http3::Client>,
+    },
 }
 
 /// What receives.
@@ -77,6 +94,17 @@ pub enum Receiver {
         /// What came and was not taken yet.
         buffer: Vec<u8>,
     },
+    /// A stream of HTTP/3.
+    Http3 {
+        /// Where from.
+        recv: quinn::RecvStream,
+        /// Frames that came and were not looked at yet.
+        raw: Vec<u8>,
+        /// What the last frame still lacks.
+        owed: usize,
+        /// What came in frames and was not taken yet.
+        buffer: Vec<u8>,
+    },
 }
 
 impl Lane {
@@ -87,6 +115,14 @@ impl Lane {
 
     pub(super) fn of_stream(send: SendStream<Bytes>, recv: RecvStream) -> Self {
         Self { sender: Sender::Http2(send), receiver: Receiver::Http2 { recv, buffer: Vec::new() } }
+    }
+
+    pub(super) fn of_http3(stream: http3::Stream, client: Arc<http3::Client>) -> Self {
+        let (send, recv, raw) = stream.into_parts();
+        Self {
+            sender: Sender::Http3 { send, head: Vec::new(), owed: 0, _client: client },
+            receiver: Receiver::Http3 { recv, raw, owed: 0, buffer: Vec::new() },
+        }
     }
 
     /// Send a client's frames, and read a server's back meanwhile.
@@ -107,6 +143,10 @@ impl Lane {
                 SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
             }
             (Sender::Http2(mut send), _) => send.send_reset(Reason::CANCEL),
+            (Sender::Http3 { mut send, .. }, Receiver::Http3 { mut recv, .. }) => {
+                send.reset(CANCELLED).expect("an open stream");
+                recv.stop(CANCELLED).expect("an open stream");
+            }
             _ => unreachable!("halves of one lane"),
         }
     }
@@ -127,6 +167,14 @@ impl Sender {
                 true => Ok(()),
                 false => Err(Cut::Stream(reason(send).await)),
             },
+            Self::Http3 { .. } => {
+                let mut left = bytes;
+                while !left.is_empty() {
+                    let taken = self.send_some(left).await?;
+                    left = &left[taken..];
+                }
+                Ok(())
+            }
         }
     }
 
@@ -137,6 +185,7 @@ impl Sender {
         while sent < most {
             let piece = noise.clone().take(PIECE);
             let Ok(taken) = tokio::time::timeout(quiet, self.send_some(&piece)).await else { break };
+            let taken = taken.expect("a side that reads nothing");
             noise.take(taken);
             sent += taken;
         }
@@ -144,16 +193,29 @@ impl Sender {
     }
 
     /// Send as much as is taken at once; cancel-safe.
-    async fn send_some(&mut self, bytes: &[u8]) -> usize {
+    async fn send_some(&mut self, bytes: &[u8]) -> Result<usize, Cut> {
         match self {
             // Small pieces, so that what TLS holds back is little.
-            Self::Http1(write) => write.write(bytes).await.expect("a side that reads nothing"),
+            Self::Http1(write) => write.write(bytes).await.map_err(|_| Cut::Connection),
             Self::Http2(send) => {
                 send.reserve_capacity(bytes.len());
                 let room = std::future::poll_fn(|cx| send.poll_capacity(cx)).await;
                 let room = room.expect("an open stream").expect("room").min(bytes.len());
                 send.send_data(Bytes::copy_from_slice(&bytes[..room]), false).expect("an open stream");
-                room
+                Ok(room)
+            }
+            Self::Http3 { send, head, owed, .. } => {
+                if *owed == 0 {
+                    frame::head(head, frame::DATA, bytes.len() as u64);
+                    *owed = bytes.len();
+                }
+                while !head.is_empty() {
+                    let taken = send.write(head).await.map_err(stopped)?;
+                    head.drain(..taken);
+                }
+                let taken = send.write(&bytes[..bytes.len().min(*owed)]).await.map_err(stopped)?;
+                *owed -= taken;
+                Ok(taken)
             }
         }
     }
@@ -164,7 +226,18 @@ impl Sender {
             // The other side may have gone by now, which is as good.
             Self::Http1(write) => drop(write.shutdown().await),
             Self::Http2(send) => http2::end(send),
+            Self::Http3 { send, .. } => drop(send.finish()),
         }
+    }
+}
+
+/// H3_REQUEST_CANCELLED (RFC 9220 §3).
+const CANCELLED: quinn::VarInt = quinn::VarInt::from_u32(0x10C);
+
+fn stopped(error: quinn::WriteError) -> Cut {
+    match error {
+        quinn::WriteError::Stopped(code) => Cut::Http3(code.into_inner()),
+        _ => Cut::Connection,
     }
 }
 
@@ -183,7 +256,9 @@ impl Receiver {
     /// Where it is cut.
     pub async fn read(&mut self) -> Result<Option<Vec<u8>>, Cut> {
         match self {
-            Self::Http1 { buffer, .. } | Self::Http2 { buffer, .. } if !buffer.is_empty() => {
+            Self::Http1 { buffer, .. } | Self::Http2 { buffer, .. } | Self::Http3 { buffer, .. }
+                if !buffer.is_empty() =>
+            {
                 Ok(Some(std::mem::take(buffer)))
             }
             Self::Http1 { read, .. } => {
@@ -202,6 +277,32 @@ impl Receiver {
                 Err(error) if error.is_reset() => Err(Cut::Stream(error.reason().expect("a reset's reason"))),
                 Err(_lost) => Err(Cut::Connection),
             },
+            Self::Http3 { recv, raw, owed, .. } => loop {
+                if *owed > 0 && !raw.is_empty() {
+                    let rest = raw.split_off(raw.len().min(*owed));
+                    let piece = std::mem::replace(raw, rest);
+                    *owed -= piece.len();
+                    return Ok(Some(piece));
+                }
+                if *owed == 0
+                    && let Some((kind, first)) = varint::read(raw)
+                    && let Some((length, second)) = varint::read(&raw[first..])
+                {
+                    assert_eq!(kind, frame::DATA, "a tunnel and a body have DATA only");
+                    raw.drain(..first + second);
+                    *owed = usize::try_from(length).unwrap();
+                    continue;
+                }
+                match recv.read_chunk(64 << 10, true).await {
+                    Ok(Some(chunk)) => raw.extend_from_slice(&chunk.bytes),
+                    Ok(None) => {
+                        assert!(raw.is_empty() && *owed == 0, "the stream ends within a frame");
+                        return Ok(None);
+                    }
+                    Err(quinn::ReadError::Reset(code)) => return Err(Cut::Http3(code.into_inner())),
+                    Err(_lost) => return Err(Cut::Connection),
+                }
+            },
         }
     }
 
@@ -216,7 +317,9 @@ impl Receiver {
             if all.len() + piece.len() > count {
                 let rest = piece.split_off(count - all.len());
                 match self {
-                    Self::Http1 { buffer, .. } | Self::Http2 { buffer, .. } => *buffer = rest,
+                    Self::Http1 { buffer, .. } | Self::Http2 { buffer, .. } | Self::Http3 { buffer, .. } => {
+                        *buffer = rest;
+                    }
                 }
             }
             all.append(&mut piece);

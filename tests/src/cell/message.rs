@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
+use tidegate::http3::frame;
 
-use super::{Down, HOST, Running, Trust, Up};
+use super::{Cut, Down, HOST, Lane, Running, Trust, Up};
 use crate::backend::Backend;
 use crate::front::{self, Front};
 use crate::head::Head;
 use crate::http::{Response, read_body};
 use crate::http2::client::{Client, run};
 use crate::http2::{self, Call, Http2, Offer};
+use crate::http3;
 use crate::wire::Wire;
 
 /// What a client asks.
@@ -127,6 +129,9 @@ impl Running {
             Down::H1 => over_http1(Wire::connect(address), ask),
             Down::H1Tls => over_http1(self.trust.client().connect(address), ask),
             Down::H2 | Down::H2Tls => run(async { over_http2(&self.http2().await, ask, self.down.scheme()).await }),
+            Down::H3 => {
+                run(async { over_http3(&http3::Client::connect(address, &self.trust.client()).await, ask).await })
+            }
         }
     }
 
@@ -164,6 +169,18 @@ impl Running {
                 arrived();
                 let end = http2::read(&mut recv).await;
                 assert!(end.as_ref().is_err_and(h2::Error::is_reset), "{end:?}");
+                body
+            }),
+            Down::H3 => run(async {
+                let client = Arc::new(http3::Client::connect(address, &self.trust.client()).await);
+                let mut stream = client.begin(&http3::request("GET", path)).await;
+                stream.end();
+                stream.head().await;
+                let mut lane = Lane::of_http3(stream, client);
+                let body = lane.receiver.read_exact(begins.len()).await;
+                arrived();
+                let end = lane.receiver.read().await;
+                assert!(matches!(end, Err(Cut::Http3(_))), "{end:?}");
                 body
             }),
         }
@@ -254,6 +271,42 @@ async fn over_http2(client: &Client, ask: &Ask, scheme: &str) -> Answer {
         () = &mut sending => receiving.await,
     };
     drop(sending);
+    answer
+}
+
+async fn over_http3(client: &http3::Client, ask: &Ask) -> Answer {
+    let length = ask.body.len().to_string();
+    let mut lines = http3::request(ask.verb(), &ask.path).to_vec();
+    lines.extend(ask.lines.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let mut bytes = Vec::new();
+    if !ask.body.is_empty() {
+        bytes = http3::framed(frame::DATA, &ask.body);
+    }
+    if ask.trailers.is_empty() {
+        lines.extend((!ask.body.is_empty()).then_some(("content-length", length.as_str())));
+    } else {
+        bytes.extend(http3::framed(frame::HEADERS, &http3::section(&ask.trailers)));
+    }
+    let stream = client.begin(&lines).await;
+    let mut answer = Answer::default();
+    for (kind, content) in stream.exchange(&bytes).await.expect("a whole answer") {
+        if kind == frame::DATA {
+            answer.body.extend_from_slice(&content);
+            continue;
+        }
+        assert_eq!(kind, frame::HEADERS);
+        let lines = http3::lines(&content);
+        let Some(status) = http3::get(&lines, ":status") else {
+            answer.trailers = map(&lines);
+            continue;
+        };
+        match status.parse().expect("a status") {
+            interim @ 100..=199 => answer.interim.push(interim),
+            status => answer.status = status,
+        }
+        let lines: Vec<_> = lines.iter().filter(|(name, _)| name != ":status").cloned().collect();
+        answer.lines = map(&lines);
+    }
     answer
 }
 

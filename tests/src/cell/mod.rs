@@ -34,6 +34,8 @@ pub enum Down {
     H2,
     /// HTTP/2 over TLS, by ALPN.
     H2Tls,
+    /// HTTP/3.
+    H3,
 }
 
 /// What the proxy speaks with a peer.
@@ -59,7 +61,7 @@ pub struct Cell {
 }
 
 impl Down {
-    /// Every kind there is.
+    /// Every kind over TCP.
     pub const ALL: [Self; 4] = [Self::H1, Self::H1Tls, Self::H2, Self::H2Tls];
 
     /// Whether there is TLS.
@@ -77,6 +79,7 @@ impl Down {
         match self {
             Self::H1 | Self::H1Tls => "HTTP/1.1",
             Self::H2 | Self::H2Tls => "HTTP/2.0",
+            Self::H3 => "HTTP/3.0",
         }
     }
 
@@ -95,6 +98,9 @@ impl Down {
             Self::H1 => "protocols = [\"h1\"]",
             Self::H1Tls => "protocols = [\"h1\"]\ntls = { certificate = \"server.pem\", key = \"server.key\" }",
             Self::H2 => "protocols = [\"h1\", \"h2\"]",
+            Self::H3 => {
+                "protocols = [\"h1\", \"h2\", \"h3\"]\ntls = { certificate = \"server.pem\", key = \"server.key\" }"
+            }
             Self::H2Tls => "protocols = [\"h1\", \"h2\"]\ntls = { certificate = \"server.pem\", key = \"server.key\" }",
         }
     }

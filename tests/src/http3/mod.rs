@@ -166,6 +166,37 @@ pub fn section(lines: &[(&str, &str)]) -> Vec<u8> {
 }
 
 impl Stream {
+    /// Both directions, and what came and was not looked at yet: frames.
+    pub fn into_parts(self) -> (SendStream, RecvStream, Vec<u8>) {
+        (self.send, self.recv, self.buffer)
+    }
+
+    /// Send these bytes and end, and meanwhile read frames to the end. The server need not take
+    /// all of them.
+    ///
+    /// # Errors
+    /// Where the stream is reset.
+    pub async fn exchange(self, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, ReadError> {
+        let (mut send, recv, buffer) = self.into_parts();
+        let sending = async {
+            if send.write_all(bytes).await.is_ok() {
+                let _over = send.finish();
+            }
+        };
+        let receiving = async {
+            let (mut recv, mut buffer, mut frames) = (recv, buffer, Vec::new());
+            while let Some(frame) = next(&mut recv, &mut buffer).await? {
+                frames.push(frame);
+            }
+            Ok(frames)
+        };
+        let (mut sending, mut receiving) = (Box::pin(sending), Box::pin(receiving));
+        tokio::select! {
+            frames = &mut receiving => frames,
+            () = &mut sending => receiving.await,
+        }
+    }
+
     /// Send bytes as they are.
     pub async fn raw(&mut self, bytes: &[u8]) {
         self.send.write_all(bytes).await.expect("the server takes it");
@@ -297,7 +328,8 @@ async fn read_exact(recv: &mut RecvStream, (buffer, data): (&mut Vec<u8>, &mut V
     data.drain(..count).collect()
 }
 
-fn lines(section: &[u8]) -> Lines {
+/// The lines of a field section.
+pub fn lines(section: &[u8]) -> Lines {
     let mut lines = Vec::new();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     qpack::decode(section, 1 << 20, |name, value| lines.push((text(name), text(value)))).expect("a field section");

@@ -15,7 +15,7 @@ use super::After;
 use super::reader::{Back, ClientBody, NoHead, Reader, Returned};
 use super::respond::{self, Sent};
 use crate::body::Body;
-use crate::http1::{HeadLimits, Length, Persistence, request_length};
+use crate::http1::{Length, Persistence, request_length};
 use crate::message::RequestHead;
 use crate::proxy::{self, Connection, Refusal, Request, Response};
 use crate::snapshot::Downstream;
@@ -80,7 +80,7 @@ impl Client {
         let Self { connection, reader: Some(reader), settings, timer, drain, served, .. } = self else {
             return Wanted::Nothing;
         };
-        let limits = HeadLimits { head: settings.max_head, line: settings.max_line };
+        let limits = settings.head_limits();
         // What `stub_status` calls reading, until this returns.
         let mut reading = None;
         let idle_since = Instant::now();

@@ -24,7 +24,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(way: Way, early: &Bytes, inspection: &Inspection, half_close: bool) -> Self {
+    pub(super) fn new(way: Way, early: &Bytes, inspection: &Inspection, passes_end: bool) -> Self {
         let terms = inspection.deflate.map(|deflate| match way {
             Way::Up => deflate.up,
             Way::Down => deflate.down,
@@ -35,7 +35,7 @@ impl Lane {
             codec: terms.map(Codec::new),
             left: early.to_vec(),
             looked: 0,
-            passes_end: half_close,
+            passes_end,
             state: State::Open,
             noticed: false,
         }

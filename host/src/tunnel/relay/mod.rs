@@ -27,7 +27,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::End;
-use super::ends::Ends;
+use super::ends::{Ends, HalfClose};
 use super::flow::{State, Step};
 use crate::hook::{Counts, Sessions, Way};
 use crate::observe::MessageCounts;
@@ -98,13 +98,13 @@ impl Relay {
         (client, early): (Socket, &Bytes),
         (upstream, early_upstream): (Socket, &Bytes),
         inspection: Inspection,
-        half_close: bool,
+        half_close: HalfClose,
     ) -> Self {
         Self {
             client,
             upstream,
-            up: Lane::new(Way::Up, early, &inspection, half_close),
-            down: Lane::new(Way::Down, early_upstream, &inspection, half_close),
+            up: Lane::new(Way::Up, early, &inspection, half_close.client),
+            down: Lane::new(Way::Down, early_upstream, &inspection, half_close.upstream),
             caps: Caps { size: inspection.max_size, ratio: inspection.max_ratio.max(1) },
             chain: Chain::new(inspection.sessions, inspection.counts),
             ends: Ends::new(half_close),
