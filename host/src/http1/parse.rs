@@ -242,6 +242,27 @@ mod tests {
         );
     }
 
+    /// Every form of a head is held to the same, on the same byte.
+    #[test]
+    fn sizes_of_a_head_in_another_form() {
+        for extra in 0..4 {
+            let target = format!("/{}", "a".repeat(200 - "GET / HTTP/1.1\r\n".len() - 2 + extra));
+            let value = "b".repeat(200 - "X-A".len() - 2 + extra);
+            let of = |target: &str, lines: &[(&str, &str)]| {
+                let text: String = lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let read = request(&format!("GET {target} HTTP/1.1\r\n{text}\r\n")).map(drop);
+                let fields: Fields = lines.iter().copied().collect();
+                assert_eq!(LIMITS.check(&Method::GET, target, &fields), read, "{extra}");
+                read
+            };
+            let fits = extra <= 2;
+            assert_eq!(of(&target, &[]), if fits { Ok(()) } else { Err(Malformed::LineTooLong) });
+            assert_eq!(of("/", &[("X-A", &value)]), if fits { Ok(()) } else { Err(Malformed::TooLarge) });
+        }
+        let many: Fields = (0..=MAX_LINES).map(|_| ("A", "b")).collect();
+        assert_eq!(LIMITS.check(&Method::GET, "/", &many), Err(Malformed::TooManyLines));
+    }
+
     #[test]
     fn a_response() {
         let mut reader = HeadReader::new(b"HTTP/1.0 299 Odd one\r\nA: b\r\n\r\nrest".to_vec());

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
-use tidegate::http3::frame;
 
-use super::{Cut, Down, HOST, Lane, Running, Trust, Up};
+use super::{Down, HOST, Running, Trust, Up, over_http3};
 use crate::backend::Backend;
 use crate::front::{self, Front};
 use crate::head::Head;
@@ -87,7 +86,7 @@ impl Ask {
         Self { method: "POST", body, ..Self::get(path) }
     }
 
-    fn verb(&self) -> &'static str {
+    pub(super) fn verb(&self) -> &'static str {
         if self.method.is_empty() { "GET" } else { self.method }
     }
 }
@@ -130,7 +129,7 @@ impl Running {
             Down::H1Tls => over_http1(self.trust.client().connect(address), ask),
             Down::H2 | Down::H2Tls => run(async { over_http2(&self.http2().await, ask, self.down.scheme()).await }),
             Down::H3 => {
-                run(async { over_http3(&http3::Client::connect(address, &self.trust.client()).await, ask).await })
+                run(async { over_http3::ask(&http3::Client::connect(address, &self.trust.client()).await, ask).await })
             }
         }
     }
@@ -171,18 +170,7 @@ impl Running {
                 assert!(end.as_ref().is_err_and(h2::Error::is_reset), "{end:?}");
                 body
             }),
-            Down::H3 => run(async {
-                let client = Arc::new(http3::Client::connect(address, &self.trust.client()).await);
-                let mut stream = client.begin(&http3::request("GET", path)).await;
-                stream.end();
-                stream.head().await;
-                let mut lane = Lane::of_http3(stream, client);
-                let body = lane.receiver.read_exact(begins.len()).await;
-                arrived();
-                let end = lane.receiver.read().await;
-                assert!(matches!(end, Err(Cut::Http3(_))), "{end:?}");
-                body
-            }),
+            Down::H3 => run(over_http3::get_broken(&self.trust.client(), address, path, begins, arrived)),
         }
     }
 
@@ -274,43 +262,7 @@ async fn over_http2(client: &Client, ask: &Ask, scheme: &str) -> Answer {
     answer
 }
 
-async fn over_http3(client: &http3::Client, ask: &Ask) -> Answer {
-    let length = ask.body.len().to_string();
-    let mut lines = http3::request(ask.verb(), &ask.path).to_vec();
-    lines.extend(ask.lines.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let mut bytes = Vec::new();
-    if !ask.body.is_empty() {
-        bytes = http3::framed(frame::DATA, &ask.body);
-    }
-    if ask.trailers.is_empty() {
-        lines.extend((!ask.body.is_empty()).then_some(("content-length", length.as_str())));
-    } else {
-        bytes.extend(http3::framed(frame::HEADERS, &http3::section(&ask.trailers)));
-    }
-    let stream = client.begin(&lines).await;
-    let mut answer = Answer::default();
-    for (kind, content) in stream.exchange(&bytes).await.expect("a whole answer") {
-        if kind == frame::DATA {
-            answer.body.extend_from_slice(&content);
-            continue;
-        }
-        assert_eq!(kind, frame::HEADERS);
-        let lines = http3::lines(&content);
-        let Some(status) = http3::get(&lines, ":status") else {
-            answer.trailers = map(&lines);
-            continue;
-        };
-        match status.parse().expect("a status") {
-            interim @ 100..=199 => answer.interim.push(interim),
-            status => answer.status = status,
-        }
-        let lines: Vec<_> = lines.iter().filter(|(name, _)| name != ":status").cloned().collect();
-        answer.lines = map(&lines);
-    }
-    answer
-}
-
-fn map(lines: &[(String, String)]) -> HeaderMap {
+pub(super) fn map(lines: &[(String, String)]) -> HeaderMap {
     let mut made = HeaderMap::new();
     for (name, value) in lines {
         made.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());

@@ -7,6 +7,7 @@
 mod client;
 mod lane;
 mod message;
+mod over_http3;
 mod peer;
 
 use std::net::SocketAddr;
