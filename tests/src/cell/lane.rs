@@ -210,10 +210,10 @@ impl Sender {
                     *owed = bytes.len();
                 }
                 while !head.is_empty() {
-                    let taken = send.write(head).await.map_err(stopped)?;
+                    let taken = send.write(head).await.map_err(|error| stopped(&error))?;
                     head.drain(..taken);
                 }
-                let taken = send.write(&bytes[..bytes.len().min(*owed)]).await.map_err(stopped)?;
+                let taken = send.write(&bytes[..bytes.len().min(*owed)]).await.map_err(|error| stopped(&error))?;
                 *owed -= taken;
                 Ok(taken)
             }
@@ -234,7 +234,7 @@ impl Sender {
 /// H3_REQUEST_CANCELLED (RFC 9220 §3).
 const CANCELLED: quinn::VarInt = quinn::VarInt::from_u32(0x10C);
 
-fn stopped(error: quinn::WriteError) -> Cut {
+fn stopped(error: &quinn::WriteError) -> Cut {
     match error {
         quinn::WriteError::Stopped(code) => Cut::Http3(code.into_inner()),
         _ => Cut::Connection,

@@ -54,7 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
-    ("snapshot", &["hook", "limit", "tls", "upstream"]),
+    ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
         "downstream",

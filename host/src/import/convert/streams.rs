@@ -46,14 +46,14 @@ pub(super) fn read(import: &mut Import<'_>) {
     for (number, server) in servers.iter().enumerate() {
         let (whole, named) = divided(&listens, number);
         let before = import.streams.sections.len();
-        one(import, server, whole, Vec::new());
+        one(import, server, &whole, Vec::new());
         let names: Vec<String> = server.all("server_name").flat_map(Directive::texts).map(str::to_owned).collect();
         match names.is_empty() && !named.is_empty() {
             true => import.report.differs(
                 server,
                 "has no name, and is at no address the first or the default: no connection comes to it",
             ),
-            false => one(import, server, named, names),
+            false => one(import, server, &named, names),
         }
         // What is left out as a whole is listened at nowhere.
         if import.streams.sections.len() > before {
@@ -82,7 +82,7 @@ fn divided(listens: &[Vec<listen::OfStream>], number: usize) -> (Vec<String>, Ve
 }
 
 /// The streams of a server at some of its addresses, for some names or for all.
-fn one(import: &mut Import<'_>, server: &Directive, listen: Vec<String>, names: Vec<String>) {
+fn one(import: &mut Import<'_>, server: &Directive, listen: &[String], names: Vec<String>) {
     if listen.is_empty() {
         return;
     }
@@ -112,7 +112,7 @@ fn one(import: &mut Import<'_>, server: &Directive, listen: Vec<String>, names: 
         }
     };
     for choice in choices {
-        let made = section(import, &chain, server, pass, &listen, &choice);
+        let made = section(import, &chain, server, pass, listen, &choice);
         import.streams.sections.extend(made);
     }
 }
