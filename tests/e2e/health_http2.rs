@@ -42,7 +42,8 @@ impl Checked {
     }
 
     fn peer(&self) -> Value {
-        let mut stream = TcpStream::connect(self.admin.address()).unwrap();
+        // A binary may listen there a moment after it listens for clients.
+        let mut stream = wait_for("the admin address", || TcpStream::connect(self.admin.address()).ok());
         write!(stream, "GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

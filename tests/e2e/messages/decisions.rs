@@ -79,7 +79,7 @@ fn own_messages_wait_for_the_end_of_one_that_goes_on_in_parts() {
 #[test]
 fn a_plugin_closes_the_tunnel_for_both() {
     let ends = Ends::new("");
-    let proxy = ends.before(set_up(&[""], ""));
+    let proxy = ends.before(set_up(&[""], "").in_process());
     for (asked, frame) in [
         ("!close 1008", closing(1008, "")),
         ("!close 4242 mind your words", closing(4242, "mind your words")),
@@ -127,7 +127,7 @@ fn several_plugins() {
 #[test]
 fn each_tunnel_has_its_own_state() {
     let ends = Ends::new("");
-    let proxy = ends.before(set_up(&[""], ""));
+    let proxy = ends.before(set_up(&[""], "").in_process());
     let (mut first, mut first_end) = ends.open(&proxy);
     let (mut second, mut second_end) = ends.open(&proxy);
     for (n, client, end) in [(1, &mut first, &mut first_end), (1, &mut second, &mut second_end)] {

@@ -13,7 +13,7 @@ const FAILURES: [&str; 9] =
 #[test]
 fn a_failure_closes_the_tunnel() {
     let ends = Ends::new("");
-    let proxy = ends.before(set_up(&["deadline = \"10ms\""], ""));
+    let proxy = ends.before(set_up(&["deadline = \"10ms\""], "").in_process());
     for command in FAILURES {
         let (mut client, mut backend) = ends.open(&proxy);
         say(&mut client, "before");

@@ -8,7 +8,7 @@ use super::{Ends, both_are_closed, closing, set_up};
 #[test]
 fn messages_of_every_size_pass() {
     let backend = Backend::ws_echo();
-    let proxy = set_up(&[""], "").var("backend", backend.address()).start();
+    let proxy = set_up(&[""], "").in_process().var("backend", backend.address()).start();
     let mut client = proxy.open("/ws");
     for size in [0, 1, 2, 125, 126, 127, 1000, 65_535, 65_536, 65_537, 200_000, 1 << 20] {
         client.echo(&Frame::binary(&Noise::new(size as u64 + 1).take(size)));
@@ -97,7 +97,7 @@ fn after_a_close_frame_nothing_passes() {
 #[test]
 fn a_client_at_fault_is_told() {
     let ends = Ends::new("");
-    let proxy = ends.before(set_up(&[""], "messages = { max_size = \"1KiB\" }"));
+    let proxy = ends.before(set_up(&[""], "messages = { max_size = \"1KiB\" }").in_process());
     let text = |payload: &[u8]| Frame { payload: payload.to_vec(), ..Frame::text("") };
     let raw = |first: u8, frame: Frame| {
         let mut bytes = frame.masked();

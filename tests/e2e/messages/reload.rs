@@ -12,7 +12,7 @@ fn text(reload: &str, suffix: &str) -> String {
 #[test]
 fn tunnels_keep_the_plugin_that_opened_them() {
     let ends = Ends::new("");
-    let mut proxy = ends.before(set_up(&["config = { suffix = \"-old\" }"], ""));
+    let mut proxy = ends.before(set_up(&["config = { suffix = \"-old\" }"], "").in_process());
     let (mut client, mut backend) = ends.open(&proxy);
     say(&mut client, "a");
     assert_eq!(text_at(&mut backend), "a-old");
@@ -30,7 +30,7 @@ fn tunnels_keep_the_plugin_that_opened_them() {
 fn tunnels_move_to_the_new_plugin() {
     let ends = Ends::new("");
     let restart = "tunnels_on_reload = \"restart\"";
-    let mut proxy = ends.before(set_up(&[&format!("{restart}\nconfig = {{ suffix = \"-old\" }}")], ""));
+    let mut proxy = ends.before(set_up(&[&format!("{restart}\nconfig = {{ suffix = \"-old\" }}")], "").in_process());
     let (mut client, mut backend) = ends.open(&proxy);
     say(&mut client, "a");
     assert_eq!(text_at(&mut backend), "a-old");
