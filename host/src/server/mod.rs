@@ -118,9 +118,10 @@ impl Server {
             .map(|number| Worker::start(number, Arc::clone(&proxy), alive.clone()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
+        // First, so that whoever was told of a listener can ask about it.
+        let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
         let mut listeners = Listeners::new(&proxy.acme.challenges.handshakes);
         listeners.change(&config.listeners, streams, &workers)?;
-        let admin = config.admin.as_ref().map(|config| admin::start(config, &workers, &proxy, &runtime)).transpose()?;
         proxy.snapshot.load().take_over();
         let background = Some(Background::start(config, &proxy, listeners.served(), &workers));
         let state = Mutex::new(State { listeners, background, drain_timeout: config.server.drain_timeout, admin });

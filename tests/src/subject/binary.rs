@@ -172,10 +172,10 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
     text
 }
 
-/// The addresses in log lines `… listening … address=127.0.0.1:PORT`.
+/// The addresses in log lines `… listening … address=127.0.0.1:PORT`, but that of `[admin]`.
 fn listening(log: &str) -> Vec<SocketAddr> {
     log.lines()
-        .filter(|line| line.contains("listening"))
+        .filter(|line| line.contains("listening") && !line.contains("admin listening"))
         .filter_map(|line| line.split_once("address=")?.1.split_whitespace().next()?.trim_matches('"').parse().ok())
         .collect()
 }
