@@ -2,37 +2,11 @@
 //! serves both streams and sites.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tidegate_tests::hello::{hello, in_records};
 use tidegate_tests::ws::Frame;
 use tidegate_tests::{Authority, Backend, Proxy, Setup, TlsClient, Wire, front, tidegate, wait_for};
-
-/// What a client of rustls says first.
-pub(crate) fn hello(name: &str, alpn: &[&str]) -> Vec<u8> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let mut bytes = Vec::new();
-    ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut bytes).unwrap();
-    bytes
-}
-
-/// The same message in records of so many bytes.
-fn in_records(hello: &[u8], size: usize) -> Vec<u8> {
-    let record = |piece: &[u8]| {
-        let length = u16::try_from(piece.len()).unwrap().to_be_bytes();
-        [&[22, 3, 1][..], &length, piece].concat()
-    };
-    hello[5..].chunks(size).flat_map(record).collect()
-}
 
 /// A peer that says what it is called and then sends back what it gets, until the client ends.
 pub(crate) fn echo(name: &'static str) -> Backend {

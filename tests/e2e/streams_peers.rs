@@ -9,10 +9,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tidegate::proxy_protocol::decode;
 use tidegate_tests::backend::{Hanging, Refusing};
+use tidegate_tests::hello::hello;
 use tidegate_tests::subject::HeldPort;
 use tidegate_tests::{Backend, Proxy, Setup, Wire, eventually, tidegate, wait_for};
 
-use crate::streams::{echo, hello, reaches};
+use crate::streams::{echo, reaches};
 
 const LOG: &str = r#"access_log = { path = "access.log" }"#;
 

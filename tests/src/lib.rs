@@ -22,6 +22,7 @@ pub mod eventually;
 pub mod front;
 pub mod guests;
 pub mod head;
+pub mod hello;
 pub mod http;
 pub mod http2;
 pub mod http3;

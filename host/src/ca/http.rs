@@ -76,8 +76,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Send a request to an absolute URL; one of https only where there is somebody to trust. Redirects are not followed. Names are looked up as the
-/// system does it.
+/// Send a request to an absolute URL; one of https only where there is somebody to trust. Redirects
+/// are not followed. Names are looked up as the system does it.
 ///
 /// # Errors
 /// [`Failed`]; an answer with a status of failure is none.

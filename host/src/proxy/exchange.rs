@@ -11,7 +11,7 @@ use crate::config::Coding;
 use crate::hook::{ResponseView, View};
 use crate::http1::BadLength;
 use crate::message::Fields;
-use crate::observe::{After, MessageTally, Record};
+use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
 use crate::tunnel::extension::Deflate;
 use crate::upstream::Upstream;
@@ -42,8 +42,6 @@ pub(super) struct Exchange {
     pub(super) next_route: Option<Arc<Route>>,
     /// What client and peer agreed on about the compression of messages.
     pub(super) deflate: Option<Deflate>,
-    /// Where messages are counted.
-    pub(super) messages: Arc<MessageTally>,
     /// How the answer may be compressed.
     pub(super) coding: Option<Coding>,
     /// The client's headers, where an error page may need them.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::Connection;
 use super::ask::ask;
 use super::exchange::Exchange;
 use super::forward::Answer;
@@ -68,7 +69,11 @@ pub(super) fn agree(exchange: &mut Exchange, answer: &Answer) -> Result<(), Erro
 ///
 /// # Errors
 /// [`Kind::Plugin`] where one failed that fails closed.
-pub(super) async fn open(exchange: &Exchange, switch: Option<Arc<ResponseView>>) -> Result<Option<Inspection>, Stop> {
+pub(super) async fn open(
+    exchange: &Exchange,
+    connection: &Connection,
+    switch: Option<Arc<ResponseView>>,
+) -> Result<Option<Inspection>, Stop> {
     let (Some(response), Some(route)) = (switch, looks(exchange)) else { return Ok(None) };
     let mut sessions = Vec::new();
     for plugin in &route.chains.messages {
@@ -83,7 +88,7 @@ pub(super) async fn open(exchange: &Exchange, switch: Option<Arc<ResponseView>>)
         deflate: exchange.deflate,
         max_size: route.messages.max_size,
         max_ratio: route.messages.max_ratio,
-        counts: MessageCounts::new(Arc::clone(&exchange.messages)),
+        counts: MessageCounts::new(Arc::clone(&connection.proxy.metrics.messages)),
     }))
 }
 

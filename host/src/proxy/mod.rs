@@ -239,6 +239,6 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     response_headers::map(exchange, &mut answer).await?;
     compress::wrap(exchange, &mut answer)?;
     // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
-    let inspection = inspect::open(exchange, inspect::switch(exchange, &answer)).await?;
+    let inspection = inspect::open(exchange, connection, inspect::switch(exchange, &answer)).await?;
     Ok(deliver::deliver(exchange, answer, inspection))
 }

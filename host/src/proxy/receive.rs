@@ -96,7 +96,6 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         local: false,
         turns: 0,
         deflate: None,
-        messages: Arc::clone(&connection.proxy.metrics.messages),
         next_route: None,
         coding: None,
         sent: None,

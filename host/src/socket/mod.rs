@@ -188,9 +188,7 @@ impl Socket {
             Self::Http3(stream) => stream.let_go(),
         }
     }
-}
 
-impl Socket {
     /// Before it is dropped: tell the other side that this is no end in order, by a reset (RST;
     /// RST_STREAM). TLS says nothing before it.
     pub fn reset(&mut self) {

@@ -8,7 +8,7 @@ use tidegate_tests::ws::Frame;
 use tidegate_tests::{Backend, Head, Subject, Wire, both, wait_for};
 
 use super::{Example, Running, tells_who_asks};
-use crate::stream::hello;
+use tidegate_tests::hello::hello;
 
 both!(tls, security_headers, http2, http3, troubleshooting_wss, proxying_tls, passthrough);
 
