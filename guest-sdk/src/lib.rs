@@ -55,6 +55,7 @@ pub mod config;
 mod hook;
 pub mod http_client;
 mod instance;
+pub mod kv;
 pub mod log;
 mod macros;
 pub mod messages;
@@ -62,6 +63,7 @@ pub mod metrics;
 pub mod peers;
 pub mod request;
 pub mod response;
+pub mod secrets;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

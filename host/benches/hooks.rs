@@ -46,6 +46,9 @@ fn main() {
             restart_tunnels: false,
             per_call: false,
             fetch: None,
+            kv: Vec::new(),
+            secrets: Vec::new(),
+            environment: Vec::new(),
         };
         runtime.load(&spec).unwrap()
     };

@@ -11,6 +11,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "access-list" => include_bytes!("../../plugins/dist/access-list.wasm"),
         "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
         "auth-request" => include_bytes!("../../plugins/dist/auth-request.wasm"),
+        "rate-limit" => include_bytes!("../../plugins/dist/rate-limit.wasm"),
         "affinity" => include_bytes!("../../plugins/dist/affinity.wasm"),
         _ => return None,
     };

@@ -18,6 +18,7 @@ pub(super) enum Section {
     Sticky,
     Health,
     Plugin,
+    Kv,
     Map,
     Stream,
     Site,
@@ -48,7 +49,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 41] = [
+    pub(super) const ALL: [Self; 42] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -66,6 +67,7 @@ impl Section {
         Self::Sticky,
         Self::Health,
         Self::Plugin,
+        Self::Kv,
         Self::Map,
         Self::Stream,
         Self::Site,
@@ -112,6 +114,7 @@ impl Section {
             Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
+            Self::Kv => "[kv.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Stream => "[[streams]]",
             Self::Site => "[[sites]]",
@@ -224,6 +227,10 @@ impl Section {
     /// The same for what stands within sites, routes and listeners, or is named by them.
     fn doc_of_a_part(self) -> &'static str {
         match self {
+            Self::Kv => {
+                "A store of keys and values for plugins (interface `kv`), which `grants` names. Without `url` it is in \
+                 memory: all workers share it, and it goes on over reloads. services.md has more."
+            }
             Self::Stream => {
                 "Connections that are passed on as they are, before HTTP or in its place. With `names`, `alpn` or `default`: \
                  those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \

@@ -9,6 +9,7 @@ mod chain;
 mod exchange;
 mod fetch;
 mod fields;
+mod kv;
 mod maps;
 mod messages;
 mod only_with;
@@ -21,6 +22,7 @@ pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
+pub use kv::{Kv, KvError, KvGrant, KvOperation, KvReply, KvValue};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,

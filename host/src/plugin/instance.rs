@@ -16,7 +16,7 @@ use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
 use super::ticker::Ticker;
-use crate::hook::{Choice, Fetch, ResponseView, View};
+use crate::hook::{Choice, Fetch, KvGrant, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -33,6 +33,12 @@ pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
     /// Sends its own requests; none where it is granted no destination.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
+    /// The stores that it may use; the guest's numbers for them are the indexes.
+    pub(super) kv: Vec<KvGrant>,
+    /// The secrets that it may read, by name.
+    pub(super) secrets: Vec<(Arc<str>, Arc<str>)>,
+    /// Its environment.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 /// The data of a store: what imported functions work on.
@@ -45,6 +51,8 @@ pub(super) struct Ctx {
     /// The choice among peers that the call is about; none where the hook has none.
     pub(super) balance: Option<Asked>,
     room: Vec<u32>,
+    /// Whether it has read its configuration: from then on its calls are hooks.
+    pub(super) configured: bool,
     pub(super) meter: Meter,
     pub(super) turn: lane::Turn,
     /// The series that this instance registered; their ids are the indexes.
@@ -57,8 +65,10 @@ impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let shared = &self.shared;
         let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
-            // No files, no sockets, no environment, no arguments: only what it says is let out.
+            // No files, no sockets, no arguments, and of the environment what is granted: only what
+            // it says is let out.
             let mut wasi = WasiCtx::builder();
+            wasi.envs(&shared.environment);
             wasi.stdout(Stream::new(&shared.output, Level::INFO)).stderr(Stream::new(&shared.output, Level::WARN));
             Box::new((wasi.build(), ResourceTable::new()))
         });
@@ -122,6 +132,7 @@ impl Live {
     fn finish(compiled: &Compiled, mut store: Store<Ctx>, made: Result<Instance, Fault>) -> Result<Box<Self>, Failure> {
         let functions = made.and_then(|instance| Functions::load(&compiled.exports, &mut store, &instance));
         let functions = functions.map_err(|fault| Failure::of(&fault, store.data()))?;
+        store.data_mut().configured = true;
         let ctx = store.data();
         // Between what a fresh instance has and what it may have: an instance that only
         // grows is replaced before it fails a request.
@@ -254,6 +265,7 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         response: None,
         balance: None,
         room: Vec::new(),
+        configured: false,
         meter: Meter::new(shared.limits.memory),
         turn: lane::Turn::new(),
         series: Vec::new(),

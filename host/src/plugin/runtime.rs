@@ -7,14 +7,14 @@ use std::thread;
 
 use parking_lot::Mutex;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Breaker, Failure, Subject};
 use super::home::Homes;
-use super::instance::{Ctx, Live, Shared};
+use super::imports::Linkers;
+use super::instance::{Live, Shared};
 use super::lane::Lane;
 use super::limits::Limits;
 use super::load::{self, Compiled, Inspection, Spec};
@@ -42,16 +42,16 @@ pub struct RuntimeSettings {
 /// the disk cache and the metrics. Plugins keep it alive as far as they need it.
 pub struct Runtime {
     engine: Engine,
-    linker: Linker<Ctx>,
+    linkers: Linkers,
     cache: Option<Cache>,
     ticker: Arc<Ticker>,
     registry: Arc<Registry>,
     seats: Arc<Seats>,
     workers: usize,
-    /// Compiled components by digest, for as long as a plugin uses them: many plugins of
+    /// Compiled components by digest and whether their stores make them wait, for as long as a plugin uses them: many plugins of
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
-    compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
+    compiled: Mutex<HashMap<(ComponentDigest, bool), Weak<Compiled>>>,
     /// Which plugin of each name is in use.
     lines: Mutex<HashMap<Arc<str>, Weak<Line>>>,
 }
@@ -64,7 +64,7 @@ impl Runtime {
     pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
         let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
         let engine = engine::engine(settings.instances.max(1)).map_err(broken)?;
-        let linker = super::imports::linker(&engine).map_err(broken)?;
+        let linkers = Linkers::new(&engine).map_err(broken)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
         let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
             Ok(cache) => Some(cache),
@@ -76,7 +76,7 @@ impl Runtime {
         let workers = settings.workers.max(1);
         Ok(Arc::new(Self {
             engine,
-            linker,
+            linkers,
             cache,
             ticker: Arc::new(ticker),
             registry: Arc::new(Registry::new(workers)),
@@ -98,7 +98,9 @@ impl Runtime {
             return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
         }
         let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
-        let compiled = self.compiled(&spec.source.read()?)?;
+        let kv_waits = spec.kv.iter().any(|granted| granted.store.waits());
+        let compiled = self.compiled(&spec.source.read()?, kv_waits)?;
+        compiled.inspection.warn_of_missing_grants(spec);
         for unknown in &compiled.inspection.unknown_hooks {
             tracing::warn!(
                 plugin = &*spec.name,
@@ -119,6 +121,9 @@ impl Runtime {
             registry: Arc::clone(&self.registry),
             ticker: Arc::clone(&self.ticker),
             fetch: spec.fetch.clone(),
+            kv: spec.kv.clone(),
+            secrets: spec.secrets.clone(),
+            environment: spec.environment.clone(),
         });
         let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
         let idle = shared.limits.idle;
@@ -159,7 +164,7 @@ impl Runtime {
     /// # Errors
     /// Why it could not be loaded with any configuration.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, PluginError> {
-        Ok(self.compiled(bytes)?.inspection.clone())
+        Ok(self.compiled(bytes, false)?.inspection.clone())
     }
 
     /// The numbers of all plugins.
@@ -173,11 +178,11 @@ impl Runtime {
         &self.ticker
     }
 
-    /// Compile a component, or find it compiled.
-    fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
+    /// Compile a component, or find it compiled. `kv_waits`: whether a store may make it wait.
+    fn compiled(&self, bytes: &[u8], kv_waits: bool) -> Result<Arc<Compiled>, PluginError> {
         let digest = cache::digest(bytes);
         let mut all = self.compiled.lock();
-        if let Some(compiled) = all.get(&digest).and_then(Weak::upgrade) {
+        if let Some(compiled) = all.get(&(digest, kv_waits)).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
         all.retain(|_, compiled| compiled.strong_count() > 0);
@@ -192,8 +197,8 @@ impl Runtime {
                 component
             }
         };
-        let compiled = Arc::new(load::link(&self.linker, &component, bytes.len())?);
-        all.insert(digest, Arc::downgrade(&compiled));
+        let compiled = Arc::new(load::link(&self.linkers, &component, bytes.len(), kv_waits)?);
+        all.insert((digest, kv_waits), Arc::downgrade(&compiled));
         Ok(compiled)
     }
 }

@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ca",
             "downstream",
             "hook",
+            "kv",
             "limit",
             "listener",
             "plugin",
@@ -54,7 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
-    ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
+    ("snapshot", &["hook", "http1", "kv", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
         "downstream",
@@ -100,6 +101,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
+    // What plugins keep; a Redis is connected to with the TLS of peers.
+    ("kv", &["hook", "tls"]),
     // Its peers are what hook `balancer` chooses from.
     // Keys of hashes and of sticky sessions are texts with variables.
     ("upstream", &["body", "duplex", "hook", "http1", "message", "proxy_protocol", "socket", "stream", "tls"]),

@@ -6,17 +6,27 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::fetch;
+use super::grants;
+use super::kv::Kept;
 use super::upstream::Upstreams;
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Spot};
+use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Services, Spot};
 use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 8] =
-    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request", "affinity"];
+pub(super) const STOCK: [&str; 9] = [
+    "router",
+    "header-map",
+    "origin-check",
+    "cors",
+    "access-list",
+    "auth-basic",
+    "auth-request",
+    "affinity",
+    "rate-limit",
+];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -30,6 +40,7 @@ struct Definition {
     instances: Instances,
     restart_tunnels: bool,
     grants: Vec<Grant>,
+    services: Services,
 }
 
 /// What the file's other keys say to a stock plugin.
@@ -68,10 +79,10 @@ pub(super) struct Plugins {
 
 impl Plugins {
     /// `[plugins.*]`.
-    pub(super) fn read(root: &Reader<'_>, upstreams: &mut Upstreams) -> Self {
+    pub(super) fn read(root: &Reader<'_>, upstreams: &mut Upstreams, kept: &Kept) -> Self {
         let mut all = Self::default();
         for named in root.named(&k::PLUGINS) {
-            match definition(&named, upstreams) {
+            match definition(&named, upstreams, kept) {
                 Some(definition) => {
                     all.definitions.insert(named.name.to_owned(), definition);
                 }
@@ -115,6 +126,9 @@ impl Plugins {
             "auth-request" => "the key `auth_request` asks for it",
             "header-map" => "it is in every chain that needs it",
             "router" => "`routers` asks for it",
+            "rate-limit" => {
+                return "it needs to know how much is too much: [plugins.rate-limit] grants = [\"kv:STORE\"], config = { … }".into();
+            }
             "affinity" => {
                 return "it needs to know by what: [plugins.affinity] config = { by = { cookie = \"room\" } }".into();
             }
@@ -187,6 +201,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         restart_tunnels,
         response_with,
         grants,
+        services,
         place: _,
     } = a;
     name == &b.name
@@ -200,6 +215,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
+        && services == &b.services
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
@@ -244,6 +260,7 @@ fn plugin(
         restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
+        services: definition.services.clone(),
         place,
     }
 }
@@ -265,19 +282,23 @@ fn stock_definition(name: &str) -> Definition {
         instances: Instances::default(),
         restart_tunnels: false,
         grants: Vec::new(),
+        services: Services::default(),
     }
 }
 
-fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Option<Definition> {
+fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams, kept: &Kept) -> Option<Definition> {
     let table = &named.value;
     let source = source(named);
     // Problems of both are told at once.
-    let grants = fetch::grants(table, upstreams);
+    let (grants, services) = grants::read(table, named.name, upstreams, kept);
     let source = source?;
     let stock = stock_definition(match &source {
         PluginSource::Stock(name) => name,
         PluginSource::File(_) => named.name,
     });
+    // It has to outlast what a store may take, which says itself when it gives up.
+    let deadline =
+        if kept.has_redis(&services) { stock.deadline.max(defaults::DEADLINE_REDIS) } else { stock.deadline };
     let mut place = Place { path: table.path.clone(), ..Place::default() };
     (place.line, place.column) = table.cx.position(table.at);
     let config = table.own(&k::CONFIG).and_then(|item| {
@@ -289,10 +310,11 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Optio
         config: config.unwrap_or_default(),
         place,
         on_failure: if table.text(&k::ON_FAILURE) == Some("open") { OnFailure::Open } else { OnFailure::Closed },
-        deadline: table.duration(&k::DEADLINE).unwrap_or(stock.deadline),
+        deadline: table.duration(&k::DEADLINE).unwrap_or(deadline),
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
         hooks: hooks(table),
         grants,
+        services,
         restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
         instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
     })

@@ -3,11 +3,13 @@
 mod clock;
 mod config;
 mod http_client;
+mod kv;
 mod log;
 mod metrics;
 mod peers;
 mod request;
 mod response;
+mod secrets;
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
@@ -16,11 +18,33 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 8] =
-    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers"];
+pub(super) const SERVICES: [&str; 10] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "kv", "secrets"];
 
-/// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
-pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+/// Linkers that offer everything: ours, and WASI 0.2 with nothing granted.
+pub(super) struct Linkers {
+    /// Stores answer at once.
+    ready: Linker<Ctx>,
+    /// A store may make the guest wait.
+    waiting: Linker<Ctx>,
+}
+
+impl Linkers {
+    pub(super) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut waiting = linker(engine)?;
+        let mut ready = waiting.clone();
+        kv::add_ready(&mut ready)?;
+        wit::kv::add_to_linker::<_, HasSelf<Ctx>>(&mut waiting, |ctx| ctx)?;
+        Ok(Self { ready, waiting })
+    }
+
+    /// The one for a plugin whose stores may make it wait, or not.
+    pub(super) fn of(&self, kv_waits: bool) -> &Linker<Ctx> {
+        if kv_waits { &self.waiting } else { &self.ready }
+    }
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
@@ -31,6 +55,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::secrets::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

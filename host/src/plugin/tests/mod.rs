@@ -35,6 +35,9 @@ fn spec(bytes: &'static [u8]) -> Spec {
         restart_tunnels: false,
         per_call: false,
         fetch: None,
+        kv: Vec::new(),
+        secrets: Vec::new(),
+        environment: Vec::new(),
     }
 }
 

@@ -72,6 +72,22 @@ impl Dialing {
     }
 }
 
+/// TLS with `address` by the key `tls` of this table, or with all defaults where it has none; none
+/// where that is wrong, which is reported.
+pub(in crate::config::resolve) fn peer_tls(table: &Reader<'_>, address: &str, place: &Text<'_>) -> Option<PeerTls> {
+    let dialing = match table.own(&k::UPSTREAM_TLS) {
+        Some(_) => Dialing { tls: Some(tls(table)?), ..Dialing::default() },
+        None => match Dialing::tls() {
+            Ok(dialing) => dialing,
+            Err(why) => {
+                table.cx.hinted(place.at, &place.path, why, "write `tls = { ca = … }`");
+                return None;
+            }
+        },
+    };
+    dialing.to(table, address, place)?.tls.clone()
+}
+
 /// The host of `HOST:PORT`. nginx calls a Unix socket `localhost`.
 fn host(address: &str) -> &str {
     if address.starts_with("unix:") {
