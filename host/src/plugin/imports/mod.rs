@@ -1,5 +1,6 @@
 //! What plugins may import, one file for each interface of `wit/v0.1`.
 
+mod access;
 mod clock;
 mod config;
 mod http_client;
@@ -11,6 +12,7 @@ mod request;
 mod response;
 mod secrets;
 
+pub(super) use access::Said;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -18,8 +20,8 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 10] =
-    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "kv", "secrets"];
+pub(super) const SERVICES: [&str; 11] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access", "kv", "secrets"];
 
 /// Linkers that offer everything: ours, and WASI 0.2 with nothing granted.
 pub(super) struct Linkers {
@@ -56,6 +58,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::secrets::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }
