@@ -17,7 +17,7 @@ pub(crate) fn text(store: &str, grant: &str) -> String {
     format!(
         "[kv.s]\n{store}\n[plugins.keeper]\ncomponent = \"%guest%\"\ngrants = [\"{grant}\"]\n\
          config = {{ store = \"s\" }}\n\
-         [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nrespond = {{ status = 200 }}\nplugins = [\"keeper\"]\n"
+         [[sites]]\n[[sites.routes]]\nmatch = \"/\"\nupstream = \"127.0.0.1:1\"\nplugins = [\"keeper\"]\n"
     )
 }
 
@@ -132,7 +132,7 @@ fn plugins_have_keys_of_their_own() {
             format!("[plugins.{name}]\ncomponent = \"%guest%\"\ngrants = [\"{grant}\"]\nconfig = {{ store = \"s\" }}\n")
         };
         let route = |name: &str| {
-            format!("[[sites.routes]]\nmatch = \"/{name}\"\nrespond = {{ status = 200 }}\nplugins = [\"{name}\"]\n")
+            format!("[[sites.routes]]\nmatch = \"/{name}\"\nupstream = \"127.0.0.1:1\"\nplugins = [\"{name}\"]\n")
         };
         format!("[kv.s]\n{}{}[[sites]]\n{}{}", plugin("a", a), plugin("b", b), route("a"), route("b"))
     };

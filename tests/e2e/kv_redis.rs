@@ -33,7 +33,7 @@ fn passwords_users_and_databases() {
     for url in [at("", 0), at(":wrong-one@", 0), at("ann:wrong-one@", 0), at(":s3%3Ac%40t@", 99)] {
         let proxy = keeper(&format!("url = \"{url}\"\ntimeout = \"20s\""), "kv:s").start();
         let said = ask(&proxy, "get k");
-        assert!(said.starts_with("unavailable: ") || said.starts_with("NOAUTH"), "{url}: {said}");
+        assert!(said.starts_with("unavailable: ") || said.to_ascii_lowercase().contains("auth"), "{url}: {said}");
         assert!(!said.contains("wrong-one") && !said.contains("s3"), "{said}");
     }
 }

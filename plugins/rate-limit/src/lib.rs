@@ -39,7 +39,7 @@ impl Plugin for RateLimit {
 // does not end the asking before it comes to this.
 impl RequestHeaders for RateLimit {
     fn on_request(&mut self) -> Result<Vec<Edit>, Reply> {
-        let now = i64::try_from(clock::unix_ms()).unwrap_or(i64::MAX).saturating_mul(1000);
+        let now = i64::try_from(clock::unix().as_micros()).unwrap_or(i64::MAX);
         let handshake = self.policy.tells_apart() && request::is_websocket();
         let raise = |key: &str, floor, by, most, ttl| self.store.raise(key, floor, by, most, ttl);
         match self.policy.judge(now, handshake, request::variable, raise) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tidegate_plugin::kv::{KvError, Raised};
-use tidegate_plugin::{ConfigError, Field, Reply, Template};
+use tidegate_plugin::{ConfigError, Reply, Template};
 
 /// The most time that a limit's whole burst may stand for: a day.
 const LONGEST: i64 = 86_400_000_000;

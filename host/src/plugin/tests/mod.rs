@@ -5,6 +5,7 @@ mod failures;
 mod fetch;
 mod fiber;
 mod hooks;
+mod kv;
 mod life;
 mod lines;
 mod loading;

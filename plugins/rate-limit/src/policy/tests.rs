@@ -1,6 +1,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use tidegate_plugin::Field;
+
 use super::*;
 
 const SECOND: i64 = 1_000_000;

@@ -46,7 +46,13 @@ impl Authorizer for Probe {
             format!("folders {}", preopens::get_directories().len()),
             format!("stdin {read}"),
             format!("name {}", said(resolve_addresses(&network, "localhost").map(drop))),
-            format!("connect {}", said(socket().and_then(|socket| socket.start_connect(&network, there)))),
+            format!(
+                "connect {}",
+                said(socket().and_then(|socket| {
+                    socket.start_connect(&network, there)?;
+                    socket.finish_connect().map(drop)
+                }))
+            ),
             format!("bind {}", said(socket().and_then(|socket| socket.start_bind(&network, here)))),
         ];
         Reply::new(200).text(lines.join("\n")).into()
