@@ -108,10 +108,7 @@ impl Case {
 
     /// Whether clients speak TLS.
     pub(crate) fn is_secure(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Tls { .. } | Kind::SecureEcho(_) | Kind::SecureBulk(_) | Kind::Idle { tls: true }
-        )
+        matches!(self.kind, Kind::Tls { .. } | Kind::SecureEcho(_) | Kind::SecureBulk(_) | Kind::Idle { tls: true })
     }
 
     /// How long it runs uncounted.
