@@ -3,8 +3,8 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Other, Size as Z, Text as S};
 use super::super::key::Key;
-use super::super::key::Kind::{Choice, Count, Duration, Named, Secret, SecretMap, Size};
-use super::super::key::Section::{Kv, Plugin, Top};
+use super::super::key::Kind::{Choice, Count, Duration, Named, Secret, SecretMap, Size, TableOrFlag};
+use super::super::key::Section::{Kv, Plugin, Top, UpstreamTls};
 
 keys! {
     KV = "kv" in [Top]: Named(Kv), Other("none"), "", "Stores of keys and values that plugins keep.";
@@ -14,6 +14,8 @@ keys! {
 
     KV_URL = "url" in [Kv]: Secret, Other("none: in memory"), "",
         "A Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` over TLS, or `unix:PATH[?db=DB&user=…&pass=…]`.";
+    KV_TLS = "tls" in [Kv]: TableOrFlag(UpstreamTls), Other("all defaults with `rediss://`"), "",
+        "TLS towards the Redis, as towards peers.";
     KV_MAX_VALUE = "max_value" in [Kv]: Size { least: 1, most: d::MOST_KV_VALUE }, Z(d::KV_VALUE), "",
         "The longest value.";
     KV_MAX_KEYS = "max_keys" in [Kv]: Count { least: 1, most: d::MOST_KV_KEYS }, N(d::KV_KEYS), "",

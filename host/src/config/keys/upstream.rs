@@ -3,7 +3,7 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, TextMap, Texts, TextsOrTables};
-use super::super::key::Section::{Health, Kv, Peer, Resolver, Top, Upstream, UpstreamTls};
+use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::super::key::{Key, Kind};
 use super::{WAIT, WAIT_OR_NOT};
 
@@ -48,7 +48,7 @@ keys! {
         "How many requests a connection serves.";
     UPSTREAM_KEEPALIVE_TIME = "keepalive_time" in [Upstream]: WAIT, T(d::UPSTREAM_KEEPALIVE_TIME), "keepalive_time",
         "How long a connection serves requests; it is closed after the request that it is at then.";
-    UPSTREAM_TLS = "tls" in [Upstream, Kv]: TableOrFlag(UpstreamTls), Other("`false`"), "proxy_pass https://",
+    UPSTREAM_TLS = "tls" in [Upstream]: TableOrFlag(UpstreamTls), Other("`false`"), "proxy_pass https://",
         "TLS towards peers; `true` for all defaults.";
     BIND = "bind" in [Upstream]: Text, Other("the system's choice"), "proxy_bind",
         "The IP address to connect from.";

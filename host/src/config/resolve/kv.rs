@@ -63,7 +63,7 @@ fn size(read: Option<u64>) -> usize {
 
 fn place(table: &Reader<'_>) -> Option<KvPlace> {
     let Some(item) = table.own(&k::KV_URL) else {
-        for key in [&k::KV_TIMEOUT, &k::KV_CONNECT_TIMEOUT, &k::UPSTREAM_TLS] {
+        for key in [&k::KV_TIMEOUT, &k::KV_CONNECT_TIMEOUT, &k::KV_TLS] {
             idle(table, key, "is about a Redis, which `url` names");
         }
         return Some(KvPlace::Memory(KvMemory {
@@ -99,12 +99,12 @@ fn redis(table: &Reader<'_>, url: &str, place: &Text<'_>) -> Option<KvRedis> {
         return None;
     };
     if !secure {
-        idle(table, &k::UPSTREAM_TLS, "is of no use without rediss:// in `url`");
+        idle(table, &k::KV_TLS, "is of no use without rediss:// in `url`");
     }
     let address = match info.addr() {
         ConnectionAddr::Tcp(host, port) => {
             let tls = match secure {
-                true => Some(upstream::peer_tls(table, &format!("{host}:{port}"), place)?),
+                true => Some(upstream::peer_tls(table, &k::KV_TLS, &format!("{host}:{port}"), place)?),
                 false => None,
             };
             KvAddress::Tcp { host: host.clone(), port: *port, tls }
