@@ -35,6 +35,7 @@ mod content;
 mod health;
 mod http3;
 mod messages;
+mod plugin_limits;
 mod retry;
 mod routing;
 mod secure;
@@ -49,6 +50,7 @@ pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use http3::*;
 pub(super) use messages::*;
+pub(super) use plugin_limits::*;
 pub(super) use retry::*;
 pub(super) use routing::*;
 pub(super) use secure::*;
@@ -59,6 +61,7 @@ pub(super) use upstream::*;
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys()];
     let more = [balance_keys(), upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
+    let more = more.into_iter().chain([plugin_limit_keys()]);
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 

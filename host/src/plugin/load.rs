@@ -14,7 +14,7 @@ use super::error::PluginError;
 use super::imports::SERVICES;
 use super::instance::Ctx;
 use super::lane::{self, Lane};
-use crate::hook::{Fetch, Hook, HookSet, OnFailure};
+use crate::hook::{Caps, Fetch, Hook, HookSet, OnFailure, Quarantine};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
 const LARGEST: u64 = 40 << 20;
@@ -35,6 +35,10 @@ pub struct Spec {
     pub deadline: Duration,
     /// The most linear memory of one instance, bytes; at most 512 MiB.
     pub memory: u64,
+    /// What else it may use.
+    pub caps: Caps,
+    /// When it is left alone for a while; none for never.
+    pub quarantine: Option<Quarantine>,
     /// Only these of its hooks; none for all.
     pub hooks: Option<HookSet>,
     /// Whether open tunnels move to a newer version of the plugin when that is taken into use.

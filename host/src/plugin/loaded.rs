@@ -7,12 +7,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
-use super::failure::{Breaker, Failure, Fault};
+use super::clock::{self, Reading};
+use super::failure::{Failure, Fault};
 use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
 use super::lane::Lane;
 use super::load::Compiled;
 use super::pool::{Pool, Seats};
+use super::quarantine::{Guard, Pass, Sentence};
 use super::session::{self, Line};
 use crate::hook::{
     Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
@@ -36,7 +38,7 @@ pub(super) struct Loaded {
     pub(super) on_failure: OnFailure,
     pub(super) per_call: bool,
     pub(super) pool: Pool<Live>,
-    pub(super) breaker: Breaker,
+    pub(super) guard: Arc<Guard>,
     /// Bounds the calls of the fiber lane.
     pub(super) turns: Semaphore,
     /// Instances that tunnels live in.
@@ -58,13 +60,21 @@ pub(super) struct Handle(pub(super) Arc<Loaded>);
 impl Loaded {
     /// Call a hook in the sync lane.
     fn call<H: HookFunction>(&self, exchange: Exchange, params: H::Params) -> Result<H::Answer, HookFailure> {
-        let seat = self.enter(H::HOOK)?;
-        let mut live = match self.take(seat) {
-            Some(live) => live,
-            None => Live::make(&self.compiled, &self.shared).map_err(|f| self.not_made(H::HOOK, f))?,
+        let since = Reading::now();
+        let (seat, pass) = self.enter(H::HOOK)?;
+        let made = match self.take(seat) {
+            Some(live) => Ok(live),
+            None => Live::make(&self.compiled, &self.shared),
         };
-        let answer = live.call::<H>(exchange, params);
-        self.leave(H::HOOK, live, answer)
+        let answer = match made {
+            Ok(mut live) => {
+                let answer = live.call::<H>(exchange, params);
+                self.leave(H::HOOK, pass, live, answer)
+            }
+            Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
+        };
+        self.shared.numbers.worked(seat, since);
+        answer
     }
 
     /// Call a hook in the fiber lane. Dropped half-way (the client left), it drops its
@@ -74,33 +84,40 @@ impl Loaded {
         exchange: Exchange,
         params: H::Params,
     ) -> Result<H::Answer, HookFailure> {
-        let seat = self.enter(H::HOOK)?;
+        let (seat, pass) = self.enter(H::HOOK)?;
         let _turn = self.turn(H::HOOK).await?;
-        let mut live = match self.take(seat) {
-            Some(live) => live,
+        let made = match self.take(seat) {
+            Some(live) => Ok(live),
             // Boxed, since it is rare and would make every call's future as large as itself.
-            None => {
-                Box::pin(Live::make_async(&self.compiled, &self.shared)).await.map_err(|f| self.not_made(H::HOOK, f))?
-            }
+            None => Box::pin(Live::make_async(&self.compiled, &self.shared)).await,
         };
-        let answer = live.call_async::<H>(exchange, params).await;
-        self.leave(H::HOOK, live, answer)
+        match made {
+            Ok(mut live) => {
+                let answer = live.call_async::<H>(exchange, params).await;
+                self.leave(H::HOOK, pass, live, answer)
+            }
+            Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
+        }
     }
 
-    /// Count the call, and refuse it where the plugin rests.
-    pub(super) fn enter(&self, hook: Hook) -> Result<usize, HookFailure> {
+    /// Count the call, and refuse it where the plugin is in quarantine.
+    pub(super) fn enter(&self, hook: Hook) -> Result<(usize, Pass<'_>), HookFailure> {
         let seat = self.seats.mine();
         self.shared.numbers.called(seat, hook);
-        if self.breaker.resting() {
-            self.shared.numbers.failed(hook, HookFailureKind::Resting);
-            return Err(self.hook_failure(hook, HookFailureKind::Resting, String::new()));
+        match self.guard.admit() {
+            Some(pass) => Ok((seat, pass)),
+            None => {
+                self.shared.numbers.failed(hook, HookFailureKind::Quarantined);
+                Err(self.hook_failure(hook, HookFailureKind::Quarantined, String::new()))
+            }
         }
-        Ok(seat)
     }
 
-    /// Count a call that is made even where the plugin rests.
-    pub(super) fn count(&self, hook: Hook) {
-        self.shared.numbers.called(self.seats.mine(), hook);
+    /// Count a call that is made in quarantine too.
+    pub(super) fn count(&self, hook: Hook) -> usize {
+        let seat = self.seats.mine();
+        self.shared.numbers.called(seat, hook);
+        seat
     }
 
     async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
@@ -108,7 +125,7 @@ impl Loaded {
             return Ok(turn);
         }
         let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| self.failed(hook, Failure::busy()))
+        turn.ok().and_then(Result::ok).ok_or_else(|| self.failed(hook, self.guard.free(), Failure::busy()))
     }
 
     fn take(&self, seat: usize) -> Option<Box<Live>> {
@@ -116,41 +133,68 @@ impl Loaded {
     }
 
     /// Keep the instance of a call that went well, drop it otherwise.
-    fn leave<T>(&self, hook: Hook, live: Box<Live>, answer: Result<T, Fault>) -> Result<T, HookFailure> {
+    fn leave<T>(
+        &self,
+        hook: Hook,
+        pass: Pass<'_>,
+        live: Box<Live>,
+        answer: Result<T, Fault>,
+    ) -> Result<T, HookFailure> {
         match answer {
             Ok(answer) => {
-                self.breaker.good();
+                // By now the call may be on another thread than it began on.
+                let seat = self.seats.mine();
+                self.went_well(pass, seat);
                 if !self.per_call && live.is_good() {
-                    // By now the call may be on another thread than it began on.
-                    self.pool.put(self.seats.mine(), live);
+                    self.pool.put(seat, live);
                 }
                 Ok(answer)
             }
-            Err(fault) => Err(self.failed(hook, live.failure(&fault))),
+            Err(fault) => Err(self.failed(hook, pass, live.failure(&fault))),
+        }
+    }
+
+    /// A call went well.
+    pub(super) fn went_well(&self, pass: Pass<'_>, seat: usize) {
+        if pass.good(seat) {
+            tracing::info!(plugin = &*self.shared.name, "the plugin is out of quarantine");
         }
     }
 
     #[cold]
-    pub(super) fn not_made(&self, hook: Hook, mut failure: Failure) -> HookFailure {
+    pub(super) fn not_made(&self, hook: Hook, pass: Pass<'_>, mut failure: Failure) -> HookFailure {
         if failure.kind != HookFailureKind::Instantiate {
             // It is one kind for the caller; why stands in the text.
             failure.detail = format!("while it started: {}: {}", failure.kind, failure.detail);
             failure.kind = HookFailureKind::Instantiate;
         }
-        self.failed(hook, failure)
+        self.failed(hook, pass, failure)
     }
 
-    /// Log and count a failure, and let the plugin rest where it was one too many.
+    /// Log and count a failure, and put the plugin into quarantine where it was one too many.
     #[cold]
-    pub(super) fn failed(&self, hook: Hook, failure: Failure) -> HookFailure {
+    pub(super) fn failed(&self, hook: Hook, pass: Pass<'_>, failure: Failure) -> HookFailure {
         let Failure { kind, detail, backtrace, blame, .. } = failure;
         let plugin = &*self.shared.name;
         self.shared.numbers.failed(hook, kind);
         tracing::error!(plugin, hook = hook.name(), kind = kind.code(), detail, backtrace, "a plugin's call failed");
-        if blame && let Some(rest) = self.breaker.bad() {
-            tracing::error!(plugin, ?rest, "the plugin rests after failures in a row");
+        if blame && let Some(Sentence { is_new, reason, lasts }) = pass.bad(&format!("{kind}: {detail}")) {
+            if is_new {
+                self.shared.numbers.quarantined();
+            }
+            tracing::error!(plugin, reason, next_probe = ?lasts, "the plugin is in quarantine");
         }
         self.hook_failure(hook, kind, detail)
+    }
+
+    /// A call of the fiber lane, of which is counted how long it has workers.
+    pub(super) fn later<T>(
+        self: &Arc<Self>,
+        call: impl Future<Output = Result<T, HookFailure>> + Send + 'static,
+    ) -> Call<T> {
+        let this = Arc::clone(self);
+        let worked = move |since| this.shared.numbers.worked(this.seats.mine(), since);
+        Call::Later(Box::pin(clock::timed(worked, call)))
     }
 
     pub(super) fn hook_failure(&self, hook: Hook, kind: HookFailureKind, detail: String) -> HookFailure {
@@ -171,7 +215,10 @@ impl Handle {
     fn call<H: HookFunction + 'static>(&self, exchange: Exchange, params: H::Params) -> Call<H::Answer> {
         match self.0.shared.lane {
             Lane::Sync => Call::Ready(self.0.call::<H>(exchange, params)),
-            Lane::Fiber => Call::Later(Box::pin(Arc::clone(&self.0).call_later::<H>(exchange, params))),
+            Lane::Fiber => {
+                let call = Arc::clone(&self.0).call_later::<H>(exchange, params);
+                self.0.later(call)
+            }
         }
     }
 }

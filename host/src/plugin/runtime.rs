@@ -12,7 +12,7 @@ use wasmtime::component::Linker;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
-use super::failure::{Breaker, Failure, Subject};
+use super::failure::{Failure, Subject};
 use super::home::Homes;
 use super::instance::{Ctx, Live, Shared};
 use super::lane::Lane;
@@ -22,6 +22,7 @@ use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
+use super::quarantine::Guard;
 use super::session::Line;
 use super::ticker::Ticker;
 use crate::hook::{HookFailureKind, HookSet, Plugin};
@@ -36,6 +37,15 @@ pub struct RuntimeSettings {
     /// Instances that can exist at a time, of all plugins together. Each reserves 4 GiB of
     /// address space (not memory), of which a process has 128 TiB: 1000 is much.
     pub instances: u32,
+    /// The stack of each call, bytes. Threads that call plugins of the sync lane must have as
+    /// much, and what they need themselves.
+    pub stack: usize,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self { workers: 1, cache_dir: None, instances: 64, stack: 512 << 10 }
+    }
 }
 
 /// Loads plugins, and owns what they share: the engine, the thread that keeps deadlines,
@@ -48,6 +58,7 @@ pub struct Runtime {
     registry: Arc<Registry>,
     seats: Arc<Seats>,
     workers: usize,
+    stack: usize,
     /// Compiled components by digest, for as long as a plugin uses them: many plugins of
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
@@ -63,7 +74,7 @@ impl Runtime {
     /// [`PluginError::Engine`] where there is not enough address space or no thread.
     pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
         let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
-        let engine = engine::engine(settings.instances.max(1)).map_err(broken)?;
+        let engine = engine::engine(settings.instances.max(1), settings.stack).map_err(broken)?;
         let linker = super::imports::linker(&engine).map_err(broken)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
         let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
@@ -82,6 +93,7 @@ impl Runtime {
             registry: Arc::new(Registry::new(workers)),
             seats: Arc::new(Seats::new()),
             workers,
+            stack: settings.stack,
             compiled: Mutex::default(),
             lines: Mutex::default(),
         }))
@@ -112,7 +124,7 @@ impl Runtime {
             name: Arc::clone(&spec.name),
             document: spec.config.clone(),
             config,
-            limits: Limits::new(spec.deadline, spec.memory, compiled.inspection.size),
+            limits: Limits::new(spec.deadline, spec.memory, spec.caps, compiled.inspection.size),
             lane,
             output: Arc::new(Output::new(Arc::clone(&spec.name))),
             numbers: self.registry.plugin(&spec.name),
@@ -120,7 +132,9 @@ impl Runtime {
             ticker: Arc::clone(&self.ticker),
             fetch: spec.fetch.clone(),
         });
-        let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
+        let guard = Arc::new(Guard::new(spec.quarantine, self.workers));
+        shared.numbers.guarded(&guard);
+        let trial = trial(&compiled, &shared, self.stack).map_err(|failure| start_error(failure, &shared.limits))?;
         let idle = shared.limits.idle;
         let pool = Pool::new(self.workers, idle);
         if !spec.per_call {
@@ -135,7 +149,7 @@ impl Runtime {
             on_failure: spec.on_failure,
             per_call: spec.per_call,
             pool,
-            breaker: Breaker::default(),
+            guard,
             homes: Homes::new(self.workers, idle),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
@@ -209,14 +223,15 @@ fn chosen(exported: HookSet, asked: Option<HookSet>) -> Result<HookSet, PluginEr
 }
 
 /// Make and configure a first instance.
-fn trial(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Live>, Failure> {
-    if shared.lane == Lane::Sync {
-        return Live::make(compiled, shared);
-    }
-    // The caller's thread may already run a tokio runtime, in which one cannot block: so
-    // this one has its own thread.
+fn trial(compiled: &Compiled, shared: &Arc<Shared>, stack: usize) -> Result<Box<Live>, Failure> {
+    // The caller's thread may have too small a stack, or already run a tokio runtime, in which
+    // one cannot block: so this one has its own thread.
     thread::scope(|scope| {
-        let trial = thread::Builder::new().name("tidegate-trial".into()).spawn_scoped(scope, || {
+        let trial = thread::Builder::new().name("tidegate-trial".into()).stack_size(stack.saturating_add(2 << 20));
+        let trial = trial.spawn_scoped(scope, || {
+            if shared.lane == Lane::Sync {
+                return Live::make(compiled, shared);
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
             runtime.block_on(Live::make_async(compiled, shared))
@@ -233,6 +248,9 @@ fn start_error(failure: Failure, limits: &Limits) -> PluginError {
         Failure { subject: Subject::Shape(interface), detail, .. } => PluginError::WrongShape { interface, detail },
         Failure { subject: Subject::Memory(needed), .. } => {
             PluginError::Memory { needed: size(needed), limit: size(limits.memory) }
+        }
+        Failure { subject: Subject::Table(needed), .. } => {
+            PluginError::Table { needed: size(needed), limit: size(limits.table) }
         }
         Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },
         Failure { detail, backtrace, .. } if backtrace.is_empty() => PluginError::Start { detail },

@@ -6,11 +6,13 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use super::clock::Reading;
 use super::failure::{Failure, Fault};
 use super::home::Home;
 use super::instance::{Exchange, Live};
 use super::lane::Lane;
 use super::loaded::Loaded;
+use super::quarantine::Pass;
 use super::talk::Kept;
 use crate::hook::{
     Call, Hook, HookFailure, HookFailureKind, Judgement, Message, OnFailure, ResponseView, Session, SessionState,
@@ -64,10 +66,16 @@ pub(super) type Opened = Option<Box<dyn Session>>;
 /// Open a tunnel in an instance.
 pub(super) fn open(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Opened> {
     match loaded.shared.lane {
-        Lane::Sync => Call::Ready(open_now(loaded, view, response)),
+        Lane::Sync => {
+            let since = Reading::now();
+            let answer = open_now(loaded, view, response);
+            loaded.shared.numbers.worked(loaded.seats.mine(), since);
+            Call::Ready(answer)
+        }
         Lane::Fiber => {
             let (loaded, view, response) = (Arc::clone(loaded), Arc::clone(view), Arc::clone(response));
-            Call::Later(Box::pin(async move { open_later(&loaded, &view, &response).await }))
+            let loaded_too = Arc::clone(&loaded);
+            loaded.later(async move { open_later(&loaded_too, &view, &response).await })
         }
     }
 }
@@ -77,16 +85,16 @@ fn exchange(view: &Arc<View>, response: &Arc<ResponseView>) -> Exchange {
 }
 
 fn open_now(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Result<Opened, HookFailure> {
-    let seat = loaded.enter(Hook::Messages)?;
+    let (seat, pass) = loaded.enter(Hook::Messages)?;
     let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
         Some(home) => home,
-        None => {
-            let live = Live::make(&loaded.compiled, &loaded.shared);
-            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
-        }
+        None => match Live::make(&loaded.compiled, &loaded.shared) {
+            Ok(live) => new_home(loaded, seat, live),
+            Err(failure) => return Err(loaded.not_made(Hook::Messages, pass, failure)),
+        },
     };
     let answer = home.with(|live| judged(live, |live| live.open(exchange(view, response), view.serial)));
-    let answer = finished(loaded, &home, answer)?;
+    let answer = finished(loaded, &home, pass, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
@@ -95,13 +103,13 @@ async fn open_later(
     view: &Arc<View>,
     response: &Arc<ResponseView>,
 ) -> Result<Opened, HookFailure> {
-    let seat = loaded.enter(Hook::Messages)?;
+    let (seat, pass) = loaded.enter(Hook::Messages)?;
     let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
         Some(home) => home,
-        None => {
-            let live = Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await;
-            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
-        }
+        None => match Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await {
+            Ok(live) => new_home(loaded, seat, live),
+            Err(failure) => return Err(loaded.not_made(Hook::Messages, pass, failure)),
+        },
     };
     let answer = {
         let _turn = home.turn.acquire().await;
@@ -116,7 +124,7 @@ async fn open_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    let answer = finished(loaded, &home, answer)?;
+    let answer = finished(loaded, &home, pass, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
@@ -160,10 +168,10 @@ fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) 
 }
 
 /// After a call in a home: none where the home has no instance any more.
-fn finished<T>(loaded: &Loaded, home: &Arc<Home>, answer: Option<Judged<T>>) -> Result<T, HookFailure> {
+fn finished<T>(loaded: &Loaded, home: &Arc<Home>, pass: Pass<'_>, answer: Option<Judged<T>>) -> Result<T, HookFailure> {
     match answer {
         Some(Ok((answer, is_good))) => {
-            loaded.breaker.good();
+            loaded.went_well(pass, loaded.seats.mine());
             if !is_good {
                 loaded.homes.retire(home);
             }
@@ -172,7 +180,7 @@ fn finished<T>(loaded: &Loaded, home: &Arc<Home>, answer: Option<Judged<T>>) -> 
         Some(Err(failure)) => {
             home.fail();
             loaded.homes.retire(home);
-            Err(loaded.failed(Hook::Messages, failure))
+            Err(loaded.failed(Hook::Messages, pass, failure))
         }
         None => {
             let detail = "its instance failed for another tunnel".to_owned();
@@ -231,7 +239,7 @@ async fn message_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    finished(&loaded, &home, answer)
+    finished(&loaded, &home, loaded.guard.free(), answer)
 }
 
 async fn close_later(loaded: Arc<Loaded>, home: Arc<Home>, tunnel: u64) {
@@ -255,7 +263,7 @@ fn closed(loaded: &Loaded, home: &Arc<Home>, tunnel: u64, answer: Option<Judged<
     home.leave(tunnel);
     if answer.is_some() {
         // It was logged and counted; there is no tunnel any more to do anything about.
-        let _failed = finished(loaded, home, answer);
+        let _failed = finished(loaded, home, loaded.guard.free(), answer);
     }
 }
 
@@ -274,16 +282,18 @@ impl Session for Bound {
 
     fn on_message(&mut self, message: &Message<'_>) -> Call<Judgement> {
         let loaded = &self.loaded;
-        loaded.count(Hook::Messages);
+        let seat = loaded.count(Hook::Messages);
         match loaded.shared.lane {
             Lane::Sync => {
-                let tunnel = self.tunnel;
+                let (tunnel, since) = (self.tunnel, Reading::now());
                 let answer = self.home.with(|live| judged(live, |live| live.message(tunnel, message)));
-                Call::Ready(finished(loaded, &self.home, answer))
+                let answer = finished(loaded, &self.home, loaded.guard.free(), answer);
+                loaded.shared.numbers.worked(seat, since);
+                Call::Ready(answer)
             }
             Lane::Fiber => {
-                let (loaded, home) = (Arc::clone(loaded), Arc::clone(&self.home));
-                Call::Later(Box::pin(message_later(loaded, home, self.tunnel, Kept::new(message))))
+                let home = Arc::clone(&self.home);
+                loaded.later(message_later(Arc::clone(loaded), home, self.tunnel, Kept::new(message)))
             }
         }
     }

@@ -231,6 +231,7 @@ pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, P
     Runtime::new(&RuntimeSettings {
         workers,
         cache_dir: config.server.cache_dir.clone(),
+        stack: config.server.plugin_stack,
         instances: u32::try_from(wanted).unwrap_or(u32::MAX),
     })
 }
@@ -248,6 +249,8 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         on_failure: plugin.on_failure,
         deadline: plugin.deadline,
         memory: plugin.memory,
+        caps: plugin.caps,
+        quarantine: plugin.quarantine,
         hooks: plugin.hooks,
         restart_tunnels: plugin.restart_tunnels,
         per_call: plugin.instances == Instances::PerCall,

@@ -244,7 +244,8 @@ impl Drop for Directory {
 }
 
 fn cached(directory: &Directory) -> Arc<Runtime> {
-    Runtime::new(&RuntimeSettings { workers: 1, cache_dir: Some(directory.0.clone()), instances: 8 }).unwrap()
+    Runtime::new(&RuntimeSettings { cache_dir: Some(directory.0.clone()), instances: 8, ..RuntimeSettings::default() })
+        .unwrap()
 }
 
 #[test]
