@@ -46,7 +46,7 @@ fn main() {
             quarantine: None,
             hooks: None,
             restart_tunnels: false,
-            per_call: false,
+            isolation: Isolation::Worker,
             fetch: None,
         };
         runtime.load(&spec).unwrap()

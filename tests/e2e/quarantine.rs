@@ -10,7 +10,7 @@ use tidegate_tests::subject::HeldPort;
 use tidegate_tests::ws::Frame;
 use tidegate_tests::{Backend, Proxy, Setup, eventually, tidegate};
 
-fn page(port: &HeldPort, path: &str) -> String {
+pub(crate) fn page(port: &HeldPort, path: &str) -> String {
     let mut stream = TcpStream::connect(port.address()).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -18,7 +18,7 @@ fn page(port: &HeldPort, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-fn plugin(port: &HeldPort, name: &str) -> Value {
+pub(crate) fn plugin(port: &HeldPort, name: &str) -> Value {
     serde_json::from_str::<Value>(&page(port, "/status")).unwrap()["plugins"][name].clone()
 }
 

@@ -53,6 +53,7 @@ pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
         "upstreams": upstreams,
         "certificates": certificates::status(proxy),
         "plugins": plugins(runtime),
+        "loaded": loaded(runtime),
     });
     format!("{value:#}\n")
 }
@@ -116,6 +117,12 @@ fn with_failures(totals: &Totals) -> Map<String, Value> {
     let mut numbers = numbers(totals);
     numbers.insert("failures".to_owned(), totals.failures.into());
     numbers
+}
+
+/// What the plugin runtime has in memory.
+fn loaded(runtime: &Runtime) -> Value {
+    let loads = runtime.loads();
+    json!({ "plugins": loads.plugins, "components": loads.components, "instances": loads.instances })
 }
 
 /// Plugins by name: calls and failures by hook, what they use, and the quarantine that they are in.

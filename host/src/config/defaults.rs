@@ -124,8 +124,8 @@ pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
 pub const DEADLINE_AUTH_REQUEST: Duration = MOST_DEADLINE;
 /// `plugins.memory`, bytes.
 pub const MEMORY: u64 = 16 << 20;
-/// `plugins.instances`.
-pub const INSTANCES: &str = "reused";
+/// `plugins.isolation`.
+pub const ISOLATION: &str = "worker";
 /// `plugins.table`, and the most that it may be: what the pool of instances has room for.
 pub const TABLE: u64 = 40_000;
 /// The least that `plugins.output` may be, bytes.

@@ -191,8 +191,6 @@ keys! {
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
          `response-headers`, `messages`, `tunnel`, `access-log`.";
-    INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
-        "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";

@@ -39,7 +39,7 @@ pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie
 
 use super::secret::Secret;
 use crate::ca::acme::Wanted;
-use crate::hook::{Caps, HookSet, Maps, OnFailure, Quarantine, Template};
+use crate::hook::{Caps, HookSet, Isolation, Maps, OnFailure, Quarantine, Template};
 use crate::observe::Format;
 use crate::tls::server::ClientAuth;
 
@@ -218,8 +218,8 @@ pub struct Plugin {
     pub quarantine: Option<Quarantine>,
     /// Only these of its hooks; none means all that it exports.
     pub hooks: Option<HookSet>,
-    /// Whether an instance serves many requests or one.
-    pub instances: Instances,
+    /// Who shares an instance.
+    pub isolation: Isolation,
     /// Whether open tunnels move to a newer version of it.
     pub restart_tunnels: bool,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
@@ -246,16 +246,6 @@ pub enum PluginSource {
     File(PathBuf),
     /// One that is embedded in the binary: `stock:NAME`.
     Stock(String),
-}
-
-/// Whether a plugin's instance serves many requests or one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Instances {
-    /// One instance per worker serves request after request.
-    #[default]
-    Reused,
-    /// Each call gets a fresh instance.
-    PerCall,
 }
 
 /// A place in the configuration text, and where the parts of a plugin's config stand.

@@ -1,4 +1,4 @@
-//! What plugins may use, and when they are left alone.
+//! What plugins may use, when they are left alone, and who shares an instance.
 
 use std::time::Duration;
 
@@ -29,4 +29,14 @@ pub struct Quarantine {
     pub rest: Duration,
     /// The longest rest.
     pub longest_rest: Duration,
+}
+
+/// Who shares an instance of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Isolation {
+    /// All requests of one worker.
+    #[default]
+    Worker,
+    /// The hooks of one request, and of the tunnel that it opens.
+    Request,
 }

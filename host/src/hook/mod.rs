@@ -14,6 +14,7 @@ mod maps;
 mod messages;
 mod only_with;
 mod outcome;
+mod own;
 mod ranges;
 mod template;
 
@@ -22,7 +23,7 @@ pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
-pub use guard::{Caps, Quarantine};
+pub use guard::{Caps, Isolation, Quarantine};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,
@@ -30,6 +31,7 @@ pub use messages::{
 };
 pub use only_with::OnlyWith;
 pub use outcome::{Moment, Outcome, Try};
+pub use own::Own;
 pub use ranges::{NotShare, Ranges};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 

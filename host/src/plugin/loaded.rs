@@ -9,10 +9,11 @@ use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
 use super::clock::{self, Reading};
 use super::failure::{Failure, Fault};
-use super::home::Homes;
+use super::home::{Home, Homes, Judged};
 use super::instance::{Exchange, Live, Shared};
+use super::isolated::Isolated;
 use super::lane::Lane;
-use super::load::Compiled;
+use super::load::{Compiled, Spec};
 use super::pool::{Pool, Seats};
 use super::quarantine::{Guard, Pass, Sentence};
 use super::session::{self, Line};
@@ -31,12 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One plugin with one configuration.
 pub(super) struct Loaded {
+    /// What it was loaded by.
+    pub(super) spec: Spec,
     pub(super) shared: Arc<Shared>,
     pub(super) compiled: Arc<Compiled>,
     pub(super) seats: Arc<Seats>,
     pub(super) hooks: HookSet,
     pub(super) on_failure: OnFailure,
-    pub(super) per_call: bool,
+    /// How it keeps requests apart; none where they share instances.
+    pub(super) isolated: Option<Isolated>,
     pub(super) pool: Pool<Live>,
     pub(super) guard: Arc<Guard>,
     /// Bounds the calls of the fiber lane.
@@ -47,6 +51,45 @@ pub(super) struct Loaded {
     pub(super) restarts: bool,
     /// The plugins of this name.
     pub(super) line: Arc<Line>,
+}
+
+impl Loaded {
+    /// Whether loading this would give the same again, so that a reload can go on with this one:
+    /// its instances stay warm, and what it has learnt stays known.
+    pub(super) fn is_same(&self, compiled: &Arc<Compiled>, spec: &Spec) -> bool {
+        let Spec {
+            name,
+            // Its bytes are what counts.
+            source: _,
+            config,
+            on_failure,
+            deadline,
+            memory,
+            caps,
+            quarantine,
+            hooks,
+            restart_tunnels,
+            isolation,
+            fetch,
+        } = spec;
+        let mine = &self.spec;
+        Arc::ptr_eq(&self.compiled, compiled)
+            && name == &mine.name
+            && config == &mine.config
+            && on_failure == &mine.on_failure
+            && deadline == &mine.deadline
+            && memory == &mine.memory
+            && caps == &mine.caps
+            && quarantine == &mine.quarantine
+            && hooks == &mine.hooks
+            && restart_tunnels == &mine.restart_tunnels
+            && isolation == &mine.isolation
+            // Requests of its own go through a configuration's upstreams, and a balancer learns a
+            // configuration's groups: both would keep what is gone.
+            && fetch.is_none()
+            && mine.fetch.is_none()
+            && !self.hooks.contains(Hook::Balancer)
+    }
 }
 
 /// How many calls may be under way on `workers`.
@@ -62,19 +105,33 @@ impl Loaded {
     fn call<H: HookFunction>(&self, exchange: Exchange, params: H::Params) -> Result<H::Answer, HookFailure> {
         let since = Reading::now();
         let (seat, pass) = self.enter(H::HOOK)?;
-        let made = match self.take(seat) {
+        let answer = match self.isolated {
+            None => self.call_shared::<H>(seat, pass, exchange, params),
+            Some(isolated) => self.call_isolated::<H>(isolated, pass, exchange, params),
+        };
+        self.shared.numbers.worked(seat, since);
+        answer
+    }
+
+    /// Call a hook in one of the worker's instances.
+    fn call_shared<H: HookFunction>(
+        &self,
+        seat: usize,
+        pass: Pass<'_>,
+        exchange: Exchange,
+        params: H::Params,
+    ) -> Result<H::Answer, HookFailure> {
+        let made = match self.pool.take(seat) {
             Some(live) => Ok(live),
             None => Live::make(&self.compiled, &self.shared),
         };
-        let answer = match made {
+        match made {
             Ok(mut live) => {
                 let answer = live.call::<H>(exchange, params);
                 self.leave(H::HOOK, pass, live, answer)
             }
             Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
-        };
-        self.shared.numbers.worked(seat, since);
-        answer
+        }
     }
 
     /// Call a hook in the fiber lane. Dropped half-way (the client left), it drops its
@@ -86,7 +143,10 @@ impl Loaded {
     ) -> Result<H::Answer, HookFailure> {
         let (seat, pass) = self.enter(H::HOOK)?;
         let _turn = self.turn(H::HOOK).await?;
-        let made = match self.take(seat) {
+        if let Some(isolated) = self.isolated {
+            return Box::pin(self.call_isolated_later::<H>(isolated, pass, exchange, params)).await;
+        }
+        let made = match self.pool.take(seat) {
             Some(live) => Ok(live),
             // Boxed, since it is rare and would make every call's future as large as itself.
             None => Box::pin(Live::make_async(&self.compiled, &self.shared)).await,
@@ -97,6 +157,34 @@ impl Loaded {
                 self.leave(H::HOOK, pass, live, answer)
             }
             Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
+        }
+    }
+
+    /// After a call in a home: none where the home has no instance any more.
+    pub(super) fn finished<T>(
+        &self,
+        hook: Hook,
+        home: &Arc<Home>,
+        pass: Pass<'_>,
+        answer: Option<Judged<T>>,
+    ) -> Result<T, HookFailure> {
+        match answer {
+            Some(Ok((answer, is_good))) => {
+                self.went_well(pass, self.seats.mine());
+                if !is_good {
+                    self.homes.retire(home);
+                }
+                Ok(answer)
+            }
+            Some(Err(failure)) => {
+                home.fail();
+                self.homes.retire(home);
+                Err(self.failed(hook, pass, failure))
+            }
+            None => {
+                let detail = "its instance failed for another tunnel".to_owned();
+                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
+            }
         }
     }
 
@@ -128,10 +216,6 @@ impl Loaded {
         turn.ok().and_then(Result::ok).ok_or_else(|| self.failed(hook, self.guard.free(), Failure::busy()))
     }
 
-    fn take(&self, seat: usize) -> Option<Box<Live>> {
-        if self.per_call { None } else { self.pool.take(seat) }
-    }
-
     /// Keep the instance of a call that went well, drop it otherwise.
     fn leave<T>(
         &self,
@@ -145,7 +229,7 @@ impl Loaded {
                 // By now the call may be on another thread than it began on.
                 let seat = self.seats.mine();
                 self.went_well(pass, seat);
-                if !self.per_call && live.is_good() {
+                if live.is_good() {
                     self.pool.put(seat, live);
                 }
                 Ok(answer)

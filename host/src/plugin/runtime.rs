@@ -15,6 +15,7 @@ use super::error::PluginError;
 use super::failure::{Failure, Subject};
 use super::home::Homes;
 use super::instance::{Ctx, Live, Shared};
+use super::isolated::Isolated;
 use super::lane::Lane;
 use super::limits::Limits;
 use super::load::{self, Compiled, Inspection, Spec};
@@ -25,7 +26,7 @@ use super::pool::{Pool, Seats};
 use super::quarantine::Guard;
 use super::session::Line;
 use super::ticker::Ticker;
-use crate::hook::{HookFailureKind, HookSet, Plugin};
+use crate::hook::{HookFailureKind, HookSet, Isolation, Plugin};
 
 /// How a [`Runtime`] is made.
 #[derive(Debug, Clone)]
@@ -48,6 +49,17 @@ impl Default for RuntimeSettings {
     }
 }
 
+/// What a [`Runtime`] has in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loads {
+    /// Plugins: those of the configuration in use, and older ones that requests or tunnels still use.
+    pub plugins: u64,
+    /// Compiled components.
+    pub components: u64,
+    /// Instances of all plugins.
+    pub instances: u64,
+}
+
 /// Loads plugins, and owns what they share: the engine, the thread that keeps deadlines,
 /// the disk cache and the metrics. Plugins keep it alive as far as they need it.
 pub struct Runtime {
@@ -65,6 +77,8 @@ pub struct Runtime {
     compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
     /// Which plugin of each name is in use.
     lines: Mutex<HashMap<Arc<str>, Weak<Line>>>,
+    /// Every plugin that is in use.
+    loaded: Mutex<Vec<Weak<Loaded>>>,
 }
 
 impl Runtime {
@@ -96,6 +110,7 @@ impl Runtime {
             stack: settings.stack,
             compiled: Mutex::default(),
             lines: Mutex::default(),
+            loaded: Mutex::default(),
         }))
     }
 
@@ -118,6 +133,9 @@ impl Runtime {
                 "this version does not know the hook and never calls it"
             );
         }
+        if let Some(same) = self.in_use(|loaded| loaded.is_same(&compiled, spec)) {
+            return Ok(Arc::new(Handle(same)));
+        }
         let hooks = chosen(compiled.exports.set(), spec.hooks)?;
         let lane = Lane::choose(compiled.waits(), spec.deadline);
         let shared = Arc::new(Shared {
@@ -137,23 +155,44 @@ impl Runtime {
         let trial = trial(&compiled, &shared, self.stack).map_err(|failure| start_error(failure, &shared.limits))?;
         let idle = shared.limits.idle;
         let pool = Pool::new(self.workers, idle);
-        if !spec.per_call {
+        let isolated = (spec.isolation == Isolation::Request).then(|| Isolated::new(hooks));
+        if isolated.is_none() {
             pool.put(0, trial);
         }
-        Ok(Arc::new(Handle(Arc::new(Loaded {
+        let loaded = Arc::new(Loaded {
+            spec: spec.clone(),
             turns: tokio::sync::Semaphore::new(turns(self.workers, compiled.waits())),
             shared,
             compiled,
             seats: Arc::clone(&self.seats),
             hooks,
             on_failure: spec.on_failure,
-            per_call: spec.per_call,
+            isolated,
             pool,
             guard,
             homes: Homes::new(self.workers, idle),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
-        }))))
+        });
+        self.loaded.lock().push(Arc::downgrade(&loaded));
+        Ok(Arc::new(Handle(loaded)))
+    }
+
+    /// A plugin that is in use and is as wanted.
+    fn in_use(&self, is_wanted: impl Fn(&Loaded) -> bool) -> Option<Arc<Loaded>> {
+        let mut all = self.loaded.lock();
+        all.retain(|loaded| loaded.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).find(|loaded| is_wanted(loaded))
+    }
+
+    /// What is in memory now: plugins, components (of which several plugins may be made), and
+    /// instances.
+    pub fn loads(&self) -> Loads {
+        let alive = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let plugins = self.loaded.lock().iter().filter(|loaded| loaded.strong_count() > 0).count();
+        let components = self.compiled.lock().values().filter(|compiled| compiled.strong_count() > 0).count();
+        let instances = self.registry.counts().iter().map(|plugin| plugin.instances).sum();
+        Loads { plugins: alive(plugins), components: alive(components), instances }
     }
 
     /// The line of the plugins of one name; it lasts as long as one of them.

@@ -1,9 +1,9 @@
 //! The keys of what plugins may use, and when they are left alone.
 
 use super::super::defaults as d;
-use super::super::key::Default::{Count as N, Duration as T, Other, Size as Z};
+use super::super::key::Default::{Count as N, Duration as T, Other, Size as Z, Text as S};
 use super::super::key::Key;
-use super::super::key::Kind::{Count, Size, TableOrFalse};
+use super::super::key::Kind::{Choice, Count, Size, TableOrFalse};
 use super::super::key::Section::{Plugin, Quarantine, Server};
 use super::WAIT;
 
@@ -12,6 +12,10 @@ keys! {
         Z(d::PLUGIN_STACK), "",
         "The stack of each call of a plugin, one for all plugins; a call that needs more traps (`call stack exhausted`). \
          Languages that compile to Wasm keep most of their own stack within `memory`. A reload does not change it.";
+    ISOLATION = "isolation" in [Plugin]: Choice { now: &["worker", "request"], later: &[] }, S(d::ISOLATION), "",
+        "Who shares an instance: all requests of a worker, which is fastest; or the hooks of one request, and of the \
+         tunnel that it opens, so that nothing of one request is visible to another. An instance costs 12 to 20 µs, in \
+         JavaScript 0.1 to 0.4 ms, and its memory as long as the request or tunnel lasts.";
     TABLE = "table" in [Plugin]: Count { least: 0, most: d::TABLE }, N(d::TABLE), "",
         "How many elements (references to functions, mostly) the tables of one instance may have.";
     OUTPUT = "output" in [Plugin]: Size { least: d::LEAST_OUTPUT, most: d::MOST_OUTPUT },

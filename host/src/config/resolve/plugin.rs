@@ -10,9 +10,9 @@ use super::upstream::Upstreams;
 use super::{fetch, plugin_limits};
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Spot};
+use crate::config::types::{Grant, Place, Plugin, PluginSource, Spot};
 use crate::config::{defaults, json, suggest};
-use crate::hook::{Caps, Hook, HookSet, OnFailure, Quarantine};
+use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
 pub(super) const STOCK: [&str; 8] =
@@ -29,7 +29,7 @@ struct Definition {
     caps: Caps,
     quarantine: Option<Quarantine>,
     hooks: Option<HookSet>,
-    instances: Instances,
+    isolation: Isolation,
     restart_tunnels: bool,
     grants: Vec<Grant>,
 }
@@ -187,7 +187,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         caps,
         quarantine,
         hooks,
-        instances,
+        isolation,
         restart_tunnels,
         response_with,
         grants,
@@ -202,7 +202,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && caps == &b.caps
         && quarantine == &b.quarantine
         && hooks == &b.hooks
-        && instances == &b.instances
+        && isolation == &b.isolation
         && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
@@ -248,7 +248,7 @@ fn plugin(
         caps: definition.caps,
         quarantine: definition.quarantine,
         hooks,
-        instances: definition.instances,
+        isolation: definition.isolation,
         restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
@@ -272,7 +272,7 @@ fn stock_definition(name: &str) -> Definition {
         caps: plugin_limits::default_caps(),
         quarantine: Some(plugin_limits::default_quarantine()),
         hooks: None,
-        instances: Instances::default(),
+        isolation: Isolation::default(),
         restart_tunnels: false,
         grants: Vec::new(),
     }
@@ -306,7 +306,7 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Optio
         hooks: hooks(table),
         grants,
         restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
-        instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
+        isolation: if table.text(&k::ISOLATION) == Some("request") { Isolation::Request } else { Isolation::Worker },
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::hook::OnFailure;
+use crate::hook::{Isolation, OnFailure};
 
 #[test]
 fn chains_are_stock_plugins_then_the_sites_then_the_routes() {
@@ -109,7 +109,7 @@ fn a_plugins_config_is_json_in_the_order_of_the_text() {
         )
     );
     assert_eq!((mine.on_failure, mine.deadline, mine.memory), (OnFailure::Open, Duration::from_secs(1), 64 << 20));
-    assert_eq!((mine.instances, hook_names(mine)), (Instances::PerCall, Some(vec!["router", "authorizer"])));
+    assert_eq!((mine.isolation, hook_names(mine)), (Isolation::Request, Some(vec!["router", "authorizer"])));
     let PluginSource::File(path) = &mine.source else { panic!("{:?}", mine.source) };
     assert!(path.ends_with("tests/config/valid/../files/plugin.wasm"), "{path:?}");
 }

@@ -258,7 +258,7 @@ fn a_plugin_that_does_not_start_any_more_is_put_into_quarantine() {
     let (end, plugin) = (0..)
         .map(|n| unix_ms() + (200 << n))
         .find_map(|end| {
-            let spec = Spec { per_call: true, ..spec(starts_until(end)) };
+            let spec = Spec { isolation: hook::Isolation::Request, ..spec(starts_until(end)) };
             Some((end, runtime.load(&spec).ok()?))
         })
         .unwrap();
@@ -319,8 +319,8 @@ fn time_and_memory_are_counted() {
 fn without_room_for_an_instance_a_call_fails_and_no_more() {
     let runtime = Runtime::new(&RuntimeSettings { instances: 2, ..RuntimeSettings::default() }).unwrap();
     let _first = load(&runtime, allow());
-    let second = runtime.load(&Spec { per_call: true, ..spec(allow()) }).unwrap();
-    let third = load(&runtime, allow());
+    let second = runtime.load(&Spec { isolation: hook::Isolation::Request, ..spec(allow()) }).unwrap();
+    let third = runtime.load(&Spec { name: "other".into(), ..spec(allow()) }).unwrap();
     let failure = check(&second).unwrap_err();
     assert_eq!(failure.kind, HookFailureKind::Instantiate);
     assert!(failure.detail.contains("limit of 2"), "{failure}");

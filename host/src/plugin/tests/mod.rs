@@ -45,7 +45,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         quarantine: Some(QUARANTINE),
         hooks: None,
         restart_tunnels: false,
-        per_call: false,
+        isolation: hook::Isolation::Worker,
         fetch: None,
     }
 }
@@ -109,6 +109,7 @@ fn view() -> Arc<View> {
         outcome: hook::Outcome::default(),
         maps: Arc::default(),
         kept: hook::Kept::default(),
+        own: hook::Own::new(true),
         builtins: &NoBuiltins,
     })
 }
