@@ -38,7 +38,10 @@ impl Plugin for Greedy {
 
 /// Needs more stack than there is.
 fn recurse(depth: u64) -> u64 {
-    if black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1).wrapping_add(depth) }
+    // On the stack, and seen from outside, so that the compiler makes no loop of it.
+    let room = black_box([depth; 32]);
+    let below = if room[0] == u64::MAX { 0 } else { recurse(depth + 1) };
+    below ^ black_box(&room)[1]
 }
 
 #[expect(clippy::panic, reason = "what this guest is for")]
