@@ -50,6 +50,7 @@ fn view(variables: &[(&str, &str)]) -> View {
         limit_req_status: "",
         limit_conn_status: "",
         own: Default::default(),
+        is_renewal: false,
         builtins: &NoBuiltins,
     }
 }
