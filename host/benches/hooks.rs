@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::{Method, Version};
 use rustix::time::{ClockId, clock_gettime};
-use tidegate::hook::{Builtins, Call, Caps, OnFailure, Plugin, View};
+use tidegate::hook::{Builtins, Call, Caps, Isolation, OnFailure, Own, Plugin, View};
 use tidegate::plugin::{Runtime, RuntimeSettings, Source, Spec};
 use tidegate::stock;
 
@@ -166,6 +166,7 @@ fn view() -> Arc<View> {
         outcome: tidegate::hook::Outcome::default(),
         maps: Arc::default(),
         kept: tidegate::hook::Kept::default(),
+        own: Own::default(),
         builtins: &Variables,
     })
 }
