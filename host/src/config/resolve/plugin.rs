@@ -8,12 +8,13 @@ use serde_json::{Map, Value as Json};
 
 use super::grants;
 use super::kv::Kept;
+use super::plugin_limits;
 use super::upstream::Upstreams;
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Services, Spot};
+use crate::config::types::{Grant, Place, Plugin, PluginSource, Services, Spot};
 use crate::config::{defaults, json, suggest};
-use crate::hook::{Hook, HookSet, OnFailure};
+use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
 pub(super) const STOCK: [&str; 9] = [
@@ -36,8 +37,10 @@ struct Definition {
     on_failure: OnFailure,
     deadline: Duration,
     memory: u64,
+    caps: Caps,
+    quarantine: Option<Quarantine>,
     hooks: Option<HookSet>,
-    instances: Instances,
+    isolation: Isolation,
     restart_tunnels: bool,
     grants: Vec<Grant>,
     services: Services,
@@ -196,8 +199,10 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         on_failure,
         deadline,
         memory,
+        caps,
+        quarantine,
         hooks,
-        instances,
+        isolation,
         restart_tunnels,
         response_with,
         grants,
@@ -210,8 +215,10 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && on_failure == &b.on_failure
         && deadline == &b.deadline
         && memory == &b.memory
+        && caps == &b.caps
+        && quarantine == &b.quarantine
         && hooks == &b.hooks
-        && instances == &b.instances
+        && isolation == &b.isolation
         && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
@@ -255,8 +262,10 @@ fn plugin(
         on_failure: definition.on_failure,
         deadline: definition.deadline,
         memory: definition.memory,
+        caps: definition.caps,
+        quarantine: definition.quarantine,
         hooks,
-        instances: definition.instances,
+        isolation: definition.isolation,
         restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
@@ -278,8 +287,10 @@ fn stock_definition(name: &str) -> Definition {
             _ => defaults::DEADLINE,
         },
         memory: defaults::MEMORY,
+        caps: plugin_limits::default_caps(),
+        quarantine: Some(plugin_limits::default_quarantine()),
         hooks: None,
-        instances: Instances::default(),
+        isolation: Isolation::default(),
         restart_tunnels: false,
         grants: Vec::new(),
         services: Services::default(),
@@ -312,11 +323,13 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams, kept: &K
         on_failure: if table.text(&k::ON_FAILURE) == Some("open") { OnFailure::Open } else { OnFailure::Closed },
         deadline: table.duration(&k::DEADLINE).unwrap_or(deadline),
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
+        caps: plugin_limits::caps(table),
+        quarantine: plugin_limits::quarantine(table),
         hooks: hooks(table),
         grants,
         services,
         restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
-        instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
+        isolation: if table.text(&k::ISOLATION) == Some("request") { Isolation::Request } else { Isolation::Worker },
     })
 }
 

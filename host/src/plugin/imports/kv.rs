@@ -78,32 +78,32 @@ impl Ctx {
 pub(super) fn add_ready(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     type Cx<'a> = StoreContextMut<'a, Ctx>;
     let mut kv = linker.instance(INTERFACE)?;
-    kv.func_wrap("open", |cx: Cx<'_>, (name,): (String,)| Ok((cx.data().store(&name),)))?;
-    kv.func_wrap("get", |cx: Cx<'_>, (store, key): (u32, String)| {
-        Ok((cx.data().ask_now(store, &key, KvOperation::Get).and_then(bytes),))
+    kv.func_wrap("open", |mut cx: Cx<'_>, (name,): (String,)| Ok((cx.data_mut().called().store(&name),)))?;
+    kv.func_wrap("get", |mut cx: Cx<'_>, (store, key): (u32, String)| {
+        Ok((cx.data_mut().called().ask_now(store, &key, KvOperation::Get).and_then(bytes),))
     })?;
-    kv.func_wrap("set", |cx: Cx<'_>, (store, key, value, ttl): (u32, String, Vec<u8>, u32)| {
-        Ok((cx.data().ask_now(store, &key, KvOperation::Set { value, ttl: time(ttl) }).map(drop),))
+    kv.func_wrap("set", |mut cx: Cx<'_>, (store, key, value, ttl): (u32, String, Vec<u8>, u32)| {
+        Ok((cx.data_mut().called().ask_now(store, &key, KvOperation::Set { value, ttl: time(ttl) }).map(drop),))
     })?;
-    kv.func_wrap("delete", |cx: Cx<'_>, (store, key): (u32, String)| {
-        Ok((cx.data().ask_now(store, &key, KvOperation::Delete).and_then(|value| done(&value)),))
+    kv.func_wrap("delete", |mut cx: Cx<'_>, (store, key): (u32, String)| {
+        Ok((cx.data_mut().called().ask_now(store, &key, KvOperation::Delete).and_then(|value| done(&value)),))
     })?;
-    kv.func_wrap("increment", |cx: Cx<'_>, (store, key, by, ttl): (u32, String, i64, u32)| {
+    kv.func_wrap("increment", |mut cx: Cx<'_>, (store, key, by, ttl): (u32, String, i64, u32)| {
         Ok((cx
             .data()
             .ask_now(store, &key, KvOperation::Increment { by, ttl: time(ttl) })
             .and_then(|value| number(&value)),))
     })?;
     type Swap = (u32, String, Option<Vec<u8>>, Option<Vec<u8>>, u32);
-    kv.func_wrap("compare-and-swap", |cx: Cx<'_>, (store, key, expected, new, ttl): Swap| {
+    kv.func_wrap("compare-and-swap", |mut cx: Cx<'_>, (store, key, expected, new, ttl): Swap| {
         Ok((cx
             .data()
             .ask_now(store, &key, KvOperation::Swap { expected, new, ttl: time(ttl) })
             .and_then(|value| done(&value)),))
     })?;
-    kv.func_wrap("raise", |cx: Cx<'_>, (store, key, floor, by, most, ttl): (u32, String, i64, i64, i64, u32)| {
+    kv.func_wrap("raise", |mut cx: Cx<'_>, (store, key, floor, by, most, ttl): (u32, String, i64, i64, i64, u32)| {
         let operation = KvOperation::Raise { floor, by, most, ttl: time(ttl) };
-        Ok((cx.data().ask_now(store, &key, operation).and_then(|value| raised(&value)),))
+        Ok((cx.data_mut().called().ask_now(store, &key, operation).and_then(|value| raised(&value)),))
     })
 }
 

@@ -36,7 +36,7 @@ impl Linkers {
         let mut waiting = linker(engine)?;
         let mut ready = waiting.clone();
         kv::add_ready(&mut ready)?;
-        wit::kv::add_to_linker::<_, HasSelf<Ctx>>(&mut waiting, |ctx| ctx)?;
+        wit::kv::add_to_linker::<_, HasSelf<Ctx>>(&mut waiting, Ctx::called)?;
         Ok(Self { ready, waiting })
     }
 
@@ -48,17 +48,17 @@ impl Linkers {
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
-    wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::secrets::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::secrets::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }
