@@ -22,7 +22,7 @@ fn a_missing_grant_is_told_at_load() {
             "no secret \"key\": grant it with `grants = [\"secret:key\"]` in [plugins.p]",
         ),
         ("grants = [\"kv:s\"]", "", "no store named \"s\" (define it in [kv.s])"),
-        ("grants = [\"kv:sessoin\"]", "[kv.session]", "no store named \"sessoin\" (did you mean `session`?)"),
+        ("grants = [\"kv:sessoin\"]", "[kv.session]", "no store named \"sessoin\" (did you mean \"session\"?)"),
         ("grants = [\"kv:s\", \"kv:s/x\"]", "[kv.s]", "the store \"s\" is granted already"),
         ("grants = [\"secret:key\"]", "", "no secret named \"key\""),
         ("grants = [\"env:TIDEGATE_TEST_NOT_SET\"]", "", "the environment variable TIDEGATE_TEST_NOT_SET is not set"),
@@ -64,8 +64,12 @@ fn nothing_leads_out_of_wasi() {
         let port = listener.address().port();
         proxy.ask(format!("GET / HTTP/1.1\r\nHost: x\r\nX-Port: {port}\r\n\r\n")).1.text()
     };
-    let nothing = "environment []\narguments []\nfolder None\nfolders 0\nstdin closed\nname ErrorCode::PermanentResolverFailure\n\
-                   connect ErrorCode::AccessDenied\nbind ErrorCode::AccessDenied";
+    let denied = "ErrorCode { code: 1, name: \"access-denied\", message: \"\" }";
+    let nothing = format!(
+        "environment []\narguments []\nfolder None\nfolders 0\nstdin closed\n\
+         name ErrorCode {{ code: 20, name: \"permanent-resolver-failure\", message: \"\" }}\n\
+         connect {denied}\nbind {denied}"
+    );
     assert_eq!(ask(""), nothing);
     // But for a variable of the environment, by its name.
     let value = std::env::var("PATH").unwrap();
