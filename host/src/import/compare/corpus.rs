@@ -19,10 +19,19 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// What is sent before it, and before TLS.
+    pub(super) fn ahead(&self) -> &'static str {
+        if self.proxied { "PROXY TCP4 192.0.2.44 127.0.0.1 4711 80\r\n" } else { "" }
+    }
+
+    /// Whom it asks.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The request as it is sent.
     pub(super) fn bytes(&self) -> String {
-        let first = if self.proxied { "PROXY TCP4 192.0.2.44 127.0.0.1 4711 80\r\n" } else { "" };
-        let mut text = format!("{first}{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
