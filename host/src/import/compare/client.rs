@@ -85,9 +85,20 @@ fn connect(
 }
 
 fn exchange(port: u16, request: &Request, tls: Option<&Arc<ClientConfig>>) -> std::io::Result<Answer> {
-    let mut reader = connect(port, request.ahead(), request.host(), tls)?;
-    reader.get_mut().write_all(request.bytes().as_bytes())?;
-    reader.get_mut().flush()?;
+    let asked = || {
+        let mut reader = connect(port, request.ahead(), request.host(), tls)?;
+        reader.get_mut().write_all(request.bytes().as_bytes())?;
+        reader.get_mut().flush()?;
+        Ok::<_, std::io::Error>(reader)
+    };
+    let mut beside = Vec::new();
+    for _ in 0..request.beside {
+        let mut reader = asked()?;
+        // Answered: what comes next finds it open.
+        reader.read_line(&mut String::new())?;
+        beside.push(reader);
+    }
+    let mut reader = asked()?;
     let mut answer = Answer::default();
     let mut line = String::new();
     reader.read_line(&mut line)?;
