@@ -32,8 +32,8 @@ const STRICT: &[&str] = &[
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["import", "server", "plugin"]),
-    // Which headers are the proxy's own, which types are usual, and a server to compare with.
-    ("import", &["content", "hook", "server"]),
+    // Which headers are the proxy's own, which types are usual, a server to compare with, and TLS to ask it over.
+    ("import", &["content", "hook", "server", "tls"]),
     (
         "server",
         &[
