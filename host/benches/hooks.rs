@@ -46,6 +46,7 @@ fn main() {
             restart_tunnels: false,
             per_call: false,
             fetch: None,
+            stage: None,
         };
         runtime.load(&spec).unwrap()
     };

@@ -54,6 +54,7 @@ mod messages;
 mod metrics;
 mod ocsp;
 mod origin;
+mod plugin_tools;
 mod plugins;
 mod proxy_protocol;
 mod reload;

@@ -18,6 +18,7 @@
 //! caller's business.
 
 mod abi;
+mod backtrace;
 mod balance;
 mod cache;
 mod cwasm;
@@ -35,9 +36,13 @@ mod metrics;
 mod output;
 mod pool;
 mod runtime;
+mod schema;
 mod session;
+mod stage;
+mod start;
 mod talk;
 mod ticker;
+mod voice;
 
 #[cfg(test)]
 mod guests;
@@ -50,3 +55,6 @@ pub use load::{Inspection, Source, Spec};
 pub use loaded::WAITING_CALLS;
 pub use metrics::{PluginCounts, Registry};
 pub use runtime::{Runtime, RuntimeSettings};
+pub use schema::{Misfit, Schema};
+pub use stage::Stage;
+pub use start::{Prepared, Start};

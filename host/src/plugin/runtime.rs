@@ -17,12 +17,13 @@ use super::home::Homes;
 use super::instance::{Ctx, Live, Shared};
 use super::lane::Lane;
 use super::limits::Limits;
-use super::load::{self, Compiled, Inspection, Spec};
+use super::load::{self, Compiled, Inspection, Source, Spec};
 use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
 use super::session::Line;
+use super::start::described;
 use super::ticker::Ticker;
 use crate::hook::{HookFailureKind, HookSet, Plugin};
 
@@ -94,11 +95,7 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the component, its configuration or its limits.
     pub fn load(&self, spec: &Spec) -> Result<Arc<dyn Plugin>, PluginError> {
-        if spec.memory > MAX_MEMORY {
-            return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
-        }
-        let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
-        let compiled = self.compiled(&spec.source.read()?)?;
+        let compiled = self.ready(&spec.source)?;
         for unknown in &compiled.inspection.unknown_hooks {
             tracing::warn!(
                 plugin = &*spec.name,
@@ -107,19 +104,10 @@ impl Runtime {
             );
         }
         let hooks = chosen(compiled.exports.set(), spec.hooks)?;
-        let lane = Lane::choose(compiled.waits(), spec.deadline);
-        let shared = Arc::new(Shared {
-            name: Arc::clone(&spec.name),
-            document: spec.config.clone(),
-            config,
-            limits: Limits::new(spec.deadline, spec.memory, compiled.inspection.size),
-            lane,
-            output: Arc::new(Output::new(Arc::clone(&spec.name))),
-            numbers: self.registry.plugin(&spec.name),
-            registry: Arc::clone(&self.registry),
-            ticker: Arc::clone(&self.ticker),
-            fetch: spec.fetch.clone(),
-        });
+        let shared = self.shared(spec, &compiled)?;
+        if let Some(schema) = described(&compiled, &shared)? {
+            schema.judge(&shared.config).map_err(PluginError::Schema)?;
+        }
         let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
         let idle = shared.limits.idle;
         let pool = Pool::new(self.workers, idle);
@@ -140,6 +128,36 @@ impl Runtime {
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
         }))))
+    }
+
+    /// The component of a plugin, compiled.
+    pub(super) fn ready(&self, source: &Source) -> Result<Arc<Compiled>, PluginError> {
+        match source {
+            Source::Ready(prepared) => Ok(Arc::clone(&prepared.0)),
+            source => self.compiled(&source.read()?),
+        }
+    }
+
+    /// What the instances of a plugin share.
+    pub(super) fn shared(&self, spec: &Spec, compiled: &Compiled) -> Result<Arc<Shared>, PluginError> {
+        if spec.memory > MAX_MEMORY {
+            return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
+        }
+        let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
+        let lane = Lane::choose(compiled.waits(), spec.deadline);
+        Ok(Arc::new(Shared {
+            name: Arc::clone(&spec.name),
+            document: spec.config.clone(),
+            config,
+            limits: Limits::new(spec.deadline, spec.memory, compiled.inspection.size),
+            lane,
+            output: Arc::new(Output::new(Arc::clone(&spec.name), spec.stage.clone())),
+            numbers: self.registry.plugin(&spec.name),
+            registry: Arc::clone(&self.registry),
+            ticker: Arc::clone(&self.ticker),
+            fetch: spec.fetch.clone(),
+            stage: spec.stage.clone(),
+        }))
     }
 
     /// The line of the plugins of one name; it lasts as long as one of them.
@@ -174,7 +192,7 @@ impl Runtime {
     }
 
     /// Compile a component, or find it compiled.
-    fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
+    pub(super) fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
         let digest = cache::digest(bytes);
         let mut all = self.compiled.lock();
         if let Some(compiled) = all.get(&digest).and_then(Weak::upgrade) {
@@ -210,23 +228,27 @@ fn chosen(exported: HookSet, asked: Option<HookSet>) -> Result<HookSet, PluginEr
 
 /// Make and configure a first instance.
 fn trial(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Live>, Failure> {
-    if shared.lane == Lane::Sync {
-        return Live::make(compiled, shared);
+    match shared.lane {
+        Lane::Sync => Live::make(compiled, shared),
+        Lane::Fiber => on_own_thread(Live::make_async(compiled, shared)),
     }
-    // The caller's thread may already run a tokio runtime, in which one cannot block: so
-    // this one has its own thread.
+}
+
+/// Run what belongs into the fiber lane. The caller's thread may already run a tokio runtime, in
+/// which one cannot block: so this has its own thread.
+pub(super) fn on_own_thread<T: Send>(work: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
     thread::scope(|scope| {
         let trial = thread::Builder::new().name("tidegate-trial".into()).spawn_scoped(scope, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
-            runtime.block_on(Live::make_async(compiled, shared))
+            runtime.block_on(work)
         });
         let trial = trial.map_err(|e| Failure::host(e.to_string()))?;
         trial.join().unwrap_or_else(|_| Err(Failure::host("the trial panicked".into())))
     })
 }
 
-fn start_error(failure: Failure, limits: &Limits) -> PluginError {
+pub(super) fn start_error(failure: Failure, limits: &Limits) -> PluginError {
     let size = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
     match failure {
         Failure { subject: Subject::Configuration, detail, .. } => PluginError::configure(detail),
@@ -235,7 +257,12 @@ fn start_error(failure: Failure, limits: &Limits) -> PluginError {
             PluginError::Memory { needed: size(needed), limit: size(limits.memory) }
         }
         Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },
-        Failure { detail, backtrace, .. } if backtrace.is_empty() => PluginError::Start { detail },
-        Failure { detail, backtrace, .. } => PluginError::Start { detail: format!("{detail}\n{backtrace}") },
+        Failure { detail, said, backtrace, .. } => {
+            let parts = [("", detail.as_str()), ("it said: ", &said), ("at: ", &backtrace)];
+            let parts = parts.iter().filter(|(_, text)| !text.is_empty());
+            PluginError::Start {
+                detail: parts.map(|(what, text)| format!("{what}{text}")).collect::<Vec<_>>().join("; "),
+            }
+        }
     }
 }

@@ -35,6 +35,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         restart_tunnels: false,
         per_call: false,
         fetch: None,
+        stage: None,
     }
 }
 
@@ -64,6 +65,10 @@ impl Builtins for NoBuiltins {
 
     fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
+    }
+
+    fn request_id(&self, serial: u64) -> Option<String> {
+        Some(format!("id-{serial}"))
     }
 }
 
