@@ -188,7 +188,9 @@ fn calls_are_measured_step_by_step() {
 /// The build copies the component whose name stands in a file.
 #[test]
 fn dev_builds_and_swaps_what_changes_and_keeps_the_old_where_that_fails() {
-    let backend = Backend::http(|request| Response::text(&format!("x-greeting: {}", request.head.get("x-greeting").unwrap_or("-"))));
+    let backend = Backend::http(|request| {
+        Response::text(format!("x-greeting: {}", request.head.get("x-greeting").unwrap_or("-")))
+    });
     let dir = TempDir::new();
     dir.write("which.txt", guest("greeter"));
     let config = format!(
@@ -267,14 +269,16 @@ fn inspect_shows_grants_schema_and_what_differs() {
     assert!(found["memory"].as_u64().unwrap() >= 1 << 16);
     let output = Binary::output(&["plugin", "inspect", &path("access-list.wasm"), &path("auth-request.wasm")]);
     let said = text(&output.stdout);
-    for words in ["+ imports: tidegate:plugin/http-client@0.1.0", "+ grants: http-client:", "! it can do more", "lane: sync"] {
+    for words in
+        ["+ imports: tidegate:plugin/http-client@0.1.0", "+ grants: http-client:", "! it can do more", "lane: sync"]
+    {
         assert!(said.contains(words), "{words} is missing:\n{said}");
     }
     let said = text(&Binary::output(&["plugin", "inspect", &path("cors.wasm")]).stdout);
     assert!(said.contains("origins: array, required: Origins"), "{said}");
 }
 
-/// A hundred cases take as long as a few, since the component is ready once; how long is printed.
+/// A hundred cases, of which each has an instance of its own.
 #[test]
 fn a_hundred_cases_are_run_in_one_go() {
     let case = |number: usize| {
@@ -290,5 +294,4 @@ fn a_hundred_cases_are_run_in_one_go() {
     let output = Binary::output(&["plugin", "test", &file]);
     let said = text(&output.stdout);
     assert!(output.status.success() && said.contains("100 cases in "), "{said}");
-    println!("{}", said.lines().last().unwrap_or_default());
 }

@@ -1,10 +1,12 @@
 //! What plugins answer, as JSON: what cases are compared with, and what their authors are shown.
 
+use std::time::UNIX_EPOCH;
+
 use serde_json::{Map, Value, json};
 
 use crate::hook::{
-    Content, Decision, FieldEdit, HookFailure, Interest, Judgement, LocalReply, Outgoing, Subscription, Target,
-    Verdict, Way,
+    AccessTerms, Content, Decision, FieldEdit, HookFailure, Interest, Judgement, LocalReply, Outgoing, Subscription,
+    Target, Verdict, Way,
 };
 use crate::message::{FieldName, FieldValue};
 
@@ -71,10 +73,23 @@ pub(super) fn verdict(verdict: &Verdict) -> Value {
     match verdict {
         Verdict::Next => kind("next"),
         Verdict::Grant(grant) => {
-            json!({ "grant": { "variables": variables(&grant.variables), "edits": edits(&grant.edits) } })
+            let access = grant.terms.as_ref().map(|terms| access(terms));
+            json!({ "grant": { "variables": variables(&grant.variables), "edits": edits(&grant.edits), "access": access } })
         }
         Verdict::Deny(reply) => json!({ "deny": local(reply) }),
     }
+}
+
+/// What a grant binds a tunnel to; times in seconds since 1970, and milliseconds.
+fn access(terms: &AccessTerms) -> Value {
+    let expires = terms.expires.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|end| end.as_secs());
+    json!({
+        "subject": terms.subject,
+        "tags": terms.tags,
+        "expires": expires,
+        "lifetime_ms": terms.lifetime.and_then(|time| u64::try_from(time.as_millis()).ok()),
+        "max_message": terms.max_message,
+    })
 }
 
 pub(super) fn edited(answer: &Result<Vec<FieldEdit>, LocalReply>) -> Value {

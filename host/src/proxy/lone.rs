@@ -47,6 +47,7 @@ pub fn lone(lone: Lone) -> Result<View, Error> {
         authority,
         scheme,
         is_websocket: false,
+        is_renewal: false,
         headers: fields,
         client,
         peer: client,
