@@ -30,8 +30,8 @@ pub struct Cases {
     pub(super) deadline: Option<String>,
     /// The most memory of an instance, as in the proxy's configuration.
     pub(super) memory: Option<String>,
-    /// How instances are used: `per-worker` (the default) or `per-call`.
-    pub(super) instances: Option<String>,
+    /// Who shares an instance, as in the proxy's configuration: `worker` (the default) or `request`.
+    pub(super) isolation: Option<String>,
     /// The time at which the plugin's clocks stand; without it they run.
     pub(super) clock: Option<Clock>,
     /// What its requests are answered with; without it, it is granted no destination.

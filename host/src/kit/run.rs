@@ -13,7 +13,7 @@ use super::compare::{self, Mismatch};
 use super::fakes::Http;
 use super::file::{Case, Cases, Clock, Step};
 use crate::config::{defaults, units};
-use crate::hook::{Hook, OnFailure, Plugin};
+use crate::hook::{Caps, Hook, Isolation, OnFailure, Plugin};
 use crate::plugin::{Inspection, Prepared, Runtime, RuntimeSettings, Source, Spec, Stage};
 
 /// Where cases are run: a plugin runtime, and a component in it.
@@ -71,7 +71,7 @@ impl Stand {
     /// Why it cannot be used.
     pub fn new(component: &Path, cache_dir: Option<&Path>) -> Result<Self, KitError> {
         let refused = |error| KitError::Plugin { path: component.to_owned(), error };
-        let settings = RuntimeSettings { workers: 1, cache_dir: cache_dir.map(Path::to_owned), instances: 64 };
+        let settings = RuntimeSettings { cache_dir: cache_dir.map(Path::to_owned), ..RuntimeSettings::default() };
         let runtime = Runtime::new(&settings).map_err(refused)?;
         let begun = Instant::now();
         let bytes = std::fs::read(component)
@@ -105,9 +105,16 @@ impl Stand {
             on_failure: OnFailure::Closed,
             deadline: defaults::DEADLINE,
             memory: defaults::MEMORY,
+            caps: Caps {
+                table: usize::try_from(defaults::TABLE).unwrap_or(usize::MAX),
+                output: None,
+                host_calls: defaults::HOST_CALLS,
+            },
+            // A case may fail as often as it likes.
+            quarantine: None,
             hooks: None,
             restart_tunnels: false,
-            per_call: false,
+            isolation: Isolation::Worker,
             fetch: None,
             stage: None,
         }
@@ -222,17 +229,17 @@ impl Stand {
         let http = case.http.as_ref().or(cases.http.as_ref()).map(|answers| Http::new(answers));
         let deadline = cases.deadline.as_deref().map(units::parse_duration).transpose();
         let memory = cases.memory.as_deref().map(units::parse_size).transpose();
-        let per_call = match cases.instances.as_deref() {
-            None | Some("per-worker") => false,
-            Some("per-call") => true,
-            Some(other) => return Err(format!("`instances` is per-worker or per-call, not {other}")),
+        let isolation = match cases.isolation.as_deref() {
+            None | Some("worker") => Isolation::Worker,
+            Some("request") => Isolation::Request,
+            Some(other) => return Err(format!("`isolation` is worker or request, not {other}")),
         };
         let config = case.config.as_ref().unwrap_or(&cases.config);
         let spec = Spec {
             config: Value::Object(config.clone()).to_string(),
             deadline: deadline.map_err(|error| format!("`deadline` {error}"))?.unwrap_or(defaults::DEADLINE),
             memory: memory.map_err(|error| format!("`memory` {error}"))?.unwrap_or(defaults::MEMORY),
-            per_call,
+            isolation,
             fetch: http.clone().map(|http| http as _),
             stage: Some(Arc::clone(&stage)),
             // Metrics are kept by name, and each case has its own.

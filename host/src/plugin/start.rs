@@ -9,7 +9,7 @@ use super::failure::{Failure, Fault};
 use super::instance::{Live, Shared, new_store};
 use super::lane::{self, Lane};
 use super::load::{Compiled, Inspection, Spec};
-use super::runtime::{Runtime, on_own_thread, start_error};
+use super::runtime::{Runtime, on_own_stack, on_own_thread, start_error};
 use super::schema::Schema;
 
 /// A component that was read and compiled: what is loaded from it needs neither again.
@@ -54,7 +54,7 @@ impl Runtime {
     pub fn schema(&self, spec: &Spec) -> Result<Option<serde_json::Value>, PluginError> {
         let compiled = self.ready(&spec.source)?;
         let shared = self.shared(spec, &compiled)?;
-        Ok(described(&compiled, &shared)?.map(|schema| schema.document().clone()))
+        Ok(described(&compiled, &shared, self.stack)?.map(|schema| schema.document().clone()))
     }
 
     /// Start an instance so often, one after the other, each dropped before the next.
@@ -65,8 +65,8 @@ impl Runtime {
         let compiled = self.ready(&spec.source)?;
         let shared = self.shared(spec, &compiled)?;
         let starts = match shared.lane {
-            Lane::Sync => (0..times).map(|_| start(&compiled, &shared)).collect(),
-            Lane::Fiber => on_own_thread(start_later(&compiled, &shared, times)),
+            Lane::Sync => on_own_stack(self.stack, || (0..times).map(|_| start(&compiled, &shared)).collect()),
+            Lane::Fiber => on_own_thread(self.stack, start_later(&compiled, &shared, times)),
         };
         starts.map_err(|failure| start_error(failure, &shared.limits))
     }
@@ -89,7 +89,11 @@ async fn start_later(compiled: &Compiled, shared: &Arc<Shared>, times: usize) ->
 }
 
 /// The schema of a plugin's configuration; asked for once, since it is always the same.
-pub(super) fn described<'a>(compiled: &'a Compiled, shared: &Arc<Shared>) -> Result<Option<&'a Schema>, PluginError> {
+pub(super) fn described<'a>(
+    compiled: &'a Compiled,
+    shared: &Arc<Shared>,
+    stack: usize,
+) -> Result<Option<&'a Schema>, PluginError> {
     if !compiled.exports.has_schema() {
         return Ok(None);
     }
@@ -97,8 +101,8 @@ pub(super) fn described<'a>(compiled: &'a Compiled, shared: &Arc<Shared>) -> Res
         return Ok(schema.as_ref());
     }
     let text = match shared.lane {
-        Lane::Sync => schema_text(compiled, shared),
-        Lane::Fiber => on_own_thread(schema_text_later(compiled, shared)),
+        Lane::Sync => on_own_stack(stack, || schema_text(compiled, shared)),
+        Lane::Fiber => on_own_thread(stack, schema_text_later(compiled, shared)),
     };
     let text = text.map_err(|failure| start_error(failure, &shared.limits))?;
     let schema = text.as_deref().map(Schema::read).transpose()?;

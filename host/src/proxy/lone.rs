@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::variables::Nginx;
 use super::{handshake, headers, path, receive};
 use crate::error::{Error, Kind};
-use crate::hook::{Arrival, Builtins, Kept, Outcome, View};
+use crate::hook::{Arrival, Builtins, Kept, Outcome, Own, View};
 use crate::message::{Fields, RequestHead};
 use crate::tls::server::Facts;
 
@@ -48,6 +48,8 @@ pub fn lone(lone: Lone) -> Result<View, Error> {
         scheme,
         is_websocket: false,
         is_renewal: false,
+        // Whatever the plugin's isolation is, it holds.
+        own: Own::new(true),
         headers: fields,
         client,
         peer: client,

@@ -5,10 +5,12 @@ use crate::plugin::instance::Ctx;
 
 impl Host for Ctx {
     fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
+        self.meter.allow_call()?;
         Ok(self.voice.enabled(of(level)))
     }
 
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.meter.allow_call()?;
         self.voice.say(of(level), &message, matches!(level, Level::Error));
         Ok(())
     }
