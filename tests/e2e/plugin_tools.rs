@@ -251,7 +251,7 @@ fn check_names_every_wrong_value_of_a_plugin_by_its_schema() {
     let said = text(&output.stderr);
     for line in [
         ":6:30: plugins.p.config.origins[1]: plugin `p`: must be a string, and is a number",
-        ":7:1: plugins.p.config.max_agee: plugin `p`: unknown key `max_agee`: is `max_age` meant?",
+        ":7:12: plugins.p.config.max_agee: plugin `p`: unknown key `max_agee`: is `max_age` meant?",
         ":8:15: plugins.p.config.credentials: plugin `p`: must be a boolean, and is a string",
     ] {
         assert!(said.contains(line), "{line} is missing:\n{said}");

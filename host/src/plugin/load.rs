@@ -212,7 +212,11 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
         hooks: exports.set(),
         configurable: exports.configurable(),
         has_schema: exports.has_schema(),
-        memory: component.resources_required().and_then(|needed| needed.max_initial_memory_size),
+        // In pages of 64 KiB.
+        memory: component
+            .resources_required()
+            .and_then(|needed| needed.max_initial_memory_size)
+            .map(|pages| pages << 16),
         unknown_hooks: Vec::new(),
         services: Vec::new(),
         wasi: Vec::new(),
