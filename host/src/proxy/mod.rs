@@ -22,6 +22,7 @@ mod headers;
 mod inspect;
 mod levels;
 mod limit;
+mod lone;
 mod outcome;
 mod path;
 mod real_ip;
@@ -57,6 +58,8 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+pub use lone::{Lone, lone};
 
 /// nginx's variables, for views that are no request's too.
 pub fn builtins() -> &'static dyn Builtins {
