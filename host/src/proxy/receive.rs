@@ -103,6 +103,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         spared: false,
         page: None,
         sticky: None,
+        access: None,
         record: Some(record),
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn serve(socket: Socket, connection: Arc<Connection>, draining:
     let spoken = Box::pin(speak(Client::new(socket, connection, settings, draining))).await;
     match spoken {
         Some(Left { socket, opening: Some((opening, early)) }) => {
-            let entry = proxy.tunnels.enter(opening.lease.peer());
+            let entry = proxy.tunnels.enter(&opening);
             tunnel::run(socket, early, *opening, entry).await;
         }
         Some(Left { socket, opening: None }) => linger(socket).await,
