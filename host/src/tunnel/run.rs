@@ -53,7 +53,8 @@ trait Joined {
 pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
     let Opening { upstream, early: early_upstream, terms, record, lease, inspection, told, access } = opening;
     let follows = access.as_ref().and_then(|access| access.follows());
-    let mut watch = access.map(Watch::new);
+    // Boxed, since a tunnel that nothing binds has no room for it.
+    let mut watch = access.map(|access| Box::new(Watch::new(access)));
     let mut record = record;
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
@@ -109,7 +110,7 @@ async fn live(
     tunnel: &mut impl Joined,
     terms: Terms,
     entry: &Entry,
-    watch: &mut Option<Watch>,
+    watch: &mut Option<Box<Watch>>,
     record: &mut Option<Box<Record>>,
 ) -> End {
     let mut dismissed = false;
