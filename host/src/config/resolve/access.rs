@@ -60,11 +60,13 @@ pub(super) fn satisfy(table: &Reader<'_>) -> Satisfy {
     }
 }
 
-/// `reauthorize` and `access_close_code`.
+/// `reauthorize` and `access_close_code`; a number beyond the key's range was told already.
 pub(super) fn lasting(table: &Reader<'_>) -> LastingAccess {
     let default = u16::try_from(defaults::ACCESS_CLOSE_CODE).unwrap_or(1008);
     let code = table.count(&k::ACCESS_CLOSE_CODE).and_then(|code| u16::try_from(code).ok()).unwrap_or(default);
-    if let Some(item) = table.own(&k::ACCESS_CLOSE_CODE).filter(|_| !is_close_code(code)) {
+    if let Some(item) =
+        table.find(&k::ACCESS_CLOSE_CODE).filter(|_| (1000..5000).contains(&code) && !is_close_code(code))
+    {
         let message = format!("{code} cannot stand in a close frame");
         table.cx.hinted(item.at(), &item.path, message, "such as 1008, or one of 3000 to 4999");
     }
