@@ -51,6 +51,7 @@ fn main() {
             kv: Vec::new(),
             secrets: Vec::new(),
             environment: Vec::new(),
+            stage: None,
         };
         runtime.load(&spec).unwrap()
     };

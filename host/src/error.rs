@@ -114,6 +114,8 @@ pub enum Kind {
     BadSwitch,
     /// A 101 that nobody asked for.
     UnaskedSwitch,
+    /// The grant of a tunnel was revoked before it opened.
+    Revoked,
     /// A plugin's call failed, and it fails closed.
     Plugin(HookFailureKind),
 }
@@ -137,6 +139,7 @@ impl Kind {
             | Self::RateLimit(_)
             | Self::OpenLimit(_)
             | Self::Admission(_)
+            | Self::Revoked
             | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Private
@@ -211,6 +214,7 @@ impl Kind {
             Self::BadResponse => "upstream.bad_response",
             Self::BadSwitch => "upstream.bad_switch",
             Self::UnaskedSwitch => "upstream.unasked_switch",
+            Self::Revoked => "access.revoked",
             Self::Plugin(kind) => kind.code(),
         }
     }

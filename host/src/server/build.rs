@@ -57,6 +57,7 @@ pub(super) fn snapshot(
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             messages: route.messages,
+            access: route.access,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,
@@ -215,6 +216,10 @@ fn plugins(
         match runtime.load(&spec(plugin, upstreams, stores)) {
             Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
             Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
+            // Each with its own place.
+            Err(PluginError::Schema(misfits)) => {
+                problems.extend(misfits.iter().map(|misfit| Problem::at_plugin(plugin, &misfit.to_string())));
+            }
             Err(error) => problems.push(problem(plugin, &error)),
         }
     }
@@ -267,6 +272,7 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>], stores: &Stores) -
         kv: plugin.services.kv.iter().filter_map(|granted| kv(granted, stores)).collect(),
         secrets: plugin.services.secrets.iter().map(|(name, text)| (Arc::clone(name), text.expose().into())).collect(),
         environment: plugin.services.environment.iter().map(|(n, v)| (n.clone(), v.expose().to_owned())).collect(),
+        stage: None,
     }
 }
 

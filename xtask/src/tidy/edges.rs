@@ -31,9 +31,11 @@ const STRICT: &[&str] = &[
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["import", "server", "plugin"]),
-    // Which headers are the proxy's own, which types are usual, and a server to compare with.
-    ("import", &["content", "hook", "server"]),
+    ("cli", &["import", "kit", "server", "plugin"]),
+    // Cases become requests as hooks see them, and are asked as the proxy asks.
+    ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
+    // Which headers are the proxy's own, which types are usual, a server to compare with, and TLS to ask it over.
+    ("import", &["content", "hook", "server", "tls"]),
     (
         "server",
         &[
@@ -54,7 +56,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
+    // Tunnels are closed there by the names of their grants.
+    ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
     ("snapshot", &["hook", "http1", "kv", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (

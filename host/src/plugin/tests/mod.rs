@@ -1,5 +1,6 @@
 //! The runtime with real components.
 
+mod access;
 mod balance;
 mod failures;
 mod fetch;
@@ -51,6 +52,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         kv: Vec::new(),
         secrets: Vec::new(),
         environment: Vec::new(),
+        stage: None,
     }
 }
 
@@ -80,6 +82,10 @@ impl Builtins for NoBuiltins {
 
     fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
+    }
+
+    fn request_id(&self, serial: u64) -> Option<String> {
+        Some(format!("id-{serial}"))
     }
 }
 
