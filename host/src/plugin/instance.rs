@@ -84,11 +84,12 @@ impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.meter.count_call();
         let voice = &self.voice;
+        let environment = &self.shared.environment;
         let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
             // No files, no sockets, no arguments, and of the environment what is granted: only what
             // it says is let out.
             let mut wasi = WasiCtx::builder();
-            wasi.envs(&shared.environment);
+            wasi.envs(environment);
             wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
             Box::new((wasi.build(), ResourceTable::new()))
         });
