@@ -52,6 +52,7 @@ mod isolation;
 mod keep_alive;
 mod kv;
 mod kv_redis;
+mod languages;
 mod limits;
 mod logs;
 mod matrix;
