@@ -34,8 +34,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["import", "kit", "server", "plugin"]),
     // Cases become requests as hooks see them, and are asked as the proxy asks.
     ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
-    // Which headers are the proxy's own, which types are usual, and a server to compare with.
-    ("import", &["content", "hook", "server"]),
+    // Which headers are the proxy's own, which types are usual, a server to compare with, and TLS to ask it over.
+    ("import", &["content", "hook", "server", "tls"]),
     (
         "server",
         &[
@@ -55,7 +55,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
+    // Tunnels are closed there by the names of their grants.
+    ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
     ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
