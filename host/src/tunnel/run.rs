@@ -50,6 +50,7 @@ trait Joined {
 }
 
 /// Both sides, and how they are joined.
+#[expect(clippy::large_enum_variant, reason = "nearly every tunnel is plain: what is boxed is what is rare")]
 enum Sides {
     /// Bytes go through.
     Plain(Tunnel),
@@ -96,7 +97,11 @@ pub fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) -> impl
     let mut life = Life { terms, entry, record, lease, told, watch };
     async move {
         let end = live(&mut sides, &mut life).await;
-        poll_fn(|cx| Poll::Ready(sides.say_goodbye(cx, end))).await;
+        poll_fn(|cx| {
+            sides.say_goodbye(cx, end);
+            Poll::Ready(())
+        })
+        .await;
         life.over(end, &sides);
     }
 }
