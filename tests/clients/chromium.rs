@@ -217,7 +217,8 @@ fn a_page_over_http3() {
     });
     let page = log.lines().find(|line| line.contains(" GET / ")).expect("the page's line");
     assert!(page.starts_with("HTTP/3.0 GET / 200"), "{log}");
-    println!("the WebSocket's line: {}", log.lines().find(|line| line.contains(" /ws ")).unwrap_or_default());
+    let tunnel = log.lines().find(|line| line.contains(" /ws ")).expect("the tunnel's line");
+    assert!(tunnel.contains(" GET /ws 101 "), "{log}");
 }
 
 /// The README's first command, and what a stranger then sees in a browser.
