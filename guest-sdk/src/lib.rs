@@ -50,6 +50,7 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod bodies;
 pub mod clock;
 pub mod config;
 mod hook;
@@ -76,8 +77,8 @@ pub use bindings::imports::tidegate::plugin::types::{
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
 pub use hook::{
-    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Messages, Origin, Plugin, RequestHeaders, ResponseHeaders, Router,
-    Tunnel,
+    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Messages, Origin, Plugin, RequestBody, RequestHeaders,
+    ResponseBody, ResponseHeaders, Router, Tunnel,
 };
 #[doc(hidden)]
 pub use instance::Instance;

@@ -114,6 +114,10 @@ pub enum Kind {
     UnaskedSwitch,
     /// A plugin's call failed, and it fails closed.
     Plugin(HookFailureKind),
+    /// A plugin let a body go on no further.
+    BodyStopped,
+    /// An answer's body is larger than plugins may be shown it whole, by `bodies.max_size`.
+    AnswerTooLarge,
 }
 
 impl Kind {
@@ -152,7 +156,7 @@ impl Kind {
             Self::NotFound | Self::Forbidden | Self::Precondition | Self::Range(_) | Self::NoneOfThese(_) => {
                 Side::Downstream
             }
-            Self::Plugin(_) => Side::Plugin,
+            Self::Plugin(_) | Self::BodyStopped | Self::AnswerTooLarge => Side::Plugin,
             Self::NoRoute | Self::UnknownTarget | Self::File | Self::Circles => Side::Internal,
         }
     }
@@ -208,6 +212,8 @@ impl Kind {
             Self::BadSwitch => "upstream.bad_switch",
             Self::UnaskedSwitch => "upstream.unasked_switch",
             Self::Plugin(kind) => kind.code(),
+            Self::BodyStopped => "plugin.body_stopped",
+            Self::AnswerTooLarge => "plugin.answer_too_large",
         }
     }
 }

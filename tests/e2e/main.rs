@@ -16,6 +16,7 @@ mod auth_request;
 mod backpressure;
 mod balance;
 mod balancer;
+mod bodies;
 mod breaker;
 mod broken_http;
 mod bulk;

@@ -20,6 +20,7 @@
 //! });
 //! ```
 
+mod body;
 mod exchange;
 mod host;
 mod load;
@@ -28,6 +29,7 @@ mod tunnel;
 
 use std::time::Duration;
 
+pub use body::{Sent, request_body, request_pieces, response_body, response_pieces};
 pub use exchange::{Request, Response};
 pub(crate) use host::{clock, http_client, log, metrics, peers, request, response};
 pub use load::Load;

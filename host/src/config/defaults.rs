@@ -301,3 +301,10 @@ pub const REDIRECT_HTTPS_STATUS: u64 = 301;
 pub const HTTPS_PORT: u16 = 443;
 /// The largest port.
 pub const MOST_PORT: u64 = 65_535;
+
+/// `bodies.max_size`, bytes.
+pub(super) const BODY_SHOWN: u64 = 1 << 20;
+/// The most that it may be: each exchange holds so much, and a plugin's memory holds it too.
+pub(super) const MOST_BODY_SHOWN: u64 = 64 << 20;
+/// `bodies.too_large`
+pub(super) const BODIES_TOO_LARGE: &str = "refuse";

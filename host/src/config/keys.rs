@@ -186,8 +186,8 @@ keys! {
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
-        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
-         `response-headers`, `messages`, `tunnel`, `access-log`.";
+        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `request-body`, `balancer`, \
+         `response-headers`, `response-body`, `messages`, `tunnel`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
+mod bodies;
 mod content;
 mod dial;
 mod health;
@@ -22,6 +23,7 @@ mod stream;
 mod tls;
 mod upstream;
 
+pub use bodies::{Bodies, TooLarge};
 pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
@@ -322,6 +324,8 @@ pub struct Route {
     pub half_close: bool,
     /// `messages`, with what it inherits.
     pub messages: Messages,
+    /// `bodies`, with what it inherits.
+    pub bodies: Bodies,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

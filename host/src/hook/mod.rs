@@ -5,6 +5,7 @@
 //! which in [`Plugin::hooks`]; the core never calls one that is absent.
 
 mod balance;
+mod bodies;
 mod chain;
 mod exchange;
 mod fetch;
@@ -17,6 +18,9 @@ mod ranges;
 mod template;
 
 pub use balance::{Choice, PeerFacts, Peers};
+pub use bodies::{
+    BodyChanges, BodyOf, BodySession, BodyStop, BodyWish, ChunkVerdict, EndVerdict, OpenedBody, WholeBody,
+};
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
@@ -171,10 +175,14 @@ pub enum Hook {
     Authorizer,
     /// What the upstream sees.
     RequestHeaders,
+    /// What is sent to it behind the head.
+    RequestBody,
     /// Which peer.
     Balancer,
     /// What the client sees.
     ResponseHeaders,
+    /// What it is sent behind the head.
+    ResponseBody,
     /// What flows through a WebSocket.
     Messages,
     /// When tunnels open and end.
@@ -185,13 +193,15 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Router,
         Self::Origin,
         Self::Authorizer,
         Self::RequestHeaders,
+        Self::RequestBody,
         Self::Balancer,
         Self::ResponseHeaders,
+        Self::ResponseBody,
         Self::Messages,
         Self::Tunnel,
         Self::AccessLog,
@@ -204,8 +214,10 @@ impl Hook {
             Self::Origin => "origin",
             Self::Authorizer => "authorizer",
             Self::RequestHeaders => "request-headers",
+            Self::RequestBody => "request-body",
             Self::Balancer => "balancer",
             Self::ResponseHeaders => "response-headers",
+            Self::ResponseBody => "response-body",
             Self::Messages => "messages",
             Self::Tunnel => "tunnel",
             Self::AccessLog => "access-log",
@@ -313,6 +325,13 @@ pub trait Plugin: Send + Sync {
         view: &std::sync::Arc<View>,
         response: &std::sync::Arc<ResponseView>,
     ) -> Call<Result<Vec<FieldEdit>, LocalReply>>;
+    /// Hook `request-body`, or `response-body` where there is a response: a message with a body.
+    /// None: the plugin does not want to see it. What it is asked later goes through the session.
+    fn open_body(
+        &self,
+        view: &std::sync::Arc<View>,
+        response: Option<&std::sync::Arc<ResponseView>>,
+    ) -> Call<OpenedBody>;
     /// Hook `messages`: a tunnel opens, whose 101 is this. None: the plugin does not want to look
     /// into it. What the plugin is asked later goes through the session.
     fn open(

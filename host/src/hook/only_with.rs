@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{
-    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Session, Summary, Target,
-    TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, OpenedBody, Plugin, ResponseView, Session,
+    Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Spares a plugin the calls of hook `response-headers` for answers without these headers;
@@ -62,6 +62,10 @@ impl Plugin for OnlyWith {
         } else {
             Call::Ready(Ok(Ok(Vec::new())))
         }
+    }
+
+    fn open_body(&self, view: &Arc<View>, response: Option<&Arc<ResponseView>>) -> Call<OpenedBody> {
+        self.plugin.open_body(view, response)
     }
 
     fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::instance::Live;
 
 /// Tunnels that an instance has before another one is made, where another may be.
-const CROWDED: usize = 64;
+pub(super) const CROWDED: usize = 64;
 
 /// An instance and the tunnels that live in it.
 pub(super) struct Home {
@@ -94,11 +94,14 @@ pub(super) struct Homes {
     streets: Box<[CachePadded<Street>]>,
     /// How many a worker has at most.
     most: usize,
+    /// Tunnels of one before another one is made.
+    crowded: usize,
 }
 
 impl Homes {
-    pub(super) fn new(workers: usize, most: usize) -> Self {
-        Self { streets: (0..workers.max(1)).map(|_| CachePadded::default()).collect(), most: most.max(1) }
+    pub(super) fn new(workers: usize, most: usize, crowded: usize) -> Self {
+        let streets = (0..workers.max(1)).map(|_| CachePadded::default()).collect();
+        Self { streets, most: most.max(1), crowded }
     }
 
     /// The home for a tunnel that opens on this seat: the emptiest; none where there is to be a new one.
@@ -107,7 +110,7 @@ impl Homes {
         let load = |home: &Arc<Home>| home.tunnels.load(Ordering::Relaxed);
         let emptiest = homes.iter().filter(|home| !home.has_failed()).min_by_key(|home| load(home))?;
         let may_be_more = homes.len() < self.most;
-        (!may_be_more || load(emptiest) < CROWDED).then(|| Arc::clone(emptiest))
+        (!may_be_more || load(emptiest) < self.crowded).then(|| Arc::clone(emptiest))
     }
 
     /// There is a new one.

@@ -204,7 +204,7 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
         let list = match import {
             _ if import.starts_with("wasi:") => &mut found.wasi,
             // Names for types, nothing to call.
-            _ if is_ours(import, "types") => continue,
+            _ if is_ours(import, "types") || is_ours(import, "bodies") => continue,
             _ if import.starts_with(PACKAGE) => &mut found.services,
             _ => &mut found.others,
         };

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
+use super::bodies;
 use super::failure::{Breaker, Failure, Fault};
 use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
@@ -15,8 +16,8 @@ use super::load::Compiled;
 use super::pool::{Pool, Seats};
 use super::session::{self, Line};
 use crate::hook::{
-    Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
-    ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, OpenedBody,
+    Plugin, ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Calls of one plugin that each worker may have under way, where the calls wait. More wait
@@ -41,6 +42,8 @@ pub(super) struct Loaded {
     pub(super) turns: Semaphore,
     /// Instances that tunnels live in.
     pub(super) homes: Homes,
+    /// Instances that bodies are shown to.
+    pub(super) body_homes: Homes,
     /// Whether open tunnels move to a newer version of the plugin.
     pub(super) restarts: bool,
     /// The plugins of this name.
@@ -212,6 +215,10 @@ impl Plugin for Handle {
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         self.ask::<call::OnResponse>(view, Some(response), ())
+    }
+
+    fn open_body(&self, view: &Arc<View>, response: Option<&Arc<ResponseView>>) -> Call<OpenedBody> {
+        bodies::open(&self.0, view, response)
     }
 
     fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {

@@ -19,6 +19,7 @@
 
 mod abi;
 mod balance;
+mod bodies;
 mod cache;
 mod cwasm;
 mod engine;

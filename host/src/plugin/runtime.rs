@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use super::bodies;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Breaker, Failure, Subject};
-use super::home::Homes;
+use super::home::{self, Homes};
 use super::instance::{Ctx, Live, Shared};
 use super::lane::Lane;
 use super::limits::Limits;
@@ -136,7 +137,8 @@ impl Runtime {
             per_call: spec.per_call,
             pool,
             breaker: Breaker::default(),
-            homes: Homes::new(self.workers, idle),
+            homes: Homes::new(self.workers, idle, home::CROWDED),
+            body_homes: Homes::new(self.workers, idle, bodies::CROWDED),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
         }))))

@@ -7,7 +7,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::failure::{Failure, Fault};
-use super::home::Home;
+use super::home::{Home, Homes};
 use super::instance::{Exchange, Live};
 use super::lane::Lane;
 use super::loaded::Loaded;
@@ -86,7 +86,7 @@ fn open_now(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>
         }
     };
     let answer = home.with(|live| judged(live, |live| live.open(exchange(view, response), view.serial)));
-    let answer = finished(loaded, &home, answer)?;
+    let answer = finished(loaded, &loaded.homes, &home, Hook::Messages, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
@@ -116,7 +116,7 @@ async fn open_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    let answer = finished(loaded, &home, answer)?;
+    let answer = finished(loaded, &loaded.homes, &home, Hook::Messages, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
@@ -150,9 +150,9 @@ fn bound(
 
 /// What a call in an instance came to: with the failure in words, and whether more tunnels may
 /// move in.
-type Judged<T> = Result<(T, bool), Failure>;
+pub(super) type Judged<T> = Result<(T, bool), Failure>;
 
-fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) -> Judged<T> {
+pub(super) fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) -> Judged<T> {
     match call(live) {
         Ok(answer) => Ok((answer, live.is_good())),
         Err(fault) => Err(live.failure(&fault)),
@@ -160,44 +160,50 @@ fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) 
 }
 
 /// After a call in a home: none where the home has no instance any more.
-fn finished<T>(loaded: &Loaded, home: &Arc<Home>, answer: Option<Judged<T>>) -> Result<T, HookFailure> {
+pub(super) fn finished<T>(
+    loaded: &Loaded,
+    homes: &Homes,
+    home: &Arc<Home>,
+    hook: Hook,
+    answer: Option<Judged<T>>,
+) -> Result<T, HookFailure> {
     match answer {
         Some(Ok((answer, is_good))) => {
             loaded.breaker.good();
             if !is_good {
-                loaded.homes.retire(home);
+                homes.retire(home);
             }
             Ok(answer)
         }
         Some(Err(failure)) => {
             home.fail();
-            loaded.homes.retire(home);
-            Err(loaded.failed(Hook::Messages, failure))
+            homes.retire(home);
+            Err(loaded.failed(hook, failure))
         }
         None => {
-            let detail = "its instance failed for another tunnel".to_owned();
-            Err(loaded.hook_failure(Hook::Messages, HookFailureKind::Trap, detail))
+            let detail = "its instance failed for another one".to_owned();
+            Err(loaded.hook_failure(hook, HookFailureKind::Trap, detail))
         }
     }
 }
 
 /// An instance on loan. Dropped half-way it takes its home with it, since nobody could call the
 /// instance again.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     home: &'a Home,
     live: Option<Box<Live>>,
 }
 
 impl<'a> Held<'a> {
-    fn take(home: &'a Home) -> Self {
+    pub(super) fn take(home: &'a Home) -> Self {
         Self { home, live: home.take() }
     }
 
-    fn live(&mut self) -> Option<&mut Live> {
+    pub(super) fn live(&mut self) -> Option<&mut Live> {
         self.live.as_deref_mut()
     }
 
-    fn give_back(mut self, is_good: bool) {
+    pub(super) fn give_back(mut self, is_good: bool) {
         if let Some(live) = self.live.take().filter(|_| is_good) {
             self.home.put(live);
         }
@@ -231,7 +237,7 @@ async fn message_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    finished(&loaded, &home, answer)
+    finished(&loaded, &loaded.homes, &home, Hook::Messages, answer)
 }
 
 async fn close_later(loaded: Arc<Loaded>, home: Arc<Home>, tunnel: u64) {
@@ -255,7 +261,7 @@ fn closed(loaded: &Loaded, home: &Arc<Home>, tunnel: u64, answer: Option<Judged<
     home.leave(tunnel);
     if answer.is_some() {
         // It was logged and counted; there is no tunnel any more to do anything about.
-        let _failed = finished(loaded, home, answer);
+        let _failed = finished(loaded, &loaded.homes, home, Hook::Messages, answer);
     }
 }
 
@@ -279,7 +285,7 @@ impl Session for Bound {
             Lane::Sync => {
                 let tunnel = self.tunnel;
                 let answer = self.home.with(|live| judged(live, |live| live.message(tunnel, message)));
-                Call::Ready(finished(loaded, &self.home, answer))
+                Call::Ready(finished(loaded, &loaded.homes, &self.home, Hook::Messages, answer))
             }
             Lane::Fiber => {
                 let (loaded, home) = (Arc::clone(loaded), Arc::clone(&self.home));

@@ -86,7 +86,7 @@ impl Live {
     }
 
     /// Begin a call that has no exchange.
-    fn begin_bare(&mut self) {
+    pub(super) fn begin_bare(&mut self) {
         let limit = self.store.data().shared.limits.deadline;
         lane::begin(&mut self.store, limit);
         self.calls += 1;

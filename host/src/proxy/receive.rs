@@ -102,6 +102,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         spared: false,
         page: None,
         sticky: None,
+        replied: None,
         record: Some(record),
     }
 }

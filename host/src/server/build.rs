@@ -55,6 +55,7 @@ pub(super) fn snapshot(
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             messages: route.messages,
+            bodies: route.bodies,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,

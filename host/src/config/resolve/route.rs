@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, fetch, headers, limits, logs, note, retry, secure, stock, upstream_values};
+use super::{
+    Build, access, bodies, content, fetch, headers, limits, logs, note, retry, secure, stock, upstream_values,
+};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -146,6 +148,7 @@ fn resolved(
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
         messages: messages(table),
+        bodies: bodies::bodies(table),
         limits,
         client_auth: own.client_auth.clone(),
         satisfy: access::satisfy(table),

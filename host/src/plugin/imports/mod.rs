@@ -23,6 +23,7 @@ pub(super) const SERVICES: [&str; 8] =
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::bodies::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
@@ -36,9 +37,10 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
 }
 
 impl wit::types::Host for Ctx {}
+impl wit::bodies::Host for Ctx {}
 
 /// Header lines as the guest sees them.
-fn fields(headers: &crate::message::Fields) -> Vec<wit::types::Field> {
+pub(super) fn fields(headers: &crate::message::Fields) -> Vec<wit::types::Field> {
     let field =
         |(name, value): (&str, &[u8])| wit::types::Field { name: name.to_ascii_lowercase(), value: value.to_vec() };
     headers.iter().map(field).collect()

@@ -38,6 +38,7 @@ fn function_name(hook: Hook) -> &'static str {
         Hook::Origin => "check",
         Hook::Authorizer => "authorize",
         Hook::RequestHeaders => "on-request",
+        Hook::RequestBody | Hook::ResponseBody => "on-body",
         Hook::Balancer => "pick",
         Hook::ResponseHeaders => "on-response",
         Hook::Messages => "on-message",
@@ -108,7 +109,9 @@ pub(in crate::plugin) struct Functions {
     update: Option<Update>,
     pick: Option<TypedFunc<(u32,), (Option<u32>,)>>,
     on_response: Option<Ask<Edits>>,
-    /// Its functions take borrowed bytes, which a type with a lifetime of its own cannot say.
+    /// Their functions take borrowed bytes, which a type with a lifetime of its own cannot say.
+    request_body: Option<wit::request_body::Guest>,
+    response_body: Option<wit::response_body::Guest>,
     messages: Option<wit::messages::Guest>,
     tunnel_open: Option<TypedFunc<(u64,), ()>>,
     tunnel_close: Option<TypedFunc<(u64, wit::tunnel::Summary), ()>>,
@@ -125,7 +128,8 @@ impl Functions {
         mut store: impl AsContextMut,
         instance: &Instance,
     ) -> Result<Self, Fault> {
-        let [route, check, authorize, on_request, pick, on_response, messages, tunnel_close, on_end] = &exports.hooks;
+        let [route, check, authorize, on_request, request_body, pick, rest @ ..] = &exports.hooks;
+        let [on_response, response_body, messages, tunnel_close, on_end] = rest;
         let store = &mut store;
         Ok(Self {
             route: typed(Hook::Router, route, store, instance)?,
@@ -135,6 +139,8 @@ impl Functions {
             update: typed(Hook::Balancer, &exports.update, store, instance)?,
             pick: typed(Hook::Balancer, pick, store, instance)?,
             on_response: typed(Hook::ResponseHeaders, on_response, store, instance)?,
+            request_body: request_body.as_ref().map(|_| request_body_of(store, instance)).transpose()?,
+            response_body: response_body.as_ref().map(|_| response_body_of(store, instance)).transpose()?,
             messages: messages.as_ref().map(|_| messages_of(store, instance)).transpose()?,
             tunnel_open: typed(Hook::Tunnel, &exports.tunnel_open, store, instance)?,
             tunnel_close: typed(Hook::Tunnel, tunnel_close, store, instance)?,
@@ -149,19 +155,37 @@ impl Functions {
         self.update
     }
 
+    /// Hook `request-body`, if the plugin has it.
+    pub(in crate::plugin) fn request_body(&self) -> Option<&wit::request_body::Guest> {
+        self.request_body.as_ref()
+    }
+
+    /// Hook `response-body`, if the plugin has it.
+    pub(in crate::plugin) fn response_body(&self) -> Option<&wit::response_body::Guest> {
+        self.response_body.as_ref()
+    }
+
     /// Hook `messages`, if the plugin has it.
     pub(in crate::plugin) fn messages(&self) -> Option<&wit::messages::Guest> {
         self.messages.as_ref()
     }
 }
 
-/// All functions of hook `messages`.
-fn messages_of(store: &mut impl AsContextMut, instance: &Instance) -> Result<wit::messages::Guest, Fault> {
-    let pre = instance.instance_pre(&*store);
-    let indices = wit::messages::GuestIndices::new(&pre);
-    let guest = indices.and_then(|indices| indices.load(store, instance));
-    guest.map_err(|error| Fault::Shape(interface(Hook::Messages.name()), error))
+/// All functions of a hook of several, whose types the bindings know.
+macro_rules! all_functions {
+    ($name:ident, $module:ident, $hook:ident) => {
+        fn $name(store: &mut impl AsContextMut, instance: &Instance) -> Result<wit::$module::Guest, Fault> {
+            let pre = instance.instance_pre(&*store);
+            let indices = wit::$module::GuestIndices::new(&pre);
+            let guest = indices.and_then(|indices| indices.load(store, instance));
+            guest.map_err(|error| Fault::Shape(interface(Hook::$hook.name()), error))
+        }
+    };
 }
+
+all_functions!(messages_of, messages, Messages);
+all_functions!(request_body_of, request_body, RequestBody);
+all_functions!(response_body_of, response_body, ResponseBody);
 
 fn typed<P, R>(
     hook: Hook,

@@ -1,6 +1,7 @@
 //! `tidegate:plugin@0.1`.
 
 pub(in crate::plugin) mod bindings;
+pub(in crate::plugin) mod bodies;
 pub(in crate::plugin) mod convert;
 pub(in crate::plugin) mod hooks;
 pub(in crate::plugin) mod messages;
