@@ -103,6 +103,8 @@ pub struct Route {
     pub tally: Arc<Tally>,
     /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
+    /// The component that answers in the upstream's place; none where there is none.
+    pub handler: Option<Arc<dyn Plugin>>,
     /// Its plugins.
     pub chains: Chains,
     /// Its access logs.

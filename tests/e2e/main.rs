@@ -27,6 +27,7 @@ mod discovery;
 mod drain;
 mod early_bytes;
 mod half_close;
+mod handlers;
 mod handshake_checks;
 mod headers;
 mod health;

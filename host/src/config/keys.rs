@@ -187,7 +187,7 @@ keys! {
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `request-body`, `balancer`, \
-         `response-headers`, `response-body`, `messages`, `tunnel`, `access-log`.";
+         `handler`, `response-headers`, `response-body`, `messages`, `tunnel`, `access-log`.";
     INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
         "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
@@ -224,7 +224,7 @@ keys! {
         "The route's name for routers, logs and metrics; unique.";
     MATCH = "match" in [Route]: Text, Required, "location",
         "nginx's syntax and precedence: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.";
-    UPSTREAM = "upstream" in [Site, Route]: Text, Other("required without `root` or `respond`"), "proxy_pass",
+    UPSTREAM = "upstream" in [Site, Route]: Text, Other("required without `root`, `respond` or `handler`"), "proxy_pass",
         "Where requests go: the name of an upstream, or `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or \
          `unix:PATH`, which make one of a single peer.";
     ROUTE_PLUGINS = "plugins" in [Site, Route]: Texts, Other("`[]`"), "",

@@ -324,6 +324,8 @@ pub struct Route {
     pub half_close: bool,
     /// `messages`, with what it inherits.
     pub messages: Messages,
+    /// `handler`: the index of the plugin that answers in an upstream's place.
+    pub handler: Option<usize>,
     /// `bodies`, with what it inherits.
     pub bodies: Bodies,
     /// `limits`, with what it inherits.

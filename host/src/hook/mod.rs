@@ -10,6 +10,7 @@ mod chain;
 mod exchange;
 mod fetch;
 mod fields;
+mod handler;
 mod maps;
 mod messages;
 mod only_with;
@@ -25,6 +26,7 @@ pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
+pub use handler::{HandlerAnswer, HandlerRequest, Handling, Part, Parts};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,
@@ -179,6 +181,8 @@ pub enum Hook {
     RequestBody,
     /// Which peer.
     Balancer,
+    /// The answer itself, in an upstream's place: `wasi:http/incoming-handler`.
+    Handler,
     /// What the client sees.
     ResponseHeaders,
     /// What it is sent behind the head.
@@ -193,13 +197,14 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Router,
         Self::Origin,
         Self::Authorizer,
         Self::RequestHeaders,
         Self::RequestBody,
         Self::Balancer,
+        Self::Handler,
         Self::ResponseHeaders,
         Self::ResponseBody,
         Self::Messages,
@@ -216,6 +221,7 @@ impl Hook {
             Self::RequestHeaders => "request-headers",
             Self::RequestBody => "request-body",
             Self::Balancer => "balancer",
+            Self::Handler => "handler",
             Self::ResponseHeaders => "response-headers",
             Self::ResponseBody => "response-body",
             Self::Messages => "messages",
@@ -319,6 +325,8 @@ pub trait Plugin: Send + Sync {
     /// Hook `balancer`: the id of a peer that [`Choice::active`] has, or none for the upstream's own
     /// policy. The caller goes on by that policy too where the call fails.
     fn pick(&self, view: &std::sync::Arc<View>, choice: Choice) -> Call<Option<u32>>;
+    /// Answer a request, as a route's handler.
+    fn handle(&self, request: HandlerRequest) -> Handling;
     /// Hook `response-headers`.
     fn on_response(
         &self,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{
-    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, OpenedBody, Plugin, ResponseView, Session,
-    Summary, Target, TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HandlerRequest, Handling, HookSet, LocalReply, OnFailure, OpenedBody, Plugin,
+    ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Spares a plugin the calls of hook `response-headers` for answers without these headers;
@@ -54,6 +54,10 @@ impl Plugin for OnlyWith {
 
     fn pick(&self, view: &Arc<View>, choice: Choice) -> Call<Option<u32>> {
         self.plugin.pick(view, choice)
+    }
+
+    fn handle(&self, request: HandlerRequest) -> Handling {
+        self.plugin.handle(request)
     }
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {

@@ -68,6 +68,11 @@ impl Failure {
         Self { kind, detail: detail.into(), backtrace: String::new(), blame: true, subject: Subject::Call }
     }
 
+    /// An answer breaks the contract.
+    pub(super) fn answer(detail: String) -> Self {
+        Self::new(HookFailureKind::BadAnswer, detail)
+    }
+
     /// Too many calls are under way.
     pub(super) fn busy() -> Self {
         Self { blame: false, ..Self::new(HookFailureKind::Instantiate, "too many calls are under way") }

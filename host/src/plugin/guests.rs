@@ -250,6 +250,8 @@ fn functions(hook: Hook) -> &'static [(&'static str, &'static str)] {
             ("update", r#"(param "group" u32) (param "name" string) (param "peers" (list $peer))"#),
             ("pick", r#"(param "group" u32) (result (option u32))"#),
         ],
+        // Not of this contract.
+        Hook::Handler => &[],
         Hook::ResponseHeaders => &[("on-response", "(result (result (list $field-edit) (error $local-reply)))")],
         Hook::Messages => &[
             ("open", r#"(param "tunnel" u64) (result (option $subscription))"#),

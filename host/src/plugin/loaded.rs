@@ -9,6 +9,7 @@ use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
 use super::bodies;
 use super::failure::{Breaker, Failure, Fault};
+use super::handler;
 use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
 use super::lane::Lane;
@@ -16,8 +17,8 @@ use super::load::Compiled;
 use super::pool::{Pool, Seats};
 use super::session::{self, Line};
 use crate::hook::{
-    Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, OpenedBody,
-    Plugin, ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HandlerRequest, Handling, Hook, HookFailure, HookFailureKind, HookSet,
+    LocalReply, OnFailure, OpenedBody, Plugin, ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Calls of one plugin that each worker may have under way, where the calls wait. More wait
@@ -106,7 +107,7 @@ impl Loaded {
         self.shared.numbers.called(self.seats.mine(), hook);
     }
 
-    async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
+    pub(super) async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
         if let Ok(turn) = self.turns.try_acquire() {
             return Ok(turn);
         }
@@ -211,6 +212,10 @@ impl Plugin for Handle {
     fn pick(&self, view: &Arc<View>, choice: Choice) -> Call<Option<u32>> {
         let group = choice.peers.group();
         self.call::<call::Pick>(Exchange { view: Arc::clone(view), response: None, choice: Some(choice) }, (group,))
+    }
+
+    fn handle(&self, request: HandlerRequest) -> Handling {
+        handler::handle(&self.0, request)
     }
 
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {

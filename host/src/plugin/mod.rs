@@ -25,6 +25,7 @@ mod cwasm;
 mod engine;
 mod error;
 mod failure;
+mod handler;
 mod home;
 mod imports;
 mod instance;

@@ -18,6 +18,7 @@ mod deliver;
 mod error_page;
 mod exchange;
 mod forward;
+mod handler;
 mod handshake;
 mod headers;
 mod inspect;
@@ -225,6 +226,9 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
                 let body = bodies::request(exchange, body).await?;
+                if let Some(handler) = handler::of(exchange) {
+                    break handler::ask(exchange, handler.as_ref(), body).await?;
+                }
                 inspect::offer(exchange);
                 // Peers are chosen inside, one for each try.
                 let answer = forward::send(exchange, body).await;

@@ -94,7 +94,7 @@ fn over_http_3() {
                         tls = { certificate = \"server.pem\", key = \"server.key\" }\n";
         let setup = with(listener, "request-body", &[config], "", "").var("backend", backend.address());
         let proxy = setup.file("server.pem", &own.certificate).file("server.key", &own.key).start();
-        http3::run(async {
+        run(async {
             let tls = TlsClient::new(&authority, "example.com");
             let client = http3::Client::connect(proxy.address(), &tls).await;
             let (head, body) = client.ask("POST", "/", b"hello").await;

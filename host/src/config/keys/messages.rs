@@ -3,7 +3,7 @@
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Flag as B, Other, Size as Z, Text as S};
 use super::super::key::Key;
-use super::super::key::Kind::{Choice, Count, Flag, Size, Table};
+use super::super::key::Kind::{Choice, Count, Flag, Size, Table, Text};
 use super::super::key::Section::{Bodies, Messages, Plugin, Route, Site};
 
 keys! {
@@ -21,6 +21,9 @@ keys! {
     MESSAGES_MAX_RATIO = "max_ratio" in [Messages]: Count { least: 1, most: d::MOST_RATIO }, N(d::MAX_RATIO), "",
         "How many times its compressed size a message of more than 256 KiB may have; one that has more closes the tunnel \
          with 1009.";
+    HANDLER = "handler" in [Route]: Text, Other("none"), "",
+        "A plugin that answers in an upstream's place: a component that exports `wasi:http/incoming-handler@0.2`. Its \
+         `deadline` is for what it computes, and `timeouts.read` for what it waits for. docs/handlers.md has more.";
     BODIES = "bodies" in [Site, Route]: Table(Bodies), Other("all defaults"), "",
         "How plugins with hooks `request-body` and `response-body` see bodies; each key that is absent on a route is \
          the site's.";

@@ -140,6 +140,27 @@ fn limits_are_read_and_inherited_key_by_key() {
     let messages = config.routes[0].messages;
     assert_eq!((messages.max_size, messages.max_ratio, messages.deflate), (64 << 10, 100, DeflatePolicy::Refuse));
     assert!(config.plugins.iter().any(|plugin| &*plugin.name == "mine" && plugin.restart_tunnels));
+    let bodies = |route: usize| config.routes[route].bodies;
+    assert_eq!(bodies(0), Bodies { max_size: 2 << 20, too_large: TooLarge::Pass, plain: false });
+    assert_eq!(bodies(3), Bodies { max_size: 1 << 20, too_large: TooLarge::Refuse, plain: true });
+}
+
+#[test]
+fn a_handler_takes_the_place_of_files_and_upstream() {
+    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[plugins.mine]\ncomponent = \"mine.wasm\"\n\
+                [[sites]]\nroot = \"www\"\n[[sites.routes]]\nmatch = \"/\"\nhandler = \"mine\"\n";
+    let config = load_str(text, Path::new("/"), "t.toml").unwrap();
+    let route = &config.routes[0];
+    let handler = route.handler.map(|index| &*config.plugins[index].name);
+    assert_eq!((handler, route.upstream, route.content.files.is_some()), (Some("mine"), None, false));
+    for (more, wrong) in [
+        ("upstream = \"127.0.0.1:1\"", "does not go with `handler`"),
+        ("respond = { status = 200 }", "does not go with `handler`"),
+        ("[[sites.routes]]\nmatch = \"/x\"\nhandler = \"nine\"", "did you mean \"mine\"?"),
+    ] {
+        let problems = load_str(&format!("{text}{more}\n"), Path::new("/"), "t.toml").unwrap_err();
+        assert!(problems.to_string().contains(wrong), "{problems}");
+    }
 }
 
 #[test]

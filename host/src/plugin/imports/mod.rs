@@ -5,12 +5,15 @@ mod config;
 mod http_client;
 mod log;
 mod metrics;
+mod outgoing;
 mod peers;
 mod request;
 mod response;
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
+
+pub(super) use outgoing::Outgoing;
 
 use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
@@ -33,6 +36,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
 }
 

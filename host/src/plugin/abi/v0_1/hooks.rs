@@ -5,7 +5,7 @@ use wasmtime::{AsContextMut, Engine};
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use super::{PACKAGE, VERSION, convert};
+use super::{HANDLER, PACKAGE, VERSION, convert};
 use crate::hook::{self, Hook, HookSet};
 use crate::plugin::error::PluginError;
 use crate::plugin::failure::Fault;
@@ -40,6 +40,7 @@ fn function_name(hook: Hook) -> &'static str {
         Hook::RequestHeaders => "on-request",
         Hook::RequestBody | Hook::ResponseBody => "on-body",
         Hook::Balancer => "pick",
+        Hook::Handler => "handle",
         Hook::ResponseHeaders => "on-response",
         Hook::Messages => "on-message",
         Hook::Tunnel => "on-close",
@@ -53,8 +54,7 @@ impl Exports {
     /// # Errors
     /// [`PluginError::WrongShape`], [`PluginError::WrongVersion`], [`PluginError::NoHooks`].
     pub(in crate::plugin) fn of(engine: &Engine, component: &Component) -> Result<Self, PluginError> {
-        let find = |name: &str, function: &str| {
-            let name = interface(name);
+        let find = |name: String, function: &str| {
             // Semver-aware: never compare these names as strings.
             let Some(instance) = component.get_export_index(None, &*name) else { return Ok(None) };
             match component.get_export_index(Some(&instance), function) {
@@ -64,12 +64,12 @@ impl Exports {
                 }
             }
         };
-        let mut exports = Self { configure: find("lifecycle", "configure")?, ..Self::default() };
+        let mut exports = Self { configure: find(interface("lifecycle"), "configure")?, ..Self::default() };
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
-            *place = find(hook.name(), function_name(hook))?;
+            *place = find(interface_of(hook), function_name(hook))?;
         }
-        exports.update = find(Hook::Balancer.name(), "update")?;
-        exports.tunnel_open = find(Hook::Tunnel.name(), "on-open")?;
+        exports.update = find(interface_of(Hook::Balancer), "update")?;
+        exports.tunnel_open = find(interface_of(Hook::Tunnel), "on-open")?;
         // One hook of another version would go uncalled in silence: refuse it, whatever
         // else there is.
         let ty = component.component_type();
@@ -129,7 +129,7 @@ impl Functions {
         instance: &Instance,
     ) -> Result<Self, Fault> {
         let [route, check, authorize, on_request, request_body, pick, rest @ ..] = &exports.hooks;
-        let [on_response, response_body, messages, tunnel_close, on_end] = rest;
+        let [_handler, on_response, response_body, messages, tunnel_close, on_end] = rest;
         let store = &mut store;
         Ok(Self {
             route: typed(Hook::Router, route, store, instance)?,
@@ -198,12 +198,17 @@ where
     R: ComponentNamedList + Lift,
 {
     let function = index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose();
-    function.map_err(|error| Fault::Shape(interface(hook.name()), error))
+    function.map_err(|error| Fault::Shape(interface_of(hook), error))
 }
 
 /// The version in the name of an interface of ours.
 pub(in crate::plugin) fn version_of(name: &str) -> Option<&str> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@').map(|(_, version)| version)
+}
+
+/// The interface that a plugin exports for a hook.
+fn interface_of(hook: Hook) -> String {
+    if hook == Hook::Handler { HANDLER.to_owned() } else { interface(hook.name()) }
 }
 
 /// The full name of one of our interfaces.
