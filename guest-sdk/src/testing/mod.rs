@@ -22,6 +22,7 @@
 
 mod body;
 mod exchange;
+mod granted;
 mod host;
 mod load;
 mod path;
@@ -31,7 +32,8 @@ use std::time::Duration;
 
 pub use body::{Sent, request_body, request_pieces, response_body, response_pieces};
 pub use exchange::{Request, Response};
-pub(crate) use host::{clock, http_client, log, metrics, peers, request, response};
+pub use granted::Access;
+pub(crate) use host::{access, clock, http_client, log, metrics, peers, request, response};
 pub use load::Load;
 pub use tunnel::Tunnel;
 
@@ -61,6 +63,12 @@ pub fn with_response<R>(request: &Request, response: &Response, hook: impl FnOnc
 /// Run `hook` with this request and this load of the peers, as [`crate::Balancer::pick`] is.
 pub fn with_peers<R>(request: &Request, load: &Load, hook: impl FnOnce() -> R) -> R {
     host::during_pick(load.clone(), || with(request, hook))
+}
+
+/// Run hook `authorizer` with this as the current request; what it answers, and what it binds a
+/// tunnel to, which is in force only if the answer is a grant.
+pub fn with_access<R>(request: &Request, hook: impl FnOnce() -> R) -> (R, Access) {
+    host::hearing(|| with(request, hook))
 }
 
 /// The lines that this thread's plugins logged since the last call.

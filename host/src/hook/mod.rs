@@ -4,6 +4,7 @@
 //! tests implement it in plain Rust. A plugin serves any subset of the hooks and says
 //! which in [`Plugin::hooks`]; the core never calls one that is absent.
 
+mod access;
 mod balance;
 mod bodies;
 mod chain;
@@ -18,6 +19,7 @@ mod outcome;
 mod ranges;
 mod template;
 
+pub use access::{AccessTerms, LONGEST_LABEL, MOST_TAGS};
 pub use balance::{Choice, PeerFacts, Peers};
 pub use bodies::{
     BodyChanges, BodyOf, BodySession, BodyStop, BodyWish, ChunkVerdict, EndVerdict, OpenedBody, WholeBody,
@@ -100,6 +102,8 @@ pub struct Grant {
     pub variables: Vec<(String, String)>,
     /// Changes of the request's headers, made at once.
     pub edits: Vec<FieldEdit>,
+    /// What it binds a tunnel to; none where it binds it to nothing.
+    pub terms: Option<Box<AccessTerms>>,
 }
 
 /// The answer of an authorizer.

@@ -1,5 +1,6 @@
 //! What plugins may import, one file for each interface of `wit/v0.1`.
 
+mod access;
 mod clock;
 mod config;
 mod http_client;
@@ -13,14 +14,15 @@ mod response;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
+pub(super) use access::Said;
 pub(super) use outgoing::Outgoing;
 
 use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 8] =
-    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers"];
+pub(super) const SERVICES: [&str; 9] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access"];
 
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
@@ -35,6 +37,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)

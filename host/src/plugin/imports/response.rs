@@ -9,7 +9,7 @@ impl Ctx {
     fn answered(&self) -> wasmtime::Result<&ResponseView> {
         self.response.as_deref().ok_or_else(|| {
             wasmtime::Error::msg(
-                "there is no response: `response` can be read in `response-headers` and `access-log` only",
+                "there is no response: `response` can be read in hooks that come after it (wit/v0.1/request.wit has them)",
             )
         })
     }
