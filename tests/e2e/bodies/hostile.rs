@@ -93,9 +93,10 @@ fn closed(admin: SocketAddr) -> u64 {
 fn every_body_that_was_opened_is_closed() {
     let silent = Backend::silent();
     for lane in LANES {
-        let admin = HeldPort::new();
-        let table = format!("[admin]\naddress = \"{}\"\n", admin.address());
         for (round, hook) in ["request-body", "response-body"].into_iter().enumerate() {
+            // A port of its own: the listener of the round before may still be there.
+            let admin = HeldPort::new();
+            let table = format!("[admin]\naddress = \"{}\"\n", admin.address());
             let cut = Backend::script(|mut wire, _| {
                 if wire.try_read_head().is_some() {
                     wire.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
