@@ -38,7 +38,7 @@ fn a_component_answers() {
 /// Both ways at once, with a window's worth of memory.
 #[test]
 fn bodies_stream_both_ways() {
-    let proxy = mounted("deadline = \"2s\"", "");
+    let proxy = mounted("deadline = \"2s\"\nhost_calls = 1000000", "");
     let mut client = proxy.connect();
     client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
     assert_eq!(client.read_head().status(), 200);

@@ -78,8 +78,17 @@ impl Ctx {
     }
 }
 
+impl Ctx {
+    /// A function of the host was called: every one comes through here, or through WASI's view.
+    pub(super) fn called(&mut self) -> &mut Self {
+        self.meter.count_call();
+        self
+    }
+}
+
 impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.meter.count_call();
         let Wasi { ctx, table, .. } = self.of_wasi();
         WasiCtxView { ctx, table }
     }
@@ -87,6 +96,7 @@ impl WasiView for Ctx {
 
 impl WasiHttpView for Ctx {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.meter.count_call();
         let Wasi { table, http, outgoing, .. } = self.of_wasi();
         WasiHttpCtxView { hooks: outgoing, table, ctx: http }
     }
@@ -294,14 +304,14 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         balance: None,
         access: None,
         room: Vec::new(),
-        meter: Meter::new(shared.limits.memory),
+        meter: Meter::new(&shared.limits, &shared.numbers),
         turn: lane::Turn::new(),
         series: Vec::new(),
         wasi: None,
     };
     let mut store = Store::new(compiled.pre.engine(), ctx);
     store.limiter(|ctx| &mut ctx.meter);
-    store.set_hostcall_fuel(shared.limits.hostcall_fuel);
+    store.set_hostcall_fuel(shared.limits.output);
     lane::prepare(&mut store, shared.lane);
     lane::begin(&mut store, shared.limits.configure);
     store

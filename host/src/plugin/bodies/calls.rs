@@ -58,7 +58,7 @@ macro_rules! ask {
                 live.begin(Exchange { view, response, choice: None });
                 let function = abi::on_body(&live.functions, $of).ok_or_else(absent)?;
                 // What an answer may carry has to fit another body.
-                let fuel = live.store.data().shared.limits.hostcall_fuel;
+                let fuel = live.store.data().shared.limits.output;
                 live.store.set_hostcall_fuel(fuel.saturating_add(room));
                 let fields = trailers(&fields);
                 let raw = $call(&mut live.store, function, ($number, &bytes[..], &fields[..]))$(.$await)?;

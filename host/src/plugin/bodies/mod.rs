@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::home::Home;
+use super::clock::Reading;
+use super::home::{Held, Home, Judged, judged};
 use super::instance::{Exchange, Live};
 use super::lane::Lane;
 use super::loaded::Loaded;
-use super::session::{Held, Judged, finished, judged};
+use super::quarantine::Pass;
 use crate::hook::{
     BodyChanges, BodyOf, BodySession, BodyWish, Call, ChunkVerdict, EndVerdict, Hook, HookFailure, HookFailureKind,
     LocalReply, OnFailure, OpenedBody, ResponseView, View, WholeBody,
@@ -42,49 +43,59 @@ fn hook(of: BodyOf) -> Hook {
 pub(super) fn open(loaded: &Arc<Loaded>, view: &Arc<View>, response: Option<&Arc<ResponseView>>) -> Call<OpenedBody> {
     let of = if response.is_some() { BodyOf::Response } else { BodyOf::Request };
     let exchange = Exchange { view: Arc::clone(view), response: response.map(Arc::clone), choice: None };
-    let number = view.serial;
     match loaded.shared.lane {
-        Lane::Sync => Call::Ready(open_now(loaded, of, number, exchange)),
-        Lane::Fiber => Call::Later(Box::pin(open_later(Arc::clone(loaded), of, number, exchange))),
+        Lane::Sync => {
+            let since = Reading::now();
+            let answer = open_now(loaded, of, exchange);
+            loaded.shared.numbers.worked(loaded.seats.mine(), since);
+            Call::Ready(answer)
+        }
+        Lane::Fiber => loaded.later(open_later(Arc::clone(loaded), of, exchange)),
     }
 }
 
-fn open_now(loaded: &Arc<Loaded>, of: BodyOf, number: u64, exchange: Exchange) -> Result<OpenedBody, HookFailure> {
-    let seat = loaded.enter(hook(of))?;
-    let home = match loaded.body_homes.find(seat).filter(|_| !loaded.per_call) {
+fn open_now(loaded: &Arc<Loaded>, of: BodyOf, exchange: Exchange) -> Result<OpenedBody, HookFailure> {
+    let (seat, pass) = loaded.enter(hook(of))?;
+    let number = exchange.view.serial;
+    let home = match home_of(loaded, seat, &exchange.view) {
         Some(home) => home,
-        None => {
-            let live = Live::make(&loaded.compiled, &loaded.shared);
-            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(hook(of), failure))?)
-        }
+        None => match Live::make(&loaded.compiled, &loaded.shared) {
+            Ok(live) => new_home(loaded, seat, &exchange.view, live),
+            Err(failure) => return Err(loaded.not_made(hook(of), pass, failure)),
+        },
     };
-    let answer = ask_now(loaded, &home, of, number, Question::Open(exchange))?;
+    let answer = ask_now(loaded, &home, pass, of, number, Question::Open(exchange))?;
     Ok(bound(loaded, home, of, number, &answer))
 }
 
-async fn open_later(
-    loaded: Arc<Loaded>,
-    of: BodyOf,
-    number: u64,
-    exchange: Exchange,
-) -> Result<OpenedBody, HookFailure> {
-    let seat = loaded.enter(hook(of))?;
-    let home = match loaded.body_homes.find(seat).filter(|_| !loaded.per_call) {
+async fn open_later(loaded: Arc<Loaded>, of: BodyOf, exchange: Exchange) -> Result<OpenedBody, HookFailure> {
+    let (seat, pass) = loaded.enter(hook(of))?;
+    let number = exchange.view.serial;
+    let home = match home_of(&loaded, seat, &exchange.view) {
         Some(home) => home,
-        None => {
-            let live = Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await;
-            new_home(&loaded, seat, live.map_err(|failure| loaded.not_made(hook(of), failure))?)
-        }
+        None => match Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await {
+            Ok(live) => new_home(&loaded, seat, &exchange.view, live),
+            Err(failure) => return Err(loaded.not_made(hook(of), pass, failure)),
+        },
     };
-    let answer = ask_later(Arc::clone(&loaded), Arc::clone(&home), of, number, Question::Open(exchange)).await?;
+    let answer = ask_waiting(&loaded, &home, pass, of, number, Question::Open(exchange)).await?;
     Ok(bound(&loaded, home, of, number, &answer))
 }
 
-fn new_home(loaded: &Loaded, seat: usize, live: Box<Live>) -> Arc<Home> {
-    let home = Home::new(live);
-    if !loaded.per_call {
-        loaded.body_homes.add(seat, &home);
+/// The home that there is for a body.
+fn home_of(loaded: &Loaded, seat: usize, view: &View) -> Option<Arc<Home>> {
+    match loaded.isolated {
+        None => loaded.body_homes.find(seat),
+        Some(isolated) => isolated.find(view),
     }
+}
+
+fn new_home(loaded: &Loaded, seat: usize, view: &View, live: Box<Live>) -> Arc<Home> {
+    if let Some(isolated) = loaded.isolated {
+        return isolated.settle(view, live);
+    }
+    let home = Home::new(live);
+    loaded.body_homes.add(seat, &home);
     home
 }
 
@@ -97,24 +108,26 @@ fn bound(loaded: &Arc<Loaded>, home: Arc<Home>, of: BodyOf, number: u64, answer:
 fn ask_now(
     loaded: &Loaded,
     home: &Arc<Home>,
+    pass: Pass<'_>,
     of: BodyOf,
     number: u64,
     question: Question,
 ) -> Result<Answer, HookFailure> {
     let answer = home.with(|live| judged(live, |live| live.ask_body(of, number, question)));
-    finished(loaded, &loaded.body_homes, home, hook(of), answer)
+    loaded.finished(hook(of), home, pass, answer)
 }
 
-async fn ask_later(
-    loaded: Arc<Loaded>,
-    home: Arc<Home>,
+async fn ask_waiting(
+    loaded: &Loaded,
+    home: &Arc<Home>,
+    pass: Pass<'_>,
     of: BodyOf,
     number: u64,
     question: Question,
 ) -> Result<Answer, HookFailure> {
     let answer: Option<Judged<Answer>> = {
         let _turn = home.turn.acquire().await;
-        let mut held = Held::take(&home);
+        let mut held = Held::take(home);
         let answer = match held.live() {
             Some(live) => {
                 let answer = live.ask_body_async(of, number, question).await;
@@ -125,7 +138,17 @@ async fn ask_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    finished(&loaded, &loaded.body_homes, &home, hook(of), answer)
+    loaded.finished(hook(of), home, pass, answer)
+}
+
+async fn ask_later(
+    loaded: Arc<Loaded>,
+    home: Arc<Home>,
+    of: BodyOf,
+    number: u64,
+    question: Question,
+) -> Result<Answer, HookFailure> {
+    ask_waiting(&loaded, &home, loaded.guard.free(), of, number, question).await
 }
 
 async fn close_later(loaded: Arc<Loaded>, home: Arc<Home>, of: BodyOf, number: u64) {
@@ -138,17 +161,20 @@ impl Bound {
     /// Ask, in whichever lane, and take the answer that fits the question.
     fn ask<T: Send + 'static>(&self, question: Question, take: fn(Answer) -> Option<T>) -> Call<T> {
         let Self { loaded, home, of, number, .. } = self;
-        loaded.count(hook(*of));
+        let seat = loaded.count(hook(*of));
         match loaded.shared.lane {
             Lane::Sync => {
-                let answer = ask_now(loaded, home, *of, *number, question);
+                let since = Reading::now();
+                let answer = ask_now(loaded, home, loaded.guard.free(), *of, *number, question);
+                loaded.shared.numbers.worked(seat, since);
                 Call::Ready(answer.and_then(|answer| take(answer).ok_or_else(|| no_answer(loaded, *of))))
             }
             Lane::Fiber => {
                 let (loaded, of) = (Arc::clone(loaded), *of);
+                let asking = loaded.later(ask_later(Arc::clone(&loaded), Arc::clone(home), of, *number, question));
                 // A task of its own: a client that leaves must not break the call off, and with it
                 // the instance that other exchanges are in.
-                let asking = tokio::spawn(ask_later(Arc::clone(&loaded), Arc::clone(home), of, *number, question));
+                let asking = tokio::spawn(asking.answer());
                 Call::Later(Box::pin(async move {
                     let answer = asking.await.unwrap_or_else(|_stopped| Err(no_answer(&loaded, of)))?;
                     take(answer).ok_or_else(|| no_answer(&loaded, of))
@@ -199,7 +225,7 @@ impl Drop for Bound {
         }
         match loaded.shared.lane {
             Lane::Sync => {
-                let _failed = ask_now(loaded, home, *of, *number, Question::Close);
+                let _failed = ask_now(loaded, home, loaded.guard.free(), *of, *number, Question::Close);
                 home.leave(*number);
             }
             // Outside a worker (the last drops of a stopped server) there is nowhere to run it.

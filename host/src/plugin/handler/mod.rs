@@ -20,7 +20,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::abi::v0_1::HANDLER;
-use super::failure::Fault;
+use super::clock;
+use super::failure::{Failure, Fault};
 use super::instance::{Exchange, Live};
 use super::lane::Lane;
 use super::loaded::Loaded;
@@ -63,7 +64,7 @@ pub(super) fn handle(loaded: &Arc<Loaded>, request: HandlerRequest) -> Handling 
 
 #[cold]
 fn failed(loaded: &Loaded, detail: String) -> HookFailure {
-    loaded.failed(Hook::Handler, super::failure::Failure::answer(detail))
+    loaded.failed(Hook::Handler, loaded.guard.free(), Failure::answer(detail))
 }
 
 /// The worker is stopping.
@@ -73,20 +74,23 @@ fn stopped(loaded: &Loaded) -> HookFailure {
 
 /// Call the guest, in an instance of its own.
 async fn call(loaded: Arc<Loaded>, request: HandlerRequest, tell: oneshot::Sender<Set>) -> Result<(), HookFailure> {
-    loaded.enter(Hook::Handler)?;
+    let (_, pass) = loaded.enter(Hook::Handler)?;
     let _turn = loaded.turn(Hook::Handler).await?;
     // What imports `wasi:http` can wait; what does not has nothing to answer with.
     debug_assert!(loaded.shared.lane == Lane::Fiber, "a handler runs on a fiber");
-    let live = Live::make_async(&loaded.compiled, &loaded.shared).await;
-    let mut live = live.map_err(|failure| loaded.not_made(Hook::Handler, failure))?;
+    let mut live = match Live::make_async(&loaded.compiled, &loaded.shared).await {
+        Ok(live) => live,
+        Err(failure) => return Err(loaded.not_made(Hook::Handler, pass, failure)),
+    };
     let limit = loaded.shared.limits.deadline;
-    let called = computing(limit, ask(&mut live, request, tell)).await;
+    let worked = |since| loaded.shared.numbers.worked(loaded.seats.mine(), since);
+    let called = computing(limit, clock::timed(worked, ask(&mut live, request, tell))).await;
     match called.unwrap_or(Err(Fault::Deadline)) {
         Ok(()) => {
-            loaded.breaker.good();
+            loaded.went_well(pass, loaded.seats.mine());
             Ok(())
         }
-        Err(fault) => Err(loaded.failed(Hook::Handler, live.failure(&fault))),
+        Err(fault) => Err(loaded.failed(Hook::Handler, pass, live.failure(&fault))),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::plugin::instance::Ctx;
 
 impl Ctx {
     fn answered(&self) -> wasmtime::Result<&ResponseView> {
+        self.meter.allow_call()?;
         self.response.as_deref().ok_or_else(|| {
             wasmtime::Error::msg(
                 "there is no response: `response` can be read in hooks that come after it (wit/v0.1/request.wit has them)",
