@@ -58,6 +58,7 @@ mod metrics;
 mod ocsp;
 mod origin;
 mod plugin_limits;
+mod plugin_tools;
 mod plugins;
 mod proxy_protocol;
 mod quarantine;

@@ -17,8 +17,10 @@ use super::limits::{Limits, Meter};
 use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
+use super::stage::Stage;
 use super::ticker::Ticker;
-use crate::hook::{Choice, Fetch, Hook, ResponseView, View};
+use super::voice::Voice;
+use crate::hook::{Builtins, Choice, Fetch, Hook, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -35,6 +37,8 @@ pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
     /// Sends its own requests; none where it is granted no destination.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
+    /// In place of the log and the clock, for tools.
+    pub(super) stage: Option<Arc<Stage>>,
 }
 
 /// The data of a store: what imported functions work on.
@@ -49,6 +53,10 @@ pub(super) struct Ctx {
     /// What the call has said of the access that it grants; none where the hook grants none.
     pub(super) access: Option<Said>,
     room: Vec<u32>,
+    /// The number of the request that the call is about, and who makes its id of it: what the line
+    /// about a failure names. Kept when the request is let go.
+    pub(super) about: Option<(u64, &'static dyn Builtins)>,
+    pub(super) voice: Arc<Voice>,
     pub(super) meter: Meter,
     pub(super) turn: lane::Turn,
     /// The series that this instance registered; their ids are the indexes.
@@ -67,11 +75,11 @@ struct Wasi {
 
 impl Ctx {
     fn of_wasi(&mut self) -> &mut Wasi {
-        let shared = &self.shared;
+        let (shared, voice) = (&self.shared, &self.voice);
         self.wasi.get_or_insert_with(|| {
             // No files, no sockets, no environment, no arguments: only what it says is let out.
             let mut wasi = WasiCtx::builder();
-            wasi.stdout(Stream::new(&shared.output, Level::INFO)).stderr(Stream::new(&shared.output, Level::WARN));
+            wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
             let outgoing = Outgoing::new(shared.fetch.clone());
             Box::new(Wasi { ctx: wasi.build(), table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing })
         })
@@ -161,6 +169,7 @@ impl Live {
         let loaded = made.and_then(load);
         let (functions, instance) = loaded.map_err(|fault| Failure::of(&fault, store.data()))?;
         let ctx = store.data();
+        ctx.voice.tell();
         // Between what a fresh instance has and what it may have: an instance that only
         // grows is replaced before it fails a request.
         let soft_memory = ctx.meter.memory.midpoint(ctx.shared.limits.memory);
@@ -239,6 +248,7 @@ impl Live {
 
     pub(super) fn begin(&mut self, exchange: Exchange) {
         let ctx = self.store.data_mut();
+        ctx.about = Some((exchange.view.serial, exchange.view.builtins));
         ctx.view = Some(exchange.view);
         ctx.response = exchange.response;
         ctx.balance = exchange.choice.map(|choice| Asked::new(choice, std::mem::take(&mut ctx.room)));
@@ -278,9 +288,18 @@ impl Live {
         Failure::of(fault, self.store.data())
     }
 
+    /// Its linear memory, bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().meter.memory
+    }
+
     /// Whether it may serve another call.
     pub(super) fn is_good(&self) -> bool {
         let ctx = self.store.data();
+        ctx.voice.tell();
+        if let Some(stage) = &ctx.shared.stage {
+            stage.saw_memory(ctx.meter.memory);
+        }
         self.calls < ctx.shared.limits.calls && ctx.meter.memory <= self.soft_memory
     }
 }
@@ -296,7 +315,7 @@ pub(super) fn absent() -> Fault {
     Fault::Engine(wasmtime::Error::msg("the plugin does not export this hook"))
 }
 
-fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
+pub(super) fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
     let ctx = Ctx {
         shared: Arc::clone(shared),
         view: None,
@@ -304,6 +323,8 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         balance: None,
         access: None,
         room: Vec::new(),
+        about: None,
+        voice: Voice::new(&shared.output),
         meter: Meter::new(&shared.limits, &shared.numbers),
         turn: lane::Turn::new(),
         series: Vec::new(),

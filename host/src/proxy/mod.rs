@@ -24,6 +24,7 @@ mod headers;
 mod inspect;
 mod levels;
 mod limit;
+mod lone;
 mod outcome;
 mod path;
 mod real_ip;
@@ -59,6 +60,8 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+pub use lone::{Lone, lone};
 
 /// nginx's variables, for views that are no request's too.
 pub fn builtins() -> &'static dyn Builtins {
@@ -209,7 +212,10 @@ async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Re
 async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: Body) -> Result<Response, Stop> {
     let mut answer = loop {
         // Everything below depends on the route.
-        route::find(exchange).await?;
+        let found = route::find(exchange).await;
+        // Before what a route answers by itself: what is too large is that, as in nginx.
+        limit::declared(exchange, &body)?;
+        found?;
         levels::of_route(connection, exchange);
         // With the route it is known what lines will say, and the head is still as it was sent.
         exchange.begin_log();

@@ -222,6 +222,10 @@ fn plugins(
         match runtime.load(&spec(plugin, upstreams)) {
             Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
             Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
+            // Each with its own place.
+            Err(PluginError::Schema(misfits)) => {
+                problems.extend(misfits.iter().map(|misfit| Problem::at_plugin(plugin, &misfit.to_string())));
+            }
             Err(error) => problems.push(problem(plugin, &error)),
         }
     }
@@ -269,6 +273,7 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         restart_tunnels: plugin.restart_tunnels,
         isolation: plugin.isolation,
         fetch: fetch::granted(&plugin.grants, upstreams),
+        stage: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! one development build of the whole workspace (always `--workspace`, so that features
 //! are the same for each and nothing is built twice).
 
+mod examples;
 mod rebuilt;
 mod tools;
 
@@ -53,6 +54,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", what: "lints, warnings are errors", run: clippy },
     Step { name: "plugins", what: "committed components are as their sources", run: plugins },
     Step { name: "test", what: "unit, doc, e2e, nginx_compat, clients", run: test },
+    Step { name: "examples", what: "example plugins and the ten-minute page", run: examples::run },
     Step { name: "binary", what: "the suites again, on the real binary", run: binary },
     Step { name: "rebuilt", what: "e2e on rebuilt plugins, where their bytes differ", run: rebuilt::run },
     Step { name: "doc", what: "rustdoc, warnings are errors", run: doc },

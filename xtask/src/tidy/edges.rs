@@ -31,7 +31,9 @@ const STRICT: &[&str] = &[
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["import", "server", "plugin"]),
+    ("cli", &["import", "kit", "server", "plugin"]),
+    // Cases become requests as hooks see them, and are asked as the proxy asks.
+    ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
     // Which headers are the proxy's own, which types are usual, and a server to compare with.
     ("import", &["content", "hook", "server"]),
     (

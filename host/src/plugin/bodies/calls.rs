@@ -68,19 +68,19 @@ macro_rules! ask {
                 Ok(Answer::Body(abi::changes(raw, room).map_err(Fault::Answer)?))
             }
             Question::Chunk(data) => {
-                live.begin_bare();
+                live.begin_bare($number);
                 let function = abi::on_chunk(&live.functions, $of).ok_or_else(absent)?;
                 let (raw,) = $call(&mut live.store, function, ($number, &data[..]))$(.$await)??;
                 Ok(Answer::Chunk(abi::chunk_verdict(raw, $of).map_err(Fault::Answer)?))
             }
             Question::End(fields) => {
-                live.begin_bare();
+                live.begin_bare($number);
                 let function = abi::on_end(&live.functions, $of).ok_or_else(absent)?;
                 let (raw,) = $call(&mut live.store, function, ($number, &fields[..]))$(.$await)??;
                 Ok(Answer::End(abi::end_verdict(raw, $of).map_err(Fault::Answer)?))
             }
             Question::Close => {
-                live.begin_bare();
+                live.begin_bare($number);
                 let function = abi::close(&live.functions, $of).ok_or_else(absent)?;
                 $call(&mut live.store, function, ($number,))$(.$await)??;
                 Ok(Answer::Close)

@@ -47,6 +47,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         restart_tunnels: false,
         isolation: hook::Isolation::Worker,
         fetch: None,
+        stage: None,
     }
 }
 
@@ -76,6 +77,10 @@ impl Builtins for NoBuiltins {
 
     fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
+    }
+
+    fn request_id(&self, serial: u64) -> Option<String> {
+        Some(format!("id-{serial}"))
     }
 }
 
