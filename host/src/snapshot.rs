@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Bodies, Content, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
+use crate::config::{Bodies, Content, LastingAccess, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::http1::HeadLimits;
 use crate::limit::{Limits, Zones};
@@ -127,6 +127,8 @@ pub struct Route {
     pub messages: Messages,
     /// How plugins see bodies.
     pub bodies: Bodies,
+    /// What becomes of tunnels whose grant ends.
+    pub access: LastingAccess,
     /// Its limits.
     pub limits: Limits,
     /// What its site asks of TLS clients; none asks nothing.

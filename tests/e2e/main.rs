@@ -8,10 +8,12 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod access_log;
 mod acme;
 mod admission;
 mod auth_basic;
+mod auth_jwt;
 mod auth_request;
 mod backpressure;
 mod balance;

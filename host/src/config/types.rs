@@ -10,6 +10,7 @@ use std::time::Duration;
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
+mod access;
 mod bodies;
 mod content;
 mod dial;
@@ -23,6 +24,7 @@ mod stream;
 mod tls;
 mod upstream;
 
+pub use access::LastingAccess;
 pub use bodies::{Bodies, TooLarge};
 pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
@@ -131,6 +133,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Who may ask for them; empty for all who reach it.
     pub allow: Vec<Cidr>,
+    /// Whether tunnels can be closed there.
+    pub revoke: bool,
 }
 
 /// One `access_log`: one line per request or tunnel. nginx: `access_log`.
@@ -324,6 +328,8 @@ pub struct Route {
     pub handler: Option<usize>,
     /// `bodies`, with what it inherits.
     pub bodies: Bodies,
+    /// What becomes of tunnels whose grant ends.
+    pub access: LastingAccess,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

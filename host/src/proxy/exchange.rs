@@ -14,6 +14,7 @@ use crate::http1::BadLength;
 use crate::message::Fields;
 use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
+use crate::tunnel::Access;
 use crate::tunnel::extension::Deflate;
 use crate::upstream::Upstream;
 
@@ -55,6 +56,8 @@ pub(super) struct Exchange {
     pub(super) sticky: Option<Vec<u8>>,
     /// What a plugin answers that sees the request's body on its way; none where none looks.
     pub(super) replied: Option<Replied>,
+    /// What authorizers bound the tunnel to that it asks for; none where they did not.
+    pub(super) access: Option<Box<Access>>,
     /// What will be logged; taken by whatever outlives the exchange.
     pub(super) record: Option<Box<Record>>,
 }

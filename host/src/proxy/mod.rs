@@ -224,7 +224,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
         // Before plugins are asked for access: what is too much costs no more than this.
         body = limit::check(exchange, body).await?;
         // Before headers are mapped: what an authorizer sets can be used there.
-        access::judge(exchange).await?;
+        access::judge(exchange, connection).await?;
         match content::find(exchange).await? {
             Step::Again => {}
             Step::Answer(answer) => break answer,
@@ -253,5 +253,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     compress::wrap(exchange, &mut answer)?;
     // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
     let inspection = inspect::open(exchange, connection, inspect::switch(exchange, &answer)).await?;
+    // As late as can be; what is revoked from here on ends the tunnel.
+    access::check(exchange)?;
     Ok(deliver::deliver(exchange, answer, inspection))
 }

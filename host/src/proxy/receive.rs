@@ -105,6 +105,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         page: None,
         sticky: None,
         replied: None,
+        access: None,
         record: Some(record),
     }
 }

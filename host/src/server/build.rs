@@ -57,6 +57,7 @@ pub(super) fn snapshot(
             half_close: route.half_close,
             messages: route.messages,
             bodies: route.bodies,
+            access: route.access,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,

@@ -55,7 +55,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
+    // Tunnels are closed there by the names of their grants.
+    ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
     ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (

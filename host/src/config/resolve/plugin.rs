@@ -15,8 +15,17 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 8] =
-    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request", "affinity"];
+pub(super) const STOCK: [&str; 9] = [
+    "router",
+    "header-map",
+    "origin-check",
+    "cors",
+    "access-list",
+    "auth-basic",
+    "auth-jwt",
+    "auth-request",
+    "affinity",
+];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -265,6 +274,7 @@ fn stock_definition(name: &str) -> Definition {
         on_failure: OnFailure::default(),
         deadline: match name {
             "auth-basic" => defaults::DEADLINE_AUTH_BASIC,
+            "auth-jwt" => defaults::DEADLINE_AUTH_JWT,
             "auth-request" => defaults::DEADLINE_AUTH_REQUEST,
             _ => defaults::DEADLINE,
         },

@@ -151,6 +151,7 @@ fn resolved(
         messages: messages(table),
         handler,
         bodies: bodies::bodies(table),
+        access: access::lasting(table),
         limits,
         client_auth: own.client_auth.clone(),
         satisfy: access::satisfy(table),

@@ -84,7 +84,7 @@ pub(super) fn admin(root: &Reader<'_>) -> Option<Admin> {
     if let Some(empty) = table.own(&k::ADMIN_ALLOW).filter(|list| list.node.is_empty_list()) {
         root.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", "leave it out to let all in");
     }
-    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow })
+    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow, revoke: table.flag(&k::ADMIN_REVOKE) })
 }
 
 /// `log.debug_clients`.

@@ -1,5 +1,6 @@
 //! The runtime with real components.
 
+mod access;
 mod balance;
 mod failures;
 mod fetch;
