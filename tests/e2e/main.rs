@@ -52,6 +52,7 @@ mod idle_timeout;
 mod import;
 mod isolation;
 mod keep_alive;
+mod languages;
 mod limits;
 mod logs;
 mod matrix;
