@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use tidegate_tests::subject::HeldPort;
 use tidegate_tests::{Backend, Response, eventually};
 
-use super::{LANES, before, chunked, post, set_up, status_and_text, telling, with};
+use super::{LANES, before, chunked, patient, post, set_up, status_and_text, telling, with};
 
 /// Everything that fails a call about a whole body.
 const WHOLE: [&str; 5] = ["!trap", "!spin", "!hog", "!huge 1048577", "!abort with a header that is the host's"];
@@ -16,14 +16,14 @@ const CHUNKS: [&str; 4] = ["!trap", "!spin", "!hog", "!huge 2000000"];
 
 #[test]
 fn a_failure_fails_its_request() {
-    let backend = telling();
+    let backend = patient();
     for (wish, commands) in [("whole", &WHOLE[..]), ("chunks", &CHUNKS[..])] {
         for lane in ["deadline = \"10ms\"", "deadline = \"30ms\""] {
             let config = format!("wish = \"{wish}\"");
             let proxy = before(backend.address(), set_up("request-body", &[&config], lane, ""));
             for command in commands {
                 assert_eq!(proxy.ask(post(command, "")).0.status(), 500, "{wish} {command}");
-                // It is not worn out: another is served. (It rests after 8 in a row.)
+                // It is not worn out: another is served.
                 assert_eq!(proxy.ask(post("hello", "")).0.status(), 200, "after {wish} {command}");
             }
         }

@@ -150,9 +150,10 @@ fn limits_are_read_and_inherited_key_by_key() {
 
 #[test]
 fn a_handler_takes_the_place_of_files_and_upstream() {
-    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[plugins.mine]\ncomponent = \"mine.wasm\"\n\
+    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[plugins.mine]\ncomponent = \"wasi-handler.wasm\"\n\
                 [[sites]]\nroot = \"www\"\n[[sites.routes]]\nmatch = \"/\"\nhandler = \"mine\"\n";
-    let config = load_str(text, Path::new("/"), "t.toml").unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/dist");
+    let config = load_str(text, &folder, "t.toml").unwrap();
     let route = &config.routes[0];
     let handler = route.handler.map(|index| &*config.plugins[index].name);
     assert_eq!((handler, route.upstream, route.content.files.is_some()), (Some("mine"), None, false));
@@ -161,7 +162,7 @@ fn a_handler_takes_the_place_of_files_and_upstream() {
         ("respond = { status = 200 }", "does not go with `handler`"),
         ("[[sites.routes]]\nmatch = \"/x\"\nhandler = \"nine\"", "did you mean \"mine\"?"),
     ] {
-        let problems = load_str(&format!("{text}{more}\n"), Path::new("/"), "t.toml").unwrap_err();
+        let problems = load_str(&format!("{text}{more}\n"), &folder, "t.toml").unwrap_err();
         assert!(problems.to_string().contains(wrong), "{problems}");
     }
 }
