@@ -12,6 +12,9 @@ use tokio::sync::Semaphore;
 
 use super::failure::{Failure, Fault};
 use super::instance::Live;
+use super::loaded::Loaded;
+use super::quarantine::Pass;
+use crate::hook::{Hook, HookFailure, HookFailureKind};
 
 /// Tunnels that an instance has before another one is made, where another may be.
 pub(super) const CROWDED: usize = 64;
@@ -178,5 +181,42 @@ impl Drop for Held<'_> {
         if self.live.is_some() {
             self.home.fail();
         }
+    }
+}
+
+impl Loaded {
+    /// After a call in a home: none where the home has no instance any more.
+    pub(super) fn finished<T>(
+        &self,
+        hook: Hook,
+        home: &Arc<Home>,
+        pass: Pass<'_>,
+        answer: Option<Judged<T>>,
+    ) -> Result<T, HookFailure> {
+        match answer {
+            Some(Ok((answer, is_good))) => {
+                self.went_well(pass, self.seats.mine());
+                if !is_good {
+                    self.retire(home);
+                }
+                Ok(answer)
+            }
+            Some(Err(failure)) => {
+                home.fail();
+                self.retire(home);
+                Err(self.failed(hook, pass, failure))
+            }
+            None => {
+                let detail = "its instance failed for another one".to_owned();
+                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
+            }
+        }
+    }
+
+    /// Nobody moves into it any more, whichever kind of home it is.
+    #[cold]
+    fn retire(&self, home: &Arc<Home>) {
+        self.homes.retire(home);
+        self.body_homes.retire(home);
     }
 }

@@ -12,7 +12,7 @@ use super::bodies;
 use super::clock::{self, Reading};
 use super::failure::{Failure, Fault};
 use super::handler;
-use super::home::{Home, Homes, Judged};
+use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
@@ -167,41 +167,6 @@ impl Loaded {
             }
             Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
         }
-    }
-
-    /// After a call in a home: none where the home has no instance any more.
-    pub(super) fn finished<T>(
-        &self,
-        hook: Hook,
-        home: &Arc<Home>,
-        pass: Pass<'_>,
-        answer: Option<Judged<T>>,
-    ) -> Result<T, HookFailure> {
-        match answer {
-            Some(Ok((answer, is_good))) => {
-                self.went_well(pass, self.seats.mine());
-                if !is_good {
-                    self.retire(home);
-                }
-                Ok(answer)
-            }
-            Some(Err(failure)) => {
-                home.fail();
-                self.retire(home);
-                Err(self.failed(hook, pass, failure))
-            }
-            None => {
-                let detail = "its instance failed for another one".to_owned();
-                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
-            }
-        }
-    }
-
-    /// Nobody moves into it any more, whichever kind of home it is.
-    #[cold]
-    fn retire(&self, home: &Arc<Home>) {
-        self.homes.retire(home);
-        self.body_homes.retire(home);
     }
 
     /// Count the call, and refuse it where the plugin is in quarantine.

@@ -1,4 +1,4 @@
-//! An HTTP handler of WASI 0.2 that does what the path says: see [`Handler`].
+//! An HTTP handler of WASI 0.2 that does what the path says: `Handler` has the list.
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "generated code")]
