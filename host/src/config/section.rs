@@ -45,6 +45,7 @@ pub(super) enum Section {
     Admission,
     RedirectHttps,
     Messages,
+    Bodies,
     Acme,
 }
 
@@ -79,6 +80,7 @@ impl Section {
         Self::RedirectHttps,
         Self::Timeouts,
         Self::Messages,
+        Self::Bodies,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -127,6 +129,7 @@ impl Section {
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::Messages => "messages = { … }",
+            Self::Bodies => "bodies = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -254,6 +257,10 @@ impl Section {
             Self::Messages => {
                 "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
                  docs/messages.md has more."
+            }
+            Self::Bodies => {
+                "What plugins with hooks `request-body` and `response-body` see of requests and answers. docs/bodies.md \
+                 has more."
             }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {

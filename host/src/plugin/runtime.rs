@@ -8,11 +8,12 @@ use std::thread;
 use parking_lot::Mutex;
 use wasmtime::Engine;
 
+use super::bodies;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Failure, Subject};
-use super::home::Homes;
+use super::home::{self, Homes};
 use super::imports::Linkers;
 use super::instance::{Live, Shared};
 use super::isolated::Isolated;
@@ -159,7 +160,8 @@ impl Runtime {
             isolated,
             pool,
             guard,
-            homes: Homes::new(self.workers, idle),
+            homes: Homes::new(self.workers, idle, home::CROWDED),
+            body_homes: Homes::new(self.workers, idle, bodies::CROWDED),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
         });
