@@ -5,7 +5,7 @@ pub mod policy;
 
 use policy::{Policy, Verdict};
 use tidegate_plugin::metrics::Counter;
-use tidegate_plugin::{ConfigError, Edit, Plugin, Reply, RequestHeaders, clock, kv::Store, log, request};
+use tidegate_plugin::{ConfigError, ConfigSchema, Edit, Plugin, Reply, RequestHeaders, clock, kv::Store, log, request};
 
 /// The plugin: the policy, its store and what it counts.
 #[derive(Debug)]
@@ -59,4 +59,10 @@ impl RequestHeaders for RateLimit {
     }
 }
 
-tidegate_plugin::export!(RateLimit: request_headers);
+impl ConfigSchema for RateLimit {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(RateLimit: request_headers, config_schema);

@@ -90,14 +90,16 @@ pub(super) fn add_ready(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
     })?;
     kv.func_wrap("increment", |mut cx: Cx<'_>, (store, key, by, ttl): (u32, String, i64, u32)| {
         Ok((cx
-            .data()
+            .data_mut()
+            .called()
             .ask_now(store, &key, KvOperation::Increment { by, ttl: time(ttl) })
             .and_then(|value| number(&value)),))
     })?;
     type Swap = (u32, String, Option<Vec<u8>>, Option<Vec<u8>>, u32);
     kv.func_wrap("compare-and-swap", |mut cx: Cx<'_>, (store, key, expected, new, ttl): Swap| {
         Ok((cx
-            .data()
+            .data_mut()
+            .called()
             .ask_now(store, &key, KvOperation::Swap { expected, new, ttl: time(ttl) })
             .and_then(|value| done(&value)),))
     })?;
