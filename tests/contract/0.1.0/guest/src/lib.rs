@@ -3,7 +3,6 @@
 //!
 //! `../guest.wasm` is what was made of it once. It is never made anew: it has to load and to do the
 //! same in every later version.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "exported for Wasm only"))]
 
 #[allow(missing_docs, unsafe_code, reason = "generated")]
 mod bindings {
