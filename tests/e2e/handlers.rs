@@ -114,6 +114,8 @@ fn what_cannot_be_a_handler_is_refused() {
         );
         tidegate(&text).var("guest", guest(guest_name)).try_start().err().expect("a problem")
     };
-    assert!(refused("trap", "").contains("does not export `wasi:http/incoming-handler@0.2`"));
+    assert!(
+        refused("trap", "").contains("does not export `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`")
+    );
     assert!(refused("wasi-handler", "upstream = \"127.0.0.1:1\"").contains("does not go with `handler`"));
 }

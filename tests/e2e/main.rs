@@ -30,6 +30,7 @@ mod drain;
 mod early_bytes;
 mod half_close;
 mod handlers;
+mod handlers_wasi3;
 mod handshake_checks;
 mod headers;
 mod health;

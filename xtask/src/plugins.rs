@@ -96,18 +96,20 @@ fn stock(root: &Path, folder: &str, check: bool) -> Result<()> {
     }
 }
 
-/// Stock plugins that are workspaces of their own: their dependencies are those of the proxy, too, and would
-/// there get features that nobody has use for.
+/// Stock plugins and guests that are workspaces of their own: their dependencies are those of the proxy or of
+/// other guests, too, and would there get features that nobody has use for.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// A folder cannot be read.
 pub(crate) fn apart(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(root.join("plugins")).context("no folder plugins")? {
-        let folder = entry?.path();
-        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-        if manifest.lines().any(|line| line == "[workspace]") {
-            found.push(folder);
+    for of in ["plugins", "tests/guests"] {
+        for entry in std::fs::read_dir(root.join(of)).with_context(|| format!("no folder {of}"))? {
+            let folder = entry?.path();
+            let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+            if manifest.lines().any(|line| line == "[workspace]") {
+                found.push(folder);
+            }
         }
     }
     found.sort();

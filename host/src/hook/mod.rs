@@ -195,7 +195,7 @@ pub enum Hook {
     RequestBody,
     /// Which peer.
     Balancer,
-    /// The answer itself, in an upstream's place: `wasi:http/incoming-handler`.
+    /// The answer itself, in an upstream's place: `wasi:http/incoming-handler`, or `handler` of 0.3.
     Handler,
     /// What the client sees.
     ResponseHeaders,

@@ -34,9 +34,9 @@ pub enum PluginError {
         "this is a core module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`"
     )]
     NotAComponent,
-    /// The component uses async functions, streams or futures of the component model.
+    /// The component uses a part of the component model's async ABI that is switched off.
     #[error(
-        "the component uses the component model's async ABI, which this version does not run: build it for WASI 0.2 with synchronous exports, an HTTP handler with `wasi:http/incoming-handler@0.2` ({detail})"
+        "the component uses a part of the component model's async ABI that this version does not run: build it for WASI 0.3.0 without experimental features ({detail})"
     )]
     AsyncAbi {
         /// What was found.
@@ -80,6 +80,14 @@ pub enum PluginError {
         import: String,
         /// What the linker said.
         detail: String,
+    },
+    /// It is middleware of WASI 0.3.
+    #[error(
+        "the component imports `{import}`: it is middleware of WASI 0.3, which this version does not run; build a handler, which exports that interface and does not import it, or a plugin with the hooks of `tidegate:plugin`"
+    )]
+    Middleware {
+        /// The interface of what answers behind it.
+        import: String,
     },
     /// `memory` is above what the host can give.
     #[error("`memory` is {asked} bytes and may be {most}")]

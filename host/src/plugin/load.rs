@@ -10,6 +10,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::abi::v0_1::hooks::{Exports, version_of};
 use super::abi::v0_1::{PACKAGE, VERSION};
+use super::engine::Abi;
 use super::error::PluginError;
 use super::imports::{Linkers, SERVICES};
 use super::instance::Ctx;
@@ -197,7 +198,8 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Plugin
 /// Find a component's hooks, and link what it imports.
 ///
 /// # Errors
-/// What [`Exports::of`] says, [`PluginError::MissingImport`].
+/// What [`Exports::of`] says, [`PluginError::MissingImport`], [`PluginError::Middleware`];
+/// [`PluginError::AsyncAbi`] where it is for the other engine.
 pub(super) fn link(
     linkers: &Linkers,
     component: &Component,
@@ -210,6 +212,18 @@ pub(super) fn link(
     let mut inspection = inspect(engine, component, &exports, size);
     if kv_waits && inspection.imports("kv") {
         inspection.lane = Lane::Fiber;
+    }
+    match linkers.abi() {
+        Abi::Calls => {
+            if let Some(import) = inspection.wasi.iter().find(|import| is_wasi_3(import)) {
+                return Err(PluginError::AsyncAbi { detail: import.clone() });
+            }
+        }
+        // Whatever it is called through can wait: for another task of its own.
+        Abi::Tasks => inspection.lane = Lane::Fiber,
+    }
+    if let Some(import) = inspection.wasi.iter().find(|import| import.starts_with("wasi:http/handler@")) {
+        return Err(PluginError::Middleware { import: import.clone() });
     }
     if let Some(import) = inspection.others.first() {
         return Err(PluginError::MissingImport {
@@ -241,6 +255,11 @@ fn pre(linker: &Linker<Ctx>, component: &Component, inspection: &Inspection) -> 
     let mut linker = linker.clone();
     linker.define_unknown_imports_as_traps(component)?;
     linker.instantiate_pre(component)
+}
+
+/// Whether it is an interface of WASI 0.3.
+fn is_wasi_3(name: &str) -> bool {
+    name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
 }
 
 /// Whether `name` is our interface `interface`, in a version that we have.

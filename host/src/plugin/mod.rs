@@ -43,6 +43,7 @@ mod quarantine;
 mod runtime;
 mod schema;
 mod session;
+mod side;
 mod stage;
 mod start;
 mod talk;

@@ -2,30 +2,29 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 
 use parking_lot::Mutex;
-use wasmtime::Engine;
 
 use super::bodies;
-use super::cache::{self, Cache, ComponentDigest};
-use super::engine::{self, MAX_MEMORY};
+use super::cache::{self, ComponentDigest};
+use super::engine::{Abi, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Failure, Subject};
 use super::home::{self, Homes};
-use super::imports::Linkers;
 use super::instance::{Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
 use super::limits::Limits;
-use super::load::{self, Compiled, Inspection, Source, Spec};
+use super::load::{Compiled, Inspection, Source, Spec};
 use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
 use super::quarantine::Guard;
 use super::session::Line;
+use super::side::Side;
 use super::start::described;
 use super::ticker::Ticker;
 use crate::hook::{HookFailureKind, HookSet, Isolation, Plugin};
@@ -62,12 +61,14 @@ pub struct Loads {
     pub instances: u64,
 }
 
-/// Loads plugins, and owns what they share: the engine, the thread that keeps deadlines,
+/// Loads plugins, and owns what they share: the engines, the thread that keeps deadlines,
 /// the disk cache and the metrics. Plugins keep it alive as far as they need it.
 pub struct Runtime {
-    engine: Engine,
-    linkers: Linkers,
-    cache: Option<Cache>,
+    /// Where nearly all plugins are.
+    calls: Side,
+    /// For components that use the async ABI; made for the first of them.
+    tasks: OnceLock<Side>,
+    settings: RuntimeSettings,
     ticker: Arc<Ticker>,
     registry: Arc<Registry>,
     seats: Arc<Seats>,
@@ -89,22 +90,14 @@ impl Runtime {
     /// # Errors
     /// [`PluginError::Engine`] where there is not enough address space or no thread.
     pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
-        let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
-        let engine = engine::engine(settings.instances.max(1), settings.stack).map_err(broken)?;
-        let linkers = Linkers::new(&engine).map_err(broken)?;
-        let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
-        let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
-            Ok(cache) => Some(cache),
-            Err(error) => {
-                tracing::warn!(dir = %dir.display(), %error, "no cache for compiled plugins: each start compiles them");
-                None
-            }
-        });
+        let calls = Side::new(Abi::Calls, settings)?;
+        let ticker = Ticker::start(calls.engine().clone());
+        let ticker = ticker.map_err(|e| PluginError::Engine { detail: e.to_string() })?;
         let workers = settings.workers.max(1);
         Ok(Arc::new(Self {
-            engine,
-            linkers,
-            cache,
+            calls,
+            tasks: OnceLock::new(),
+            settings: settings.clone(),
             ticker: Arc::new(ticker),
             registry: Arc::new(Registry::new(workers)),
             seats: Arc::new(Seats::new()),
@@ -258,20 +251,32 @@ impl Runtime {
             return Ok(compiled);
         }
         all.retain(|_, compiled| compiled.strong_count() > 0);
-        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, &digest));
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let component = load::compile(&self.engine, bytes)?;
-                if let Some(cache) = &self.cache {
-                    cache.put(&digest, &component);
-                }
-                component
-            }
+        let compiled = match self.calls.compiled(&digest, bytes, kv_waits) {
+            Err(PluginError::AsyncAbi { .. }) => self.tasks()?.compiled(&digest, bytes, kv_waits),
+            compiled => compiled,
         };
-        let compiled = Arc::new(load::link(&self.linkers, &component, bytes.len(), kv_waits)?);
+        let compiled = Arc::new(compiled?);
         all.insert((digest, kv_waits), Arc::downgrade(&compiled));
         Ok(compiled)
+    }
+}
+
+impl Runtime {
+    /// The engine of the async ABI.
+    fn tasks(&self) -> Result<&Side, PluginError> {
+        if let Some(side) = self.tasks.get() {
+            return Ok(side);
+        }
+        let side = Side::new(Abi::Tasks, &self.settings)?;
+        self.ticker.join(side.engine().clone());
+        // Nobody else makes one meanwhile: whoever compiles holds the lock of `compiled`.
+        Ok(self.tasks.get_or_init(|| side))
+    }
+
+    /// Whether anything needed the engine of the async ABI so far.
+    #[cfg(test)]
+    pub(super) fn has_tasks(&self) -> bool {
+        self.tasks.get().is_some()
     }
 }
 

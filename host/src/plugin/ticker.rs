@@ -1,10 +1,10 @@
-//! The thread that moves the engine's epoch, by which deadlines are kept.
+//! The thread that moves the engines' epochs, by which deadlines are kept.
 //!
 //! It sleeps when no plugin has been called for a second, so that an idle proxy does not
 //! wake 200 times a second for nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use wasmtime::Engine;
@@ -27,6 +27,8 @@ struct State {
     /// Whether the thread sleeps until it is woken.
     asleep: AtomicBool,
     stop: AtomicBool,
+    /// The second engine, once there is one.
+    second: OnceLock<Engine>,
 }
 
 impl Ticker {
@@ -36,6 +38,11 @@ impl Ticker {
         let shared = Arc::clone(&state);
         let thread = thread::Builder::new().name("tidegate-epoch".into()).spawn(move || run(&engine, &shared))?;
         Ok(Self { state, thread })
+    }
+
+    /// Keep the deadlines of another engine, too; there is at most one.
+    pub(super) fn join(&self, engine: Engine) {
+        let _there_already = self.state.second.set(engine);
     }
 
     /// A plugin is about to run, or still runs: keep ticking.
@@ -74,6 +81,9 @@ fn run(engine: &Engine, state: &State) {
     while !state.stop.load(Ordering::SeqCst) {
         thread::park_timeout(TICK);
         engine.increment_epoch();
+        if let Some(second) = state.second.get() {
+            second.increment_epoch();
+        }
         if state.used.swap(false, Ordering::SeqCst) {
             idle = 0;
             continue;

@@ -186,7 +186,7 @@ fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, 
         let Some((config, plugin)) = config.plugins.get(index).zip(plugins.get(index)) else { continue };
         if !plugin.hooks().contains(Hook::Handler) {
             let what = format!(
-                "route `{}` names it as its handler: it does not export `wasi:http/incoming-handler@0.2`",
+                "route `{}` names it as its handler: it does not export `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`",
                 route.name
             );
             problems.push(Problem::at_plugin(config, &what));

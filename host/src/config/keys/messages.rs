@@ -22,8 +22,9 @@ keys! {
         "How many times its compressed size a message of more than 256 KiB may have; one that has more closes the tunnel \
          with 1009.";
     HANDLER = "handler" in [Route]: Text, Other("none"), "",
-        "A plugin that answers in an upstream's place: a component that exports `wasi:http/incoming-handler@0.2`. Its \
-         `deadline` is for what it computes, and `timeouts.read` for what it waits for. docs/handlers.md has more.";
+        "A plugin that answers in an upstream's place: a component that exports `wasi:http/incoming-handler@0.2` or \
+         `wasi:http/handler@0.3`. Its `deadline` is for what it computes, and `timeouts.read` for what it waits for. \
+         docs/handlers.md has more.";
     BODIES = "bodies" in [Site, Route]: Table(Bodies), Other("all defaults"), "",
         "How plugins with hooks `request-body` and `response-body` see bodies; each key that is absent on a route is \
          the site's.";

@@ -7,8 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use parking_lot::Mutex;
-use wasmtime_wasi_http::Error;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Calling, Ends};
 use crate::hook::{Part, Parts};
@@ -55,7 +54,7 @@ fn headers(fields: &Fields) -> http::HeaderMap {
 
 /// An answer's body as the guest writes it.
 pub(super) struct Answered {
-    body: HyperOutgoingBody,
+    body: WasiBody,
     /// The end, once it has come: it goes on when the call has ended well.
     end: Option<Option<Fields>>,
     calling: Calling,
@@ -63,7 +62,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    pub(super) fn new(body: HyperOutgoingBody, calling: Calling, ends: Ends) -> Self {
+    pub(super) fn new(body: WasiBody, calling: Calling, ends: Ends) -> Self {
         Self { body, end: None, calling, _ends: ends }
     }
 }

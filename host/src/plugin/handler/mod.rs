@@ -1,9 +1,12 @@
-//! Components that answer requests themselves: `wasi:http/incoming-handler@0.2`.
+//! Components that answer requests themselves: `wasi:http/incoming-handler@0.2` (`calls.rs`), and
+//! `wasi:http/handler@0.3` (`tasks.rs`).
 //!
 //! Each request has an instance of its own, and a task in which its call runs: the call goes on
 //! while the answer's body is read from it, and ends with it.
 
 mod body;
+mod calls;
+mod tasks;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,12 +17,8 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::GuestIndices;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
-use super::abi::v0_1::HANDLER;
 use super::clock;
 use super::failure::{Failure, Fault};
 use super::instance::{Exchange, Live};
@@ -29,8 +28,8 @@ use crate::hook::{FRAMING, HandlerAnswer, HandlerRequest, Handling, Hook, HookFa
 use crate::message::Fields;
 use body::{Answered, Asked};
 
-/// What the guest sets as its answer.
-type Set = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
+/// What the guest gives as its answer; the error is the code that it answers with.
+type Set = Result<http::Response<WasiBody>, String>;
 /// The guest's call, to its end.
 type Calling = JoinHandle<Result<(), HookFailure>>;
 
@@ -52,7 +51,7 @@ pub(super) fn handle(loaded: &Arc<Loaded>, request: HandlerRequest) -> Handling 
         let ends = Ends(calling.abort_handle());
         match told.await {
             Ok(Ok(response)) => answer(&loaded, response, calling, ends),
-            Ok(Err(code)) => Err(failed(&loaded, format!("it answers with an error: {code:?}"))),
+            Ok(Err(code)) => Err(failed(&loaded, format!("it answers with an error: {code}"))),
             Err(_unset) => match poll_fn(|cx| pin!(&mut calling).poll(cx)).await {
                 Ok(Err(failure)) => Err(failure),
                 Ok(Ok(())) => Err(failed(&loaded, "it returned without an answer".to_owned())),
@@ -84,7 +83,16 @@ async fn call(loaded: Arc<Loaded>, request: HandlerRequest, tell: oneshot::Sende
     };
     let limit = loaded.shared.limits.deadline;
     let worked = |since| loaded.shared.numbers.worked(loaded.seats.mine(), since);
-    let called = computing(limit, clock::timed(worked, ask(&mut live, request, tell))).await;
+    let asking = async {
+        let (exchange, asked) = shown(request)?;
+        live.begin(exchange);
+        if loaded.compiled.exports.handles_tasks() {
+            tasks::ask(&mut live, asked, tell).await
+        } else {
+            calls::ask(&mut live, asked, tell).await
+        }
+    };
+    let called = computing(limit, clock::timed(worked, asking)).await;
     match called.unwrap_or(Err(Fault::Deadline)) {
         Ok(()) => {
             loaded.went_well(pass, loaded.seats.mine());
@@ -94,12 +102,9 @@ async fn call(loaded: Arc<Loaded>, request: HandlerRequest, tell: oneshot::Sende
     }
 }
 
-async fn ask(live: &mut Live, request: HandlerRequest, tell: oneshot::Sender<Set>) -> Result<(), Fault> {
-    let indices = GuestIndices::new(&live.instance.instance_pre(&live.store));
-    let guest = indices.and_then(|indices| indices.load(&mut live.store, &live.instance));
-    let guest = guest.map_err(|error| Fault::Shape(HANDLER.to_owned(), error))?;
+/// The request as the guest sees it.
+fn shown(request: HandlerRequest) -> Result<(Exchange, http::Request<Asked>), Fault> {
     let HandlerRequest { view, method, scheme, authority, target, fields, body } = request;
-    live.begin(Exchange { view, response: None, choice: None });
     let mut asked = http::Request::new(Asked::new(body));
     *asked.method_mut() = method;
     let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build();
@@ -111,18 +116,13 @@ async fn ask(live: &mut Live, request: HandlerRequest, tell: oneshot::Sender<Set
             asked.headers_mut().append(name, value);
         }
     }
-    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
-    let mut http = live.store.data_mut().http();
-    let asked = http.new_incoming_request(scheme, asked)?;
-    let out = http.new_response_outparam(tell)?;
-    guest.call_handle(&mut live.store, asked, out).await?;
-    Ok(())
+    Ok((Exchange { view, response: None, choice: None }, asked))
 }
 
 /// The guest's answer, checked.
 fn answer(
     loaded: &Arc<Loaded>,
-    response: http::Response<HyperOutgoingBody>,
+    response: http::Response<WasiBody>,
     calling: Calling,
     ends: Ends,
 ) -> Result<HandlerAnswer, HookFailure> {

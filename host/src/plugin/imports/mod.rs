@@ -20,14 +20,16 @@ pub(super) use access::Said;
 pub(super) use outgoing::Outgoing;
 
 use super::abi::v0_1::bindings::tidegate::plugin as wit;
+use super::engine::Abi;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
 pub(super) const SERVICES: [&str; 11] =
     ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access", "kv", "secrets"];
 
-/// Linkers that offer everything: ours, and WASI 0.2 with nothing granted.
+/// Linkers that offer everything: ours, and WASI with nothing granted: 0.2, and 0.3 where the engine can.
 pub(super) struct Linkers {
+    abi: Abi,
     /// Stores answer at once.
     ready: Linker<Ctx>,
     /// A store may make the guest wait.
@@ -35,12 +37,21 @@ pub(super) struct Linkers {
 }
 
 impl Linkers {
-    pub(super) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+    pub(super) fn new(engine: &Engine, abi: Abi) -> wasmtime::Result<Self> {
         let mut waiting = linker(engine)?;
+        if abi == Abi::Tasks {
+            wasmtime_wasi::p3::add_to_linker(&mut waiting)?;
+            wasmtime_wasi_http::p3::add_to_linker(&mut waiting)?;
+        }
         let mut ready = waiting.clone();
         kv::add_ready(&mut ready)?;
         wit::kv::add_to_linker::<_, HasSelf<Ctx>>(&mut waiting, Ctx::called)?;
-        Ok(Self { ready, waiting })
+        Ok(Self { abi, ready, waiting })
+    }
+
+    /// What their engine can run.
+    pub(super) fn abi(&self) -> Abi {
+        self.abi
     }
 
     /// The one for a plugin whose stores may make it wait, or not.

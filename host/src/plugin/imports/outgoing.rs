@@ -1,4 +1,4 @@
-//! `wasi:http/outgoing-handler`: requests of the plugin's own, through the same grants as
+//! `wasi:http/outgoing-handler` of 0.2 and `wasi:http/client` of 0.3: requests of the plugin's own, through the same grants as
 //! `http-client`. Without a grant every one is denied.
 
 use std::future::{Future, poll_fn};
@@ -52,6 +52,10 @@ impl WasiHttpHooks for Outgoing {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        LARGEST_WRITE
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         LARGEST_WRITE
     }
 }

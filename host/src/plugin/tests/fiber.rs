@@ -6,7 +6,7 @@ use super::*;
 use crate::hook::HookFailureKind;
 use crate::plugin::guests::{Guest, WAIT, allow, origin};
 
-fn rt() -> tokio::runtime::Runtime {
+pub(super) fn rt() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use super::fiber::rt;
 use super::*;
 use crate::hook::{Hook, HookSet};
 use crate::plugin::guests::{ALLOW, Guest, METRICS, REQUEST, WAIT, allow};
@@ -113,16 +114,62 @@ fn wasi_http_may_be_imported() {
     runtime.load(&spec(Guest { imports: http, main: ALLOW, ..Guest::default() }.bytes())).unwrap();
 }
 
+/// A component that only the engine of the async ABI can read has that engine, which is not there
+/// before. Hooks of ours are no async functions.
 #[test]
-fn the_async_abi_is_refused() {
+fn the_async_abi_has_an_engine_of_its_own() {
     let text = r#"(component
       (core module $m (func (export "f") unreachable) (func (export "cb") (param i32 i32 i32) (result i32) unreachable))
       (core instance $i (instantiate $m))
       (func $f async (canon lift (core func $i "f") async))
       (instance $e (export "on-end" (func $f)))
       (export "tidegate:plugin/access-log@0.1.0" (instance $e)))"#;
-    let error = refused(&spec(wat::parse_str(text).unwrap().leak()));
+    let runtime = runtime();
+    let plain = runtime.load(&spec(allow())).unwrap();
+    assert!(!runtime.has_tasks(), "nothing needs it");
+    let error = runtime.load(&spec(wat::parse_str(text).unwrap().leak())).err().unwrap();
+    assert!(matches!(error, PluginError::WrongShape { .. }), "{error}");
+    assert!(runtime.has_tasks());
+    drop(plain);
+    let stackful = r#"(component
+      (core module $m (func (export "f") unreachable))
+      (core instance $i (instantiate $m))
+      (func $f async (canon lift (core func $i "f") async))
+      (instance $e (export "on-end" (func $f)))
+      (export "tidegate:plugin/access-log@0.1.0" (instance $e)))"#;
+    let error = refused(&spec(wat::parse_str(stackful).unwrap().leak()));
     assert!(matches!(error, PluginError::AsyncAbi { .. }), "{error}");
+}
+
+/// What an interface of WASI 0.3 needs is decided by its version, where it has no async function.
+#[test]
+fn wasi_3_has_the_engine_of_the_async_abi() {
+    let runtime = runtime();
+    for (version, needs) in [("0.2.0", false), ("0.3.0", true)] {
+        let import = format!(
+            r#"(import "wasi:random/insecure-seed@{version}" (instance $seed (export "{}" (func (result (tuple u64 u64))))))"#,
+            if needs { "get-insecure-seed" } else { "insecure-seed" }
+        );
+        let plugin = runtime.load(&spec(Guest { imports: &import, main: ALLOW, ..Guest::default() }.bytes())).unwrap();
+        assert_eq!(runtime.has_tasks(), needs, "{version}");
+        let answer = rt().block_on(plugin.check_origin(&view()).answer());
+        assert!(matches!(answer, Ok(Decision::Allow)), "{version}");
+    }
+}
+
+#[test]
+fn middleware_of_wasi_3_is_refused() {
+    let text = r#"(component
+      (import "wasi:http/handler@0.3.0" (instance (export "handle" (func async (result u32)))))
+      (core module $m (func (export "f") (result i32) unreachable))
+      (core instance $i (instantiate $m))
+      (func $f (result u32) (canon lift (core func $i "f")))
+      (instance $e (export "handle" (func $f)))
+      (export "wasi:http/handler@0.3.0" (instance $e)))"#;
+    match refused(&spec(wat::parse_str(text).unwrap().leak())) {
+        PluginError::Middleware { import } => assert_eq!(import, "wasi:http/handler@0.3.0"),
+        other => panic!("{other}"),
+    }
 }
 
 /// `configure` fails with this text, which stands at 700.

@@ -5,7 +5,7 @@ use wasmtime::{AsContextMut, Engine};
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use super::{HANDLER, PACKAGE, VERSION, convert};
+use super::{HANDLER, HANDLER_3, PACKAGE, VERSION, convert};
 use crate::hook::{self, Hook, HookSet};
 use crate::plugin::error::PluginError;
 use crate::plugin::failure::Fault;
@@ -26,6 +26,8 @@ pub(in crate::plugin) struct Exports {
     configure: Option<ComponentExportIndex>,
     schema: Option<ComponentExportIndex>,
     hooks: [Option<ComponentExportIndex>; Hook::ALL.len()],
+    /// Whether hook `handler` is that of WASI 0.3.
+    handles_tasks: bool,
     /// Hook `balancer` has a second function.
     update: Option<ComponentExportIndex>,
     /// Hook `tunnel` has two.
@@ -70,8 +72,13 @@ impl Exports {
             schema: find(interface("config-schema"), "schema")?,
             ..Self::default()
         };
+        let handles_tasks = find(HANDLER_3.to_owned(), function_name(Hook::Handler))?;
+        exports.handles_tasks = handles_tasks.is_some();
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
-            *place = find(interface_of(hook), function_name(hook))?;
+            *place = match hook {
+                Hook::Handler if handles_tasks.is_some() => handles_tasks,
+                _ => find(interface_of(hook), function_name(hook))?,
+            };
         }
         exports.update = find(interface_of(Hook::Balancer), "update")?;
         exports.tunnel_open = find(interface_of(Hook::Tunnel), "on-open")?;
@@ -88,6 +95,11 @@ impl Exports {
     /// The hooks that there are.
     pub(in crate::plugin) fn set(&self) -> HookSet {
         Hook::ALL.into_iter().zip(&self.hooks).filter(|(_, index)| index.is_some()).map(|(hook, _)| hook).collect()
+    }
+
+    /// Whether hook `handler` is that of WASI 0.3.
+    pub(in crate::plugin) fn handles_tasks(&self) -> bool {
+        self.handles_tasks
     }
 
     /// Whether there is `lifecycle.configure`.

@@ -13,3 +13,5 @@ pub(in crate::plugin) const PACKAGE: &str = "tidegate:plugin";
 pub(in crate::plugin) const VERSION: &str = "0.1.0";
 /// What a component exports that answers requests itself. Any 0.2 is found.
 pub(in crate::plugin) const HANDLER: &str = "wasi:http/incoming-handler@0.2.0";
+/// The same of WASI 0.3.
+pub(in crate::plugin) const HANDLER_3: &str = "wasi:http/handler@0.3.0";
