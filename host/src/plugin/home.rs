@@ -23,6 +23,8 @@ pub(super) struct Home {
     /// Whose call it is, in the fiber lane.
     pub(super) turn: Semaphore,
     failed: AtomicBool,
+    /// Whether it was taken out of its street.
+    retired: AtomicBool,
     tunnels: AtomicUsize,
     /// Whom to wake where it fails.
     wakers: Mutex<HashMap<u64, Waker>>,
@@ -34,6 +36,7 @@ impl Home {
             live: Mutex::new(Some(live)),
             turn: Semaphore::new(1),
             failed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             tunnels: AtomicUsize::new(0),
             wakers: Mutex::default(),
         })
@@ -121,6 +124,10 @@ impl Homes {
 
     /// No more tunnels move into it; those that are there stay.
     pub(super) fn retire(&self, home: &Arc<Home>) {
+        // Asked for again with every message of the tunnels that stay.
+        if home.retired.load(Ordering::Relaxed) || home.retired.swap(true, Ordering::Relaxed) {
+            return;
+        }
         for street in &self.streets {
             street.lock().retain(|other| !Arc::ptr_eq(other, home));
         }

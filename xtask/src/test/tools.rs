@@ -47,7 +47,8 @@ pub(super) fn install() -> Result<()> {
         npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).arg("ws@8");
         repository::run(&mut npm)?;
     }
-    python(&folder.join("venv"))
+    python(&folder.join("venv"))?;
+    super::autobahn::install(&folder.join("autobahn"))
 }
 
 /// Python's clients: what is imported, and what it is installed by.

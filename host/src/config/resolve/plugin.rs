@@ -15,8 +15,18 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Hook, HookSet, OnFailure};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 8] =
-    ["router", "header-map", "origin-check", "cors", "access-list", "auth-basic", "auth-request", "affinity"];
+pub(super) const STOCK: [&str; 10] = [
+    "router",
+    "header-map",
+    "origin-check",
+    "cors",
+    "access-list",
+    "auth-basic",
+    "auth-request",
+    "affinity",
+    "message-guard",
+    "security-headers",
+];
 
 /// A plugin without the configuration of one use.
 struct Definition {
@@ -114,9 +124,15 @@ impl Plugins {
             "auth-basic" => "the key `auth_basic` asks for it",
             "auth-request" => "the key `auth_request` asks for it",
             "header-map" => "it is in every chain that needs it",
+            "security-headers" => "the key `security_headers` asks for it",
             "router" => "`routers` asks for it",
             "affinity" => {
                 return "it needs to know by what: [plugins.affinity] config = { by = { cookie = \"room\" } }".into();
+            }
+            "message-guard" => {
+                return "it needs to know what to check: [plugins.message-guard] config = { to_upstream = { max_size = \
+                        65536 } }"
+                    .into();
             }
             _ => {
                 let names: Vec<&str> = self.definitions.keys().map(String::as_str).collect();

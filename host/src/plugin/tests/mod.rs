@@ -1,10 +1,13 @@
 //! The runtime with real components.
 
+mod allocations;
 mod balance;
 mod failures;
 mod fetch;
 mod fiber;
 mod hooks;
+#[path = "../../../benches/messages/lab.rs"]
+mod lab;
 mod life;
 mod lines;
 mod loading;

@@ -17,6 +17,8 @@ mod lane;
 mod looking;
 mod outlet;
 mod task;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::cell::RefCell;
