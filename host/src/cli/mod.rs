@@ -93,16 +93,7 @@ enum Command {
     },
     /// For authors of plugins.
     #[command(subcommand)]
-    Plugin(PluginCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum PluginCommand {
-    /// Show the hooks, imports, contract version and size of a component.
-    Inspect {
-        /// The component.
-        component: PathBuf,
-    },
+    Plugin(plugin::Command),
 }
 
 /// Why a command failed: what to print.
@@ -124,7 +115,7 @@ pub fn main() -> ExitCode {
         }
         Command::Check { config } => check::check(&config),
         Command::Reload { pid_file, pid } => reload::reload(pid_file.as_deref(), pid),
-        Command::Plugin(PluginCommand::Inspect { component }) => plugin::inspect(&component),
+        Command::Plugin(command) => plugin::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `tidegate plugin …`
+//! `tidegate plugin inspect`
 
 use std::path::Path;
 
