@@ -37,7 +37,7 @@ impl Lab {
     /// A tunnel that these look into; of bytes where it is none.
     pub(crate) fn new(sessions: Option<Sessions>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _entered = runtime.enter();
+        let entered = runtime.enter();
         let (client, downstream) = UnixStream::pair().unwrap();
         let (upstream, peer) = UnixStream::pair().unwrap();
         let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[upstreams.u]\npeers = [\"127.0.0.1:1\"]\n\
@@ -64,7 +64,7 @@ impl Lab {
             told: None,
         };
         runtime.spawn(tunnel::run(Socket::Plain(Plain::Unix(downstream)), Bytes::new(), opening, entry));
-        drop(_entered);
+        drop(entered);
         Self { runtime, client, upstream, got: Vec::new() }
     }
 
