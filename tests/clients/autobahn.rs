@@ -20,15 +20,15 @@ use tidegate_tests::{Proxy, TempDir, eventually, tidegate};
 const USUAL: [&[&str]; 4] = [
     &["1.*", "2.*", "3.*", "4.*", "10.*", "5.1*", "5.2*"],
     &["5.3*", "5.4*", "5.5*", "5.6*", "5.7*", "5.8*", "5.9*", "7.*", "6.4.*"],
-    &["6.1.*", "6.2.*", "6.3.*", "6.5.*", "6.6.*", "6.7.*", "6.8.*", "6.9.*", "6.1*", "6.2*", "9.7.1", "9.8.1"],
     &[
-        "9.1.1", "9.1.4", "9.1.6", "9.2.1", "9.2.4", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "12.1.1", "12.1.3", "12.2.1",
-        "12.3.2", "12.4.1", "12.5.1", "13.1.1", "13.2.1", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.1",
+        "6.1*", "6.2*", "6.3.*", "6.5.*", "6.6.*", "6.7.*", "6.8.*", "6.9.*", "12.1.1", "12.1.3", "12.2.1", "12.3.2",
+        "12.4.1", "12.5.1", "13.1.1", "13.2.1", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.1",
     ],
+    &["9.1.1", "9.1.4", "9.1.6", "9.2.1", "9.2.4", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "9.7.1", "9.8.1"],
 ];
 
 /// Every case there is.
-const ALL: [&[&str]; 2] = [&["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"], &["12.*", "13.*"]];
+const ALL: [&[&str]; 3] = [&["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"], &["12.*", "13.*"], &["9.*"]];
 
 const PYTHON_ECHO: &str = r#"
 import asyncio, sys
@@ -85,11 +85,21 @@ fn relay(echo: &Echo) -> Proxy {
         component = "%messenger%"
         memory = "128MiB"
         deadline = "20ms"
+        # On a fiber: what it does with 16 MiB takes longer than a worker may be held for.
+        [plugins.slow]
+        component = "%messenger%"
+        memory = "128MiB"
+        deadline = "30s"
         [[sites]]
         [[sites.routes]]
         match = "/"
         upstream = "%echo%"
         plugins = ["m"]
+        messages = { max_size = "32MiB", max_ratio = 1032 }
+        [[sites.routes]]
+        match = "/large"
+        upstream = "%echo%"
+        plugins = ["slow"]
         messages = { max_size = "32MiB", max_ratio = 1032 }
         "#;
     tidegate(text).var("messenger", guest("messenger")).var("echo", echo.address).start()
@@ -120,8 +130,10 @@ type Outcomes = BTreeMap<String, Outcome>;
 fn fuzz(servers: &[(&str, SocketAddr)], cases: &[&str]) -> Vec<Outcomes> {
     let dir = TempDir::new();
     let out = dir.path().join("out");
+    // The cases of limits have messages of up to 16 MiB.
+    let path = if cases.iter().any(|case| case.starts_with("9.")) { "/large" } else { "/" };
     let list: Vec<Json> =
-        servers.iter().map(|(name, address)| json!({"agent": name, "url": format!("ws://{address}")})).collect();
+        servers.iter().map(|(name, address)| json!({"agent": name, "url": format!("ws://{address}{path}")})).collect();
     let spec = json!({"outdir": out, "servers": list, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}});
     let spec = dir.write("spec.json", spec.to_string());
     let mut suite = Command::new(autobahn());

@@ -45,6 +45,8 @@ pub(super) struct Ctx {
     /// The choice among peers that the call is about; none where the hook has none.
     pub(super) balance: Option<Asked>,
     room: Vec<u32>,
+    /// Whether a hook was called: requests of its own can be sent from hooks only.
+    pub(super) begun: bool,
     pub(super) meter: Meter,
     pub(super) turn: lane::Turn,
     /// The series that this instance registered; their ids are the indexes.
@@ -199,6 +201,7 @@ impl Live {
     pub(super) fn begin(&mut self, exchange: Exchange) {
         let ctx = self.store.data_mut();
         ctx.view = Some(exchange.view);
+        ctx.begun = true;
         ctx.response = exchange.response;
         ctx.balance = exchange.choice.map(|choice| Asked::new(choice, std::mem::take(&mut ctx.room)));
         let limit = ctx.shared.limits.deadline;
@@ -254,6 +257,7 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         response: None,
         balance: None,
         room: Vec::new(),
+        begun: false,
         meter: Meter::new(shared.limits.memory),
         turn: lane::Turn::new(),
         series: Vec::new(),

@@ -21,7 +21,7 @@ fn set_up(peer: &Backend, plugins: &str, fetcher: &str) -> Setup {
     tidegate(&text).var("messenger", guest("messenger")).var("fetcher", guest("fetcher"))
 }
 
-/// Messages keep their order though the first has to wait, and control frames overtake none of them.
+/// Messages keep their order though one of them has to wait.
 #[test]
 fn a_plugin_asks_before_it_answers() {
     let peer = Backend::http(|_| Response::text("granted"));

@@ -174,7 +174,7 @@ fn cut<'a>(chance: &mut Chance, bytes: &'a [u8], most: usize) -> Vec<&'a [u8]> {
 fn what_comes_of_frames_does_not_depend_on_how_they_are_cut() {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let (mut good, mut ends) = (0, Vec::new());
-    for round in 0..4000 {
+    for round in 0..1500 {
         let (masked, deflate, binary) = (chance.below(4) > 0, chance.below(2) == 0, chance.below(3) > 0);
         let mut bytes = frames(&mut chance, masked, deflate);
         mutate(&mut chance, &mut bytes);
@@ -189,7 +189,7 @@ fn what_comes_of_frames_does_not_depend_on_how_they_are_cut() {
     }
     let kinds = [Violation::Protocol(""), Violation::Text, Violation::TooLarge];
     let each = kinds.map(|kind| ends.iter().filter(|end| **end == std::mem::discriminant(&kind)).count());
-    assert!(good > 3000 && each.iter().all(|count| *count > 50), "{good} messages; ends: {each:?}");
+    assert!(good > 500 && each.iter().all(|count| *count > 30), "{good} messages; ends: {each:?}");
 }
 
 /// What is not looked into goes on byte for byte, until it is no frame any more.
@@ -197,7 +197,7 @@ fn what_comes_of_frames_does_not_depend_on_how_they_are_cut() {
 fn what_nobody_wants_is_not_touched() {
     let mut chance = Chance(0x1234_5678_9abc_def1);
     let mut forwarded = 0;
-    for _ in 0..1500 {
+    for _ in 0..500 {
         let mut bytes = frames(&mut chance, true, true);
         mutate(&mut chance, &mut bytes);
         let blind = || Inlet::new(true, true, MOST);
@@ -212,7 +212,7 @@ fn what_nobody_wants_is_not_touched() {
             rest = &rest[at + 1..];
         }
     }
-    assert!(forwarded > 100_000, "{forwarded}");
+    assert!(forwarded > 20_000, "{forwarded}");
 }
 
 const CAPS: Caps = Caps { size: 64 << 10, ratio: 1000 };
@@ -285,7 +285,7 @@ fn reference(inflate: &mut Decompress, packed: &[u8]) -> Option<Vec<u8>> {
 fn what_others_deflate_is_inflated() {
     let mut chance = Chance(0x0dd0_5eed_1234_9876);
     for takeover in [true, false] {
-        for round in 0..120 {
+        for round in 0..40 {
             let level = Compression::new(u32::try_from(chance.below(10)).unwrap());
             let (mut compress, mut receiver) = (Compress::new(level, false), codec(takeover));
             for _ in 0..6 {
@@ -307,7 +307,7 @@ fn what_is_deflated_here_others_inflate() {
     let mut chance = Chance(0x7777_1234_4321_0001);
     for takeover in [true, false] {
         let (mut sender, mut inflate) = (codec(takeover), Decompress::new(false));
-        for round in 0..300 {
+        for round in 0..100 {
             if !takeover {
                 inflate.reset(false);
             }
@@ -326,7 +326,7 @@ fn what_is_deflated_here_others_inflate() {
 fn deflate_data_that_is_almost_right() {
     let mut chance = Chance(0x5151_0000_aaaa_4242);
     let (mut good, mut broken, mut large) = (0, 0, 0);
-    for round in 0..4000 {
+    for round in 0..1200 {
         let text = plain(&mut chance);
         let mut compress = Compress::new(Compression::new(u32::try_from(chance.below(10)).unwrap()), false);
         let mut bytes = packed(&mut chance, &mut compress, &text);
@@ -352,5 +352,5 @@ fn deflate_data_that_is_almost_right() {
             }
         }
     }
-    assert!(good > 500 && broken > 300 && large > 300, "{good} {broken} {large}");
+    assert!(good > 100 && broken > 60 && large > 60, "{good} {broken} {large}");
 }
