@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     },
     /// Messages there and back over TLS.
     SecureEcho(Shape),
+    /// The same, counted in MiB moved.
+    SecureBulk(Shape),
     /// Plain requests, of which it is counted how many came to the backend over a connection
     /// that was there.
     Reuse,
@@ -89,7 +91,7 @@ impl Case {
             Kind::Handshake => Unit::CpuPer("handshake"),
             Kind::Tls { .. } => Unit::CpuPer("TLS handshake"),
             Kind::Echo(_) | Kind::SecureEcho(_) => Unit::CpuPer("round trip"),
-            Kind::Bulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
+            Kind::Bulk(_) | Kind::SecureBulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
             Kind::Messages(_) => Unit::CpuPer("message"),
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
             Kind::Reuse => Unit::Percent,
@@ -102,7 +104,7 @@ impl Case {
     pub(crate) fn scale(&self) -> f64 {
         let mebibyte = f64::from(1 << 20);
         match self.kind {
-            Kind::Bulk(shape) => mebibyte / (2.0 * shape.size as f64),
+            Kind::Bulk(shape) | Kind::SecureBulk(shape) => mebibyte / (2.0 * shape.size as f64),
             Kind::Stream(_) => mebibyte,
             // There and back.
             Kind::Messages(_) => 0.5,
@@ -112,7 +114,7 @@ impl Case {
 
     /// Whether clients speak TLS.
     pub(crate) fn is_secure(&self) -> bool {
-        matches!(self.kind, Kind::Tls { .. } | Kind::SecureEcho(_) | Kind::Idle { tls: true })
+        matches!(self.kind, Kind::Tls { .. } | Kind::SecureEcho(_) | Kind::SecureBulk(_) | Kind::Idle { tls: true })
     }
 
     /// How long it runs uncounted.
@@ -177,6 +179,12 @@ pub(crate) const CASES: &[Case] = &[
         "wss-16k",
         "16 KiB echo over TLS, 64 tunnels",
         Kind::SecureEcho(shape(16 << 10, CONNECTIONS)),
+        Target::Ratio(1.0),
+    ),
+    case(
+        "wss-1m",
+        "bulk over TLS: 1 MiB echo, 4 tunnels",
+        Kind::SecureBulk(shape(1 << 20, BULK_TUNNELS)),
         Target::Ratio(1.0),
     ),
     case("wss-idle", "idle tunnel over TLS", Kind::Idle { tls: true }, Target::Ratio(0.5)),

@@ -98,9 +98,11 @@ fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Windo
     match case.kind {
         Kind::Handshake => handshake::run(to.address, meter),
         Kind::Tls { resumed } => tls::run(to.address, &setup.trust, resumed, meter),
-        Kind::Echo(shape) | Kind::Bulk(shape) | Kind::SecureEcho(shape) | Kind::Messages(shape) => {
-            echo::run(to, shape, meter)
-        }
+        Kind::Echo(shape)
+        | Kind::Bulk(shape)
+        | Kind::SecureEcho(shape)
+        | Kind::SecureBulk(shape)
+        | Kind::Messages(shape) => echo::run(to, shape, meter),
         Kind::Stream(way) => stream::run(to, way, meter),
         Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Idle { .. } | Kind::StartUp => get::run(to.address, meter),
     }

@@ -32,6 +32,53 @@ pub(crate) struct Secure {
     blocking: bool,
 }
 
+/// More than one `read_tls` brings: what is decrypted is taken whole, since the poller knows
+/// nothing of it.
+const ROOM: usize = 64 << 10;
+
+/// `StreamOwned` reads nothing while it has something to write, which stalls an echo whose other
+/// side does the same.
+impl Secure {
+    fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        let mut read = 0;
+        while let Some(rest) = buffer.get_mut(read..).filter(|rest| rest.len() >= ROOM || read == 0) {
+            match conn.read_tls(sock) {
+                Ok(0) => return Ok(read),
+                Ok(_) => {}
+                Err(e) if read > 0 && e.kind() == ErrorKind::WouldBlock => return Ok(read),
+                Err(e) => return Err(e),
+            }
+            conn.process_new_packets().map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
+            match conn.reader().read(rest) {
+                Ok(length) => read += length,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(read)
+    }
+
+    /// What was taken, if it was sent or not.
+    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        let mut taken = 0;
+        loop {
+            taken += conn.writer().write(bytes.get(taken..).unwrap_or_default())?;
+            while conn.wants_write() {
+                match conn.write_tls(sock) {
+                    Ok(_) => {}
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(taken),
+                    Err(e) => return Err(e),
+                }
+            }
+            if taken == bytes.len() {
+                return Ok(taken);
+            }
+        }
+    }
+}
+
 impl Wire {
     /// Over an established connection, blocking.
     pub(crate) fn new(stream: TcpStream, tls: Option<ClientConnection>) -> Self {
@@ -73,20 +120,7 @@ impl Read for Wire {
             Self::Plain(stream) => return stream.read(buffer),
             Self::Tls(secure) => secure,
         };
-        if secure.blocking {
-            return secure.stream.read(buffer);
-        }
-        // All that is there: readiness is the socket's, and says nothing of what is decrypted.
-        let mut read = 0;
-        while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
-            match secure.stream.read(rest) {
-                Ok(0) => break,
-                Ok(length) => read += length,
-                Err(e) if read > 0 && e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(read)
+        if secure.blocking { secure.stream.read(buffer) } else { secure.read_now(buffer) }
     }
 }
 
@@ -95,7 +129,8 @@ impl Write for Wire {
         match self {
             Self::Plain(stream) if bytes.is_empty() => stream.flush().map(|()| 0),
             Self::Plain(stream) => stream.write(bytes),
-            Self::Tls(secure) => secure.stream.write(bytes),
+            Self::Tls(secure) if secure.blocking => secure.stream.write(bytes),
+            Self::Tls(secure) => secure.write_now(bytes),
         }
     }
 

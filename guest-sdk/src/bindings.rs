@@ -29,6 +29,7 @@ macro_rules! hook {
                     "tidegate:plugin/metrics@0.1.0": crate::bindings::imports::tidegate::plugin::metrics,
                     "tidegate:plugin/http-client@0.1.0": crate::bindings::imports::tidegate::plugin::http_client,
                     "tidegate:plugin/peers@0.1.0": crate::bindings::imports::tidegate::plugin::peers,
+                    "tidegate:plugin/access@0.1.0": crate::bindings::imports::tidegate::plugin::access,
                     "tidegate:plugin/kv@0.1.0": crate::bindings::imports::tidegate::plugin::kv,
                     "tidegate:plugin/secrets@0.1.0": crate::bindings::imports::tidegate::plugin::secrets,
                 },

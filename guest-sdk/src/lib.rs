@@ -48,6 +48,7 @@
 //! "rlib"]`) into a component. What a call costs, what may be edited, and what happens
 //! when a plugin fails is said in `wit/v0.1/`, the contract that this crate wraps.
 
+pub mod access;
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;

@@ -154,6 +154,7 @@ fn view() -> Arc<View> {
         peer: "192.0.2.1:4711".parse().unwrap(),
         limit_req_status: "",
         limit_conn_status: "",
+        is_renewal: false,
         local: "192.0.2.2:80".parse().unwrap(),
         variables: Vec::new(),
         route: "".into(),

@@ -15,6 +15,7 @@ pub struct Request {
     pub(super) client: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) websocket: bool,
+    pub(super) renewal: bool,
     variables: Vec<(String, String)>,
 }
 
@@ -30,6 +31,7 @@ impl Request {
             client: (Ipv4Addr::LOCALHOST, 50_000).into(),
             local: (Ipv4Addr::LOCALHOST, 80).into(),
             websocket: false,
+            renewal: false,
             variables: Vec::new(),
         }
     }
@@ -82,6 +84,13 @@ impl Request {
     #[must_use]
     pub fn https(mut self) -> Self {
         self.scheme = "https";
+        self
+    }
+
+    /// Its tunnel is open already, and it is asked about again.
+    #[must_use]
+    pub fn renewal(mut self) -> Self {
+        self.renewal = true;
         self
     }
 

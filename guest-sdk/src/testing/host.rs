@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::exchange::{Request, Response};
+use super::granted::{Access, label, least};
 use super::load::Load;
 use crate::bindings::imports::tidegate::plugin::log::Level;
 use crate::bindings::imports::tidegate::plugin::metrics::MetricError;
@@ -13,6 +14,7 @@ struct Host {
     request: Option<Request>,
     response: Option<Response>,
     load: Option<Load>,
+    access: Option<Access>,
     log: Vec<(Level, String)>,
     series: Vec<Series>,
     monotonic: Duration,
@@ -72,6 +74,22 @@ pub(super) fn during_pick<R>(load: Load, hook: impl FnOnce() -> R) -> R {
     let _forget = Forget;
     HOST.with_borrow_mut(|host| host.load = Some(load));
     hook()
+}
+
+/// What is said of access is kept until this is dropped, also when the hook panics.
+struct Hear;
+
+impl Drop for Hear {
+    fn drop(&mut self) {
+        HOST.with_borrow_mut(|host| host.access = None);
+    }
+}
+
+pub(super) fn hearing<R>(hook: impl FnOnce() -> R) -> (R, Access) {
+    let _hear = Hear;
+    HOST.with_borrow_mut(|host| host.access = Some(Access::default()));
+    let answer = hook();
+    (answer, HOST.with_borrow_mut(|host| host.access.take()).unwrap_or_default())
 }
 
 pub(super) fn take_log() -> Vec<(Level, String)> {
@@ -215,6 +233,38 @@ pub(crate) mod peers {
     }
     pub(crate) fn tried() -> Vec<u32> {
         loaded(|load| load.ids_tried().to_vec())
+    }
+}
+
+/// Interface `access`: without [`super::with_access`] it is checked, and forgotten.
+pub(crate) mod access {
+    use std::time::Duration;
+
+    use super::{Access, HOST, current, label, least};
+
+    fn say(what: impl FnOnce(&mut Access)) {
+        // There must be a request.
+        current(|_| ());
+        HOST.with_borrow_mut(|host| what(host.access.as_mut().unwrap_or(&mut Access::default())));
+    }
+
+    pub(crate) fn subject(name: &str) {
+        say(|access| access.subject = Some(label(name)));
+    }
+    pub(crate) fn tag(name: &str) {
+        say(|access| access.tag(name));
+    }
+    pub(crate) fn expires_at(unix_ms: u64) {
+        say(|access| least(&mut access.expires_at, Duration::from_millis(unix_ms)));
+    }
+    pub(crate) fn max_lifetime(ms: u64) {
+        say(|access| least(&mut access.max_lifetime, Duration::from_millis(ms)));
+    }
+    pub(crate) fn max_message(bytes: u64) {
+        say(|access| least(&mut access.max_message, bytes));
+    }
+    pub(crate) fn is_renewal() -> bool {
+        current(|request| request.renewal)
     }
 }
 

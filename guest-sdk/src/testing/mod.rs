@@ -21,6 +21,7 @@
 //! ```
 
 mod exchange;
+mod granted;
 mod host;
 mod load;
 mod path;
@@ -29,7 +30,8 @@ mod tunnel;
 use std::time::Duration;
 
 pub use exchange::{Request, Response};
-pub(crate) use host::{clock, http_client, log, metrics, peers, request, response};
+pub use granted::Access;
+pub(crate) use host::{access, clock, http_client, log, metrics, peers, request, response};
 pub use load::Load;
 pub use tunnel::Tunnel;
 
@@ -59,6 +61,12 @@ pub fn with_response<R>(request: &Request, response: &Response, hook: impl FnOnc
 /// Run `hook` with this request and this load of the peers, as [`crate::Balancer::pick`] is.
 pub fn with_peers<R>(request: &Request, load: &Load, hook: impl FnOnce() -> R) -> R {
     host::during_pick(load.clone(), || with(request, hook))
+}
+
+/// Run hook `authorizer` with this as the current request; what it answers, and what it binds a
+/// tunnel to, which is in force only if the answer is a grant.
+pub fn with_access<R>(request: &Request, hook: impl FnOnce() -> R) -> (R, Access) {
+    host::hearing(|| with(request, hook))
 }
 
 /// The lines that this thread's plugins logged since the last call.

@@ -195,6 +195,7 @@ fn view(serial: u64) -> Arc<View> {
         host: "ws.example.com".into(),
         scheme: "http",
         is_websocket: true,
+        is_renewal: false,
         headers: Fields::new(),
         client: "192.0.2.1:4711".parse().unwrap(),
         peer: "192.0.2.1:4711".parse().unwrap(),

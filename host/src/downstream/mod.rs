@@ -16,22 +16,54 @@ use tokio::sync::watch;
 use crate::listener::{Accepted, Visit};
 use crate::observe::Client;
 use crate::proxy::{Connection, Proxy};
+use crate::socket::Socket;
 use crate::streams::Arrived;
 use crate::tls::server::{self, Served};
 use passed::Entering;
 
 /// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP.
-pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) {
+///
+/// What comes before HTTP is boxed, since it is large and soon over, while this future lives as
+/// long as a tunnel. For the same reason it takes no arguments of its own.
+pub fn serve(
+    accepted: Accepted,
+    proxy: Arc<Proxy>,
+    draining: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let entering = Box::pin(enter(accepted, proxy, draining.clone()));
+    async move {
+        let Some(Entered { socket, connection, speaks_http2, visit }) = entering.await else { return };
+        if speaks_http2 {
+            // Boxed, since a tunnel over HTTP/1.1 has no use for its room.
+            Box::pin(http2::serve(socket, connection, draining)).await;
+        } else {
+            http1::serve(socket, connection, draining).await;
+        }
+        drop(visit);
+    }
+}
+
+/// A connection on which HTTP is to be spoken.
+struct Entered {
+    socket: Socket,
+    connection: Arc<Connection>,
+    speaks_http2: bool,
+    /// Kept to the end of the connection.
+    visit: Visit,
+}
+
+/// All that comes before HTTP; none where nothing comes after it.
+async fn enter(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) -> Option<Entered> {
     let Accepted { mut stream, client, local, proxied: believed, mut visit, tls, protocols, alt_svc, streams } =
         accepted;
     let proxied = match believed {
         None => None,
-        // Boxed, since it is soon over.
         Some(believed) => {
-            match Box::pin(proxied::take(&mut stream, &believed, &client, &proxy, draining.clone())).await {
-                Ok(ends) if visit.belongs_to(&proxy, ends.map_or(client.address, |ends| ends.source).ip()) => ends,
-                _ => return,
+            let ends = proxied::take(&mut stream, &believed, &client, &proxy, draining.clone()).await.ok()?;
+            if !visit.belongs_to(&proxy, ends.map_or(client.address, |ends| ends.source).ip()) {
+                return None;
             }
+            ends
         }
     };
     let (stream, tls) = match streams {
@@ -39,42 +71,31 @@ pub async fn serve(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Recei
         Some(here) => {
             let entering = Entering { tcp: stream, here, tls };
             let arrived = Arrived { client: &client, local, proxied };
-            // Boxed, since few connections are a stream's, and HTTP has no use for its room.
-            match Box::pin(passed::pass(entering, arrived, &proxy, &draining)).await {
-                None => return drop(visit),
-                Some(left) => left,
-            }
+            // Boxed, since few connections are a stream's.
+            Box::pin(passed::pass(entering, arrived, &proxy, &draining)).await?
         }
     };
-    let mut speaks = protocols.h2;
+    let mut speaks_http2 = protocols.h2;
     let (socket, tls, misplaced) = match tls {
         None => {
-            speaks = speaks && (!protocols.h1 || handshake::knows_http2(&stream, &proxy, &draining).await);
+            speaks_http2 = speaks_http2 && (!protocols.h1 || handshake::knows_http2(&stream, &proxy, &draining).await);
             (stream.into(), None, false)
         }
-        // Boxed, since it is large and soon over.
-        Some(served) => match Box::pin(handshake::shake(stream, &served, &client, &draining)).await {
-            None => return,
-            Some((socket, Some(facts))) => {
+        Some(served) => match handshake::shake(stream, &served, &client, &draining).await? {
+            (socket, Some(facts)) => {
                 // Who agrees on nothing speaks what everybody speaks.
-                speaks = speaks && (!protocols.h1 || facts.alpn.as_deref() == Some("h2"));
+                speaks_http2 = speaks_http2 && (!protocols.h1 || facts.alpn.as_deref() == Some("h2"));
                 (socket, Some(Arc::new(facts)), false)
             }
-            Some((socket, None)) => {
-                speaks = false;
+            (socket, None) => {
+                speaks_http2 = false;
                 (socket, None, true)
             }
         },
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let connection =
-        Arc::new(Connection { proxy: Arc::clone(&proxy), client, local, scheme, proxied, tls, misplaced, alt_svc });
-    if speaks {
-        http2::serve(socket, connection, draining).await;
-    } else {
-        http1::serve(socket, connection, draining).await;
-    }
-    drop(visit);
+    let connection = Connection { proxy, client, local, scheme, proxied, tls, misplaced, alt_svc };
+    Some(Entered { socket, connection: Arc::new(connection), speaks_http2, visit })
 }
 
 /// A connection of QUIC whose handshake is to begin.
@@ -121,4 +142,20 @@ pub async fn serve_quic(
         Connection { proxy, client, local, scheme: "https", proxied: None, tls, misplaced: false, alt_svc: None };
     http3::serve(quic, Arc::new(connection), draining).await;
     drop(visit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A tunnel has it all its life: what is large and soon over is boxed.
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        let size = size(serve);
+        assert!(size <= 1900, "{size} bytes");
+    }
 }

@@ -36,6 +36,8 @@ pub struct View {
     pub scheme: &'static str,
     /// Whether this is a checked WebSocket handshake.
     pub is_websocket: bool,
+    /// Whether its tunnel is open already, and authorizers are asked about it again.
+    pub is_renewal: bool,
     /// The request's headers, with the edits of earlier hooks.
     pub headers: Fields,
     /// The client's end: what a proxy in front says where that is believed (`real_ip`,

@@ -4,6 +4,7 @@
 //! tests implement it in plain Rust. A plugin serves any subset of the hooks and says
 //! which in [`Plugin::hooks`]; the core never calls one that is absent.
 
+mod access;
 mod balance;
 mod chain;
 mod exchange;
@@ -16,6 +17,7 @@ mod outcome;
 mod ranges;
 mod template;
 
+pub use access::{AccessTerms, LONGEST_LABEL, MOST_TAGS};
 pub use balance::{Choice, PeerFacts, Peers};
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
@@ -94,6 +96,8 @@ pub struct Grant {
     pub variables: Vec<(String, String)>,
     /// Changes of the request's headers, made at once.
     pub edits: Vec<FieldEdit>,
+    /// What it binds a tunnel to; none where it binds it to nothing.
+    pub terms: Option<Box<AccessTerms>>,
 }
 
 /// The answer of an authorizer.

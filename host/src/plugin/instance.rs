@@ -10,13 +10,14 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::abi::v0_1::hooks::{Functions, HookFunction};
 use super::balance::{self, Asked, Known};
 use super::failure::{Failure, Fault};
+use super::imports::Said;
 use super::lane::{self, Lane};
 use super::limits::{Limits, Meter};
 use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
 use super::ticker::Ticker;
-use crate::hook::{Choice, Fetch, ResponseView, View};
+use crate::hook::{Choice, Fetch, Hook, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -44,6 +45,8 @@ pub(super) struct Ctx {
     pub(super) response: Option<Arc<ResponseView>>,
     /// The choice among peers that the call is about; none where the hook has none.
     pub(super) balance: Option<Asked>,
+    /// What the call has said of the access that it grants; none where the hook grants none.
+    pub(super) access: Option<Said>,
     room: Vec<u32>,
     /// Whether a hook was called: requests of its own can be sent from hooks only.
     pub(super) begun: bool,
@@ -147,6 +150,7 @@ impl Live {
             self.update(choice)?;
         }
         self.begin(exchange);
+        self.grants::<H>();
         let raw = function.call(&mut self.store, params);
         self.end::<H>(raw)
     }
@@ -186,6 +190,7 @@ impl Live {
             Box::pin(self.update_async(choice)).await?;
         }
         self.begin(exchange);
+        self.grants::<H>();
         let ctx = self.store.data();
         let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
         let raw = lane::within(limit, &pauses, function.call_async(&mut self.store, params)).await;
@@ -209,6 +214,13 @@ impl Live {
         self.calls += 1;
     }
 
+    /// The call may say what a grant binds a tunnel to, where it may grant.
+    fn grants<H: HookFunction>(&mut self) {
+        if H::HOOK == Hook::Authorizer {
+            self.store.data_mut().access = Some(Said::default());
+        }
+    }
+
     /// Read the answer, judge it, and let go of the exchange.
     fn end<H: HookFunction>(&mut self, raw: wasmtime::Result<H::Raw>) -> Result<H::Answer, Fault> {
         let judged = |raw| H::convert(raw).and_then(|answer| H::judge(answer, self.store.data()));
@@ -222,6 +234,7 @@ impl Live {
         let ctx = self.store.data_mut();
         ctx.view = None;
         ctx.response = None;
+        ctx.access = None;
         if let Some(asked) = ctx.balance.take() {
             ctx.room = asked.into_room();
         }
@@ -256,6 +269,7 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         view: None,
         response: None,
         balance: None,
+        access: None,
         room: Vec::new(),
         begun: false,
         meter: Meter::new(shared.limits.memory),

@@ -77,6 +77,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         site: Arc::default(),
         limit_req_status: "",
         limit_conn_status: "",
+        is_renewal: false,
         upstream: Arc::default(),
         outcome: Outcome::default(),
         maps: Arc::clone(&snapshot.maps),

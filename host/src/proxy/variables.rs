@@ -291,6 +291,7 @@ mod tests {
             peer: "10.0.0.1:80".parse().unwrap(),
             limit_req_status: "DELAYED",
             limit_conn_status: "",
+            is_renewal: false,
             local: "192.0.2.2:80".parse().unwrap(),
             variables: vec![("remote_user".into(), "ann".into())],
             route: Arc::from("r"),

@@ -97,6 +97,7 @@ pub(super) fn view(about: &About<'_>, arrived: &Arrived<'_>) -> View {
         site: Arc::clone(about.stream),
         limit_req_status: "",
         limit_conn_status: "",
+        is_renewal: false,
         upstream: Arc::clone(about.upstream),
         outcome: Outcome::default(),
         maps: Arc::clone(about.maps),

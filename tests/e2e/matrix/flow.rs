@@ -132,11 +132,17 @@ pub(super) fn beside_a_stuck_peer(cell: Cell) {
     peer.join();
 }
 
-/// What is under way lies in the kernel's buffers and HTTP/2's windows: two stuck tunnels, one
-/// each way, make the process hold little, whatever the versions.
+/// What the process may hold more for two stuck tunnels. With QUIC it holds what a client has not
+/// acknowledged (2 MiB a connection), which with TCP is the kernel's.
+fn room(down: Down) -> usize {
+    const ROOM: usize = 6 << 20;
+    if down == Down::H3 { ROOM + (2 << 20) } else { ROOM }
+}
+
+/// What is under way lies in the kernel's buffers and the windows of HTTP/2 and QUIC: two stuck
+/// tunnels, one each way, make the process hold little, whatever the versions.
 #[test]
 fn the_process_does_not_grow() {
-    const ROOM: usize = 6 << 20;
     let trust = Trust::new();
     let (tell, mut told) = mpsc::unbounded_channel();
     let ups = [Up::H1, Up::H1Tls, Up::H2, Up::H2Tls];
@@ -178,7 +184,7 @@ fn the_process_does_not_grow() {
                 assert!(sent > 0);
                 told.recv().await.expect("the peer stalls");
                 let after = proxy.process().memory();
-                assert!(after < before + ROOM, "{down:?} to {up:?}: from {before} to {after} bytes");
+                assert!(after < before + room(down), "{down:?} to {up:?}: from {before} to {after} bytes");
             });
         }
     }

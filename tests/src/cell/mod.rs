@@ -62,8 +62,8 @@ pub struct Cell {
 }
 
 impl Down {
-    /// Every kind over TCP.
-    pub const ALL: [Self; 4] = [Self::H1, Self::H1Tls, Self::H2, Self::H2Tls];
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::H1, Self::H1Tls, Self::H2, Self::H2Tls, Self::H3];
 
     /// Whether there is TLS.
     pub fn is_tls(self) -> bool {

@@ -22,18 +22,24 @@ use crate::tunnel::{self, Opening};
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Speak HTTP/1.1 with a client, and carry the tunnel that may come of it.
-pub(super) async fn serve(socket: Socket, connection: Arc<Connection>, draining: watch::Receiver<bool>) {
+pub(super) fn serve(
+    socket: Socket,
+    connection: Arc<Connection>,
+    draining: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static {
     let proxy = Arc::clone(&connection.proxy);
     let settings = proxy.snapshot.load().downstream;
     // Boxed, since it is ten times as large as the tunnel that may come after it.
-    let spoken = Box::pin(speak(Client::new(socket, connection, settings, draining))).await;
-    match spoken {
-        Some(Left { socket, opening: Some((opening, early)) }) => {
-            let entry = proxy.tunnels.enter(opening.lease.peer());
-            tunnel::run(socket, early, *opening, entry).await;
+    let speaking = Box::pin(speak(Client::new(socket, connection, settings, draining)));
+    async move {
+        match speaking.await {
+            Some(Left { socket, opening: Some((opening, early)) }) => {
+                let entry = proxy.tunnels.enter(opening.lease.peer());
+                tunnel::run(socket, early, *opening, entry).await;
+            }
+            Some(Left { socket, opening: None }) => Box::pin(linger(socket)).await,
+            None => {}
         }
-        Some(Left { socket, opening: None }) => linger(socket).await,
-        None => {}
     }
 }
 

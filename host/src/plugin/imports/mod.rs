@@ -1,5 +1,6 @@
 //! What plugins may import, one file for each interface of `wit/v0.1`.
 
+mod access;
 mod clock;
 mod config;
 mod http_client;
@@ -9,6 +10,7 @@ mod peers;
 mod request;
 mod response;
 
+pub(super) use access::Said;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -16,8 +18,8 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 8] =
-    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers"];
+pub(super) const SERVICES: [&str; 9] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access"];
 
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
@@ -31,6 +33,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

@@ -53,7 +53,7 @@ fn answers_of_every_hook_arrive() {
     let fields = vec![(FieldName::new("x-user").unwrap(), FieldValue::new(*b"\xff").unwrap())];
     let deny = LocalReply { status: StatusCode::FORBIDDEN, fields, body: "chat".into() };
     assert_eq!(now(plugin.check_origin(&view)).unwrap(), Decision::Deny(deny));
-    let grant = Grant { variables: variables(), edits: vec![edit()] };
+    let grant = Grant { variables: variables(), edits: vec![edit()], terms: None };
     assert_eq!(now(plugin.authorize(&view)).unwrap(), Verdict::Grant(grant));
     assert_eq!(now(plugin.on_request(&view)).unwrap(), Ok(vec![edit()]));
     let reply = LocalReply { status: StatusCode::UPGRADE_REQUIRED, fields: vec![], body: "".into() };

@@ -91,6 +91,7 @@ fn view() -> Arc<View> {
         peer: "192.0.2.1:4711".parse().unwrap(),
         limit_req_status: "",
         limit_conn_status: "",
+        is_renewal: false,
         local: "[2001:db8::1]:8080".parse().unwrap(),
         variables: vec![("user".into(), "ann".into())],
         route: "".into(),

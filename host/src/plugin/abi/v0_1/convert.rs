@@ -105,7 +105,8 @@ pub(in crate::plugin) fn verdict(raw: wit::authorizer::Verdict) -> Checked<Verdi
     match raw {
         wit::authorizer::Verdict::Next => Ok(Verdict::Next),
         wit::authorizer::Verdict::Grant(raw) => {
-            Ok(Verdict::Grant(Grant { variables: variables(raw.variables)?, edits: edits(raw.edits)? }))
+            // What it binds the tunnel to was said beside it.
+            Ok(Verdict::Grant(Grant { variables: variables(raw.variables)?, edits: edits(raw.edits)?, terms: None }))
         }
         wit::authorizer::Verdict::Deny(raw) => reply(raw).map(Verdict::Deny),
     }

@@ -252,9 +252,6 @@ hook_function!(Route, Router, route, () -> (Routed,), Result<Option<hook::Target
     convert::route(raw)
 });
 hook_function!(CheckOrigin, Origin, check, () -> (types::Decision,), hook::Decision, |(raw,)| convert::decision(raw));
-hook_function!(Authorize, Authorizer, authorize, () -> (wit::authorizer::Verdict,), hook::Verdict, |(raw,)| {
-    convert::verdict(raw)
-});
 hook_function!(OnRequest, RequestHeaders, on_request, () -> (Edits,), Result<Vec<hook::FieldEdit>, hook::LocalReply>, |(raw,)| {
     convert::edits_or_reply(raw)
 });
@@ -263,6 +260,28 @@ hook_function!(OnResponse, ResponseHeaders, on_response, () -> (Edits,), Result<
 });
 hook_function!(TunnelOpen, Tunnel, tunnel_open, (u64) -> (), (), |()| Ok(()));
 hook_function!(OnEnd, AccessLog, on_end, (wit::access_log::Summary) -> (), (), |()| Ok(()));
+
+impl HookFunction for call::Authorize {
+    const HOOK: Hook = Hook::Authorizer;
+    type Params = ();
+    type Raw = (wit::authorizer::Verdict,);
+    type Answer = hook::Verdict;
+
+    fn function(functions: &Functions) -> Option<TypedFunc<Self::Params, Self::Raw>> {
+        functions.authorize
+    }
+
+    fn convert((raw,): Self::Raw) -> Result<Self::Answer, String> {
+        convert::verdict(raw)
+    }
+
+    fn judge(answer: Self::Answer, ctx: &Ctx) -> Result<Self::Answer, String> {
+        match (answer, &ctx.access) {
+            (hook::Verdict::Grant(grant), Some(said)) => Ok(hook::Verdict::Grant(said.bind(grant)?)),
+            (answer, _) => Ok(answer),
+        }
+    }
+}
 
 impl HookFunction for call::TunnelClose {
     const HOOK: Hook = Hook::Tunnel;
