@@ -1,4 +1,4 @@
-//! Real clients: Autobahn's test suite, npm `ws`, Python `websockets`, `h2`, `httpx` and `aioquic`, node's own HTTP/2, curl, nghttp,
+//! Real clients: npm `ws`, Python `websockets`, `h2`, `httpx` and `aioquic`, node's own HTTP/2, curl, nghttp,
 //! h2load, chromium, and scanners of TLS. Over HTTP/1.1 they run through nginx too, so that a client that cannot do its part is told from a proxy
 //! that cannot. `cargo xtask test` installs them; see [`tidegate_tests::tools`].
 #![allow(
@@ -9,7 +9,6 @@
     reason = "a test stops at the first surprise"
 )]
 
-mod autobahn;
 mod chromium;
 mod curl;
 mod http2;
