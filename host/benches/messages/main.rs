@@ -51,7 +51,9 @@ fn main() {
 fn line(mut lab: Lab, way: Way, size: usize, what: &str, before: Option<f64>) -> f64 {
     let count = BATCH / size;
     let batch = messages(way, count, size);
-    let cost = cpu(|| drop(black_box(lab.send(way, &batch).len()))) / count as f64;
+    let cost = cpu(|| {
+        black_box(lab.send(way, &batch).len());
+    }) / count as f64;
     match before {
         Some(before) => println!("  {what:<32}{cost:>8.3} µs  {:+.3}", cost - before),
         None => println!("  {what:<32}{cost:>8.3} µs"),
