@@ -286,7 +286,7 @@ fn both_ways_stall_and_go_on() {
     }
     // The rest of what was begun, and all of it at the other end.
     let rest = |sent: usize, frame: &[u8]| {
-        if sent % frame.len() == 0 { Vec::new() } else { frame[sent % frame.len()..].to_vec() }
+        if sent.is_multiple_of(frame.len()) { Vec::new() } else { frame[sent % frame.len()..].to_vec() }
     };
     let (up_rest, down_rest) = (rest(sent_up, &up), rest(sent_down, &down));
     let (mut client_writer, mut backend_writer) = (client.writer(), backend.writer());
