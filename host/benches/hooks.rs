@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::{Method, Version};
 use rustix::time::{ClockId, clock_gettime};
-use tidegate::hook::{Builtins, Call, OnFailure, Plugin, View};
+use tidegate::hook::{Builtins, Call, Caps, Isolation, OnFailure, Own, Plugin, View};
 use tidegate::plugin::{Runtime, RuntimeSettings, Source, Spec};
 use tidegate::stock;
 
@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/hooks").into());
-    let runtime = Runtime::new(&RuntimeSettings { workers: 1, cache_dir, instances: 64 }).unwrap();
+    let runtime = Runtime::new(&RuntimeSettings { cache_dir, ..RuntimeSettings::default() }).unwrap();
     let load = |name: &str, config: &str, ms| {
         let spec = Spec {
             name: name.into(),
@@ -42,9 +42,11 @@ fn main() {
             on_failure: OnFailure::Closed,
             deadline: Duration::from_millis(ms),
             memory: 16 << 20,
+            caps: Caps { table: 40_000, output: None, host_calls: 10_000 },
+            quarantine: None,
             hooks: None,
             restart_tunnels: false,
-            per_call: false,
+            isolation: Isolation::Worker,
             fetch: None,
         };
         runtime.load(&spec).unwrap()
@@ -164,6 +166,7 @@ fn view() -> Arc<View> {
         outcome: tidegate::hook::Outcome::default(),
         maps: Arc::default(),
         kept: tidegate::hook::Kept::default(),
+        own: Own::default(),
         builtins: &Variables,
     })
 }

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
     /// The plugins that choose peers, by the names of their upstreams.
     pub balancers: HashMap<Arc<str>, Arc<dyn Plugin>>,
+    /// Whether a plugin keeps an instance for each request.
+    pub isolates: bool,
     /// Variables made of others.
     pub maps: Arc<Maps>,
     /// The `Server` header of every answer; none sends none.

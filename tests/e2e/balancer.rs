@@ -150,7 +150,7 @@ fn no_request_is_lost_however_often_it_fails() {
         assert_eq!(picked(&proxy, "0"), "plain");
     }
     proxy.open("/ws?pick=0").echo(&Frame::text("hello"));
-    assert_eq!(failures(&port, "plugin.trap") + failures(&port, "plugin.resting"), 11);
+    assert_eq!(failures(&port, "plugin.trap") + failures(&port, "plugin.quarantined"), 11);
     assert!(failures(&port, "plugin.trap") >= 8);
 }
 

@@ -252,9 +252,9 @@ fn a_reused_instance_keeps_its_state() {
 }
 
 #[test]
-fn an_instance_per_call_keeps_none() {
+fn an_instance_per_request_keeps_none() {
     let backend = Backend::named("ok");
-    let proxy = with(&[("stateful", "instances = \"per-call\"")], "").var("backend", backend.address()).start();
+    let proxy = with(&[("stateful", "isolation = \"request\"")], "").var("backend", backend.address()).start();
     for _ in 0..5 {
         let (head, _) = proxy.get("/");
         assert_eq!(head.get("x-response-calls"), Some("1"));

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use tidegate::config::load_str;
 use tidegate::hook::{
-    self, Builtins, Call, Content, Interest, Judgement, Message, OnFailure, Plugin, ResponseView, Session,
-    SessionState, Sessions, Subscription, View, Way,
+    self, Builtins, Call, Caps, Content, Interest, Isolation, Judgement, Message, OnFailure, Own, Plugin, ResponseView,
+    Session, SessionState, Sessions, Subscription, View, Way,
 };
 use tidegate::message::Fields;
 use tidegate::observe::{MessageCounts, MessageTally};
@@ -104,7 +104,7 @@ pub(crate) fn messages(way: Way, count: usize, size: usize) -> Vec<u8> {
 
 /// A runtime for plugins, of one worker.
 pub(crate) fn plugins() -> Arc<Runtime> {
-    Runtime::new(&RuntimeSettings { workers: 1, cache_dir: None, instances: 64 }).unwrap()
+    Runtime::new(&RuntimeSettings::default()).unwrap()
 }
 
 /// The plugin that sees all messages.
@@ -116,9 +116,11 @@ pub(crate) fn messenger(runtime: &Runtime) -> Arc<dyn Plugin> {
         on_failure: OnFailure::Closed,
         deadline: Duration::from_millis(10),
         memory: 16 << 20,
+        caps: Caps { table: 40_000, output: None, host_calls: 10_000 },
+        quarantine: None,
         hooks: None,
         restart_tunnels: false,
-        per_call: false,
+        isolation: Isolation::Worker,
         fetch: None,
     };
     runtime.load(&spec).unwrap()
@@ -210,6 +212,7 @@ fn view(serial: u64) -> Arc<View> {
         outcome: hook::Outcome::default(),
         maps: Arc::default(),
         kept: hook::Kept::default(),
+        own: Own::default(),
         builtins: &Nothing,
     })
 }

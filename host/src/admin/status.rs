@@ -53,6 +53,7 @@ pub(super) fn json(proxy: &Proxy, runtime: &Runtime) -> String {
         "upstreams": upstreams,
         "certificates": certificates::status(proxy),
         "plugins": plugins(runtime),
+        "loaded": loaded(runtime),
     });
     format!("{value:#}\n")
 }
@@ -118,7 +119,13 @@ fn with_failures(totals: &Totals) -> Map<String, Value> {
     numbers
 }
 
-/// Plugins by name: calls and failures by hook, and instances.
+/// What the plugin runtime has in memory.
+fn loaded(runtime: &Runtime) -> Value {
+    let loads = runtime.loads();
+    json!({ "plugins": loads.plugins, "components": loads.components, "instances": loads.instances })
+}
+
+/// Plugins by name: calls and failures by hook, what they use, and the quarantine that they are in.
 fn plugins(runtime: &Runtime) -> Map<String, Value> {
     let one = |plugin: crate::plugin::PluginCounts| {
         let calls: Map<_, _> = plugin.calls.iter().map(|(hook, count)| (hook.to_string(), json!(count))).collect();
@@ -129,7 +136,23 @@ fn plugins(runtime: &Runtime) -> Map<String, Value> {
                 by_code.insert((*code).to_owned(), json!(count));
             }
         }
-        let value = json!({ "calls": calls, "failures": failures, "instances": plugin.instances });
+        let quarantine = plugin.quarantine.map(|state| {
+            json!({
+                "reason": state.reason,
+                "next_probe_seconds": state.next_probe.map(|time| time.as_secs_f64()),
+                "failed_probes": state.probes,
+            })
+        });
+        let value = json!({
+            "calls": calls,
+            "failures": failures,
+            "instances": plugin.instances,
+            "cpu_seconds": plugin.cpu.as_secs_f64(),
+            "memory_bytes": plugin.memory,
+            "memory_peak_bytes": plugin.memory_peak,
+            "quarantines": plugin.quarantines,
+            "quarantine": quarantine,
+        });
         (plugin.name.to_string(), value)
     };
     runtime.metrics().counts().into_iter().map(one).collect()

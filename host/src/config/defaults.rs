@@ -124,8 +124,34 @@ pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
 pub const DEADLINE_AUTH_REQUEST: Duration = MOST_DEADLINE;
 /// `plugins.memory`, bytes.
 pub const MEMORY: u64 = 16 << 20;
-/// `plugins.instances`.
-pub const INSTANCES: &str = "reused";
+/// `plugins.isolation`.
+pub const ISOLATION: &str = "worker";
+/// `plugins.table`, and the most that it may be: what the pool of instances has room for.
+pub const TABLE: u64 = 40_000;
+/// The least that `plugins.output` may be, bytes.
+pub const LEAST_OUTPUT: u64 = 1 << 10;
+/// The most that it may be, bytes.
+pub const MOST_OUTPUT: u64 = 128 << 20;
+/// `plugins.host_calls`: 2 ms of getters.
+pub const HOST_CALLS: u64 = 10_000;
+/// `plugins.quarantine.row`.
+pub const QUARANTINE_ROW: u64 = 8;
+/// `plugins.quarantine.failures`, percent.
+pub const QUARANTINE_FAILURES: u64 = 50;
+/// `plugins.quarantine.calls`.
+pub const QUARANTINE_CALLS: u64 = 20;
+/// `plugins.quarantine.window`.
+pub const QUARANTINE_WINDOW: Duration = seconds(10);
+/// `plugins.quarantine.rest`.
+pub const QUARANTINE_REST: Duration = Duration::from_millis(100);
+/// `plugins.quarantine.longest_rest`.
+pub const QUARANTINE_LONGEST: Duration = seconds(30);
+/// `server.plugin_stack`, bytes.
+pub const PLUGIN_STACK: u64 = 512 << 10;
+/// The least that it may be, bytes.
+pub const LEAST_PLUGIN_STACK: u64 = 64 << 10;
+/// The most that it may be, bytes.
+pub const MOST_PLUGIN_STACK: u64 = 8 << 20;
 /// `maps.default`: nginx's.
 pub const MAP_DEFAULT: &str = "";
 /// `routers`.

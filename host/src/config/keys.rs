@@ -35,6 +35,7 @@ mod content;
 mod health;
 mod http3;
 mod messages;
+mod plugin_limits;
 mod retry;
 mod routing;
 mod secure;
@@ -49,6 +50,7 @@ pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use http3::*;
 pub(super) use messages::*;
+pub(super) use plugin_limits::*;
 pub(super) use retry::*;
 pub(super) use routing::*;
 pub(super) use secure::*;
@@ -59,6 +61,7 @@ pub(super) use upstream::*;
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys()];
     let more = [balance_keys(), upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
+    let more = more.into_iter().chain([plugin_limit_keys()]);
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
@@ -188,8 +191,6 @@ keys! {
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
         "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
          `response-headers`, `messages`, `tunnel`, `access-log`.";
-    INSTANCES = "instances" in [Plugin]: Choice { now: &["reused", "per-call"], later: &[] }, S(d::INSTANCES), "",
-        "Whether an instance serves request after request, or each call gets a fresh one.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";

@@ -18,6 +18,7 @@ pub(super) enum Section {
     Sticky,
     Health,
     Plugin,
+    Quarantine,
     Map,
     Stream,
     Site,
@@ -48,7 +49,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 41] = [
+    pub(super) const ALL: [Self; 42] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -66,6 +67,7 @@ impl Section {
         Self::Sticky,
         Self::Health,
         Self::Plugin,
+        Self::Quarantine,
         Self::Map,
         Self::Stream,
         Self::Site,
@@ -112,6 +114,7 @@ impl Section {
             Self::Sticky => "sticky = { … }",
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
+            Self::Quarantine => "quarantine = { … }",
             Self::Map => "[maps.NAME]",
             Self::Stream => "[[streams]]",
             Self::Site => "[[sites]]",
@@ -229,6 +232,12 @@ impl Section {
                  those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \
                  on to the sites. With none of them: all that comes at its listeners, out of TLS where they have `tls`. See \
                  streams.md. nginx: a `server` of `stream`."
+            }
+            Self::Quarantine => {
+                "While a plugin rests, it is not run: what its calls would be is decided by `on_failure` at once. What \
+                 counts are calls that trap, pass a limit or answer what the contract forbids, and instances that cannot be \
+                 made; on all workers together. Open tunnels whose instance has not failed stay with it. A plugin that \
+                 fails at start or reload is refused there."
             }
             Self::RedirectHttps => {
                 "Where clients are sent that came without TLS; `redirect_https = true` for all defaults. nginx: \

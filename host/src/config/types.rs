@@ -39,7 +39,7 @@ pub use upstream::{Address, Peer, Policy, Protocol, Source, Sticky, StickyCookie
 
 use super::secret::Secret;
 use crate::ca::acme::Wanted;
-use crate::hook::{HookSet, Maps, OnFailure, Template};
+use crate::hook::{Caps, HookSet, Isolation, Maps, OnFailure, Quarantine, Template};
 use crate::observe::Format;
 use crate::tls::server::ClientAuth;
 
@@ -92,6 +92,8 @@ pub struct ServerSettings {
     pub pid_file: Option<PathBuf>,
     /// Where compiled components are kept; none keeps none.
     pub cache_dir: Option<PathBuf>,
+    /// The stack of each call of a plugin, bytes.
+    pub plugin_stack: usize,
     /// `[log] level`: a `tracing` filter such as `info` or `tidegate=debug`; not changed by a reload.
     pub log_level: String,
     /// How long a client may take to send a request's head. nginx: `client_header_timeout`.
@@ -210,10 +212,14 @@ pub struct Plugin {
     pub deadline: Duration,
     /// The most linear memory of one instance, bytes.
     pub memory: u64,
+    /// What else it may use.
+    pub caps: Caps,
+    /// When it is left alone for a while; none for never.
+    pub quarantine: Option<Quarantine>,
     /// Only these of its hooks; none means all that it exports.
     pub hooks: Option<HookSet>,
-    /// Whether an instance serves many requests or one.
-    pub instances: Instances,
+    /// Who shares an instance.
+    pub isolation: Isolation,
     /// Whether open tunnels move to a newer version of it.
     pub restart_tunnels: bool,
     /// Hook `response-headers` is called only for an answer with one of these; empty for any.
@@ -240,16 +246,6 @@ pub enum PluginSource {
     File(PathBuf),
     /// One that is embedded in the binary: `stock:NAME`.
     Stock(String),
-}
-
-/// Whether a plugin's instance serves many requests or one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Instances {
-    /// One instance per worker serves request after request.
-    #[default]
-    Reused,
-    /// Each call gets a fresh instance.
-    PerCall,
 }
 
 /// A place in the configuration text, and where the parts of a plugin's config stand.

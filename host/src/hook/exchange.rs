@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::maps::{Kept, Maps};
 use super::outcome::Outcome;
+use super::own::Own;
 use crate::message::Fields;
 use crate::proxy_protocol::Ends;
 use crate::tls::server::Facts;
@@ -68,6 +69,8 @@ pub struct View {
     pub maps: Arc<Maps>,
     /// Their values, as far as the request has asked for them.
     pub kept: Kept,
+    /// What plugins keep for it alone.
+    pub own: Own,
     /// Resolves nginx's variable names.
     pub builtins: &'static dyn Builtins,
 }

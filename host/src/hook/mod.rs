@@ -10,10 +10,12 @@ mod chain;
 mod exchange;
 mod fetch;
 mod fields;
+mod guard;
 mod maps;
 mod messages;
 mod only_with;
 mod outcome;
+mod own;
 mod ranges;
 mod template;
 
@@ -23,6 +25,7 @@ pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
+pub use guard::{Caps, Isolation, Quarantine};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,
@@ -30,6 +33,7 @@ pub use messages::{
 };
 pub use only_with::OnlyWith;
 pub use outcome::{Moment, Outcome, Try};
+pub use own::Own;
 pub use ranges::{NotShare, Ranges};
 pub use template::{Piece, Template, TemplateError, Values, is_in_name};
 
@@ -144,9 +148,12 @@ pub enum HookFailureKind {
     /// No instance could be made: the pool is exhausted or `configure` failed now.
     #[error("could not be instantiated")]
     Instantiate,
-    /// It failed too often in a row and rests for a moment.
-    #[error("is resting after repeated failures")]
-    Resting,
+    /// One call called more functions of the host than the plugin's `host_calls`.
+    #[error("called the host too often")]
+    HostCalls,
+    /// It kept failing, and is left alone for a while.
+    #[error("is in quarantine")]
+    Quarantined,
 }
 
 impl HookFailureKind {
@@ -158,7 +165,8 @@ impl HookFailureKind {
             Self::Memory => "plugin.memory",
             Self::BadAnswer => "plugin.bad_answer",
             Self::Instantiate => "plugin.instantiate",
-            Self::Resting => "plugin.resting",
+            Self::HostCalls => "plugin.host_calls",
+            Self::Quarantined => "plugin.quarantined",
         }
     }
 }

@@ -12,20 +12,19 @@ pub(super) const TICK: Duration = Duration::from_millis(5);
 /// The most linear memory that any plugin may be given, bytes.
 pub(super) const MAX_MEMORY: u64 = 512 << 20;
 
-/// The stack of a plugin, bytes. Plugins of the sync lane run on the worker's own stack,
-/// so a worker's must be well above this: std's default of 2 MiB is.
-const WASM_STACK: usize = 512 << 10;
-
-/// Make the engine, with room for `slots` instances at a time.
-pub(super) fn engine(slots: u32) -> wasmtime::Result<Engine> {
+/// Make the engine, with room for `slots` instances at a time and a stack of so many bytes for
+/// each call. Plugins of the sync lane run on the worker's own stack, so a worker's must be
+/// well above this.
+pub(super) fn engine(slots: u32, stack: usize) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         // Off, a call costs 0.17 µs, and 0.51 µs otherwise; only the async ABI needs it.
         .concurrency_support(false)
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(WASM_STACK + (512 << 10))
+        .max_wasm_stack(stack)
+        // With room for the functions of the host.
+        .async_stack_size(stack.saturating_add(512 << 10))
         .wasm_backtrace_max_frames(NonZeroUsize::new(16));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)

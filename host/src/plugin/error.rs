@@ -96,6 +96,14 @@ pub enum PluginError {
         /// What it may have.
         limit: u64,
     },
+    /// It needs larger tables to start than it may have.
+    #[error("it needs tables of {needed} elements to start, and `table` allows {limit}: raise `table`")]
+    Table {
+        /// How many it asked for.
+        needed: u64,
+        /// How many it may have.
+        limit: u64,
+    },
     /// Its configuration is not a JSON object.
     #[error("its configuration is not JSON: {0}")]
     Document(serde_json::Error),

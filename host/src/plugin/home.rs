@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::failure::{Failure, Fault};
 use super::instance::Live;
 
 /// Tunnels that an instance has before another one is made, where another may be.
@@ -135,5 +136,51 @@ impl Homes {
 
     fn street(&self, seat: usize) -> Option<&Street> {
         self.streets.get(seat % self.streets.len()).map(|street| &**street)
+    }
+}
+
+/// What a call in an instance came to: with the failure in words, and whether more tunnels may
+/// move in.
+pub(super) type Judged<T> = Result<(T, bool), Failure>;
+
+/// Call, and judge what came of it.
+pub(super) fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) -> Judged<T> {
+    match call(live) {
+        Ok(answer) => Ok((answer, live.is_good())),
+        Err(fault) => Err(live.failure(&fault)),
+    }
+}
+
+/// An instance on loan. Dropped half-way it takes its home with it, since nobody could call the
+/// instance again.
+pub(super) struct Held<'a> {
+    home: &'a Home,
+    live: Option<Box<Live>>,
+}
+
+impl<'a> Held<'a> {
+    /// Take it; the caller has its turn.
+    pub(super) fn take(home: &'a Home) -> Self {
+        Self { home, live: home.take() }
+    }
+
+    /// The instance; none where it has failed.
+    pub(super) fn live(&mut self) -> Option<&mut Live> {
+        self.live.as_deref_mut()
+    }
+
+    /// Give it back, unless it has failed.
+    pub(super) fn give_back(mut self, is_good: bool) {
+        if let Some(live) = self.live.take().filter(|_| is_good) {
+            self.home.put(live);
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.live.is_some() {
+            self.home.fail();
+        }
     }
 }

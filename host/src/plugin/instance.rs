@@ -58,8 +58,17 @@ pub(super) struct Ctx {
     wasi: Option<Box<(WasiCtx, ResourceTable)>>,
 }
 
+impl Ctx {
+    /// A function of the host was called: every one comes through here, or through WASI's view.
+    pub(super) fn called(&mut self) -> &mut Self {
+        self.meter.count_call();
+        self
+    }
+}
+
 impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.meter.count_call();
         let shared = &self.shared;
         let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
             // No files, no sockets, no environment, no arguments: only what it says is let out.
@@ -272,14 +281,14 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         access: None,
         room: Vec::new(),
         begun: false,
-        meter: Meter::new(shared.limits.memory),
+        meter: Meter::new(&shared.limits, &shared.numbers),
         turn: lane::Turn::new(),
         series: Vec::new(),
         wasi: None,
     };
     let mut store = Store::new(compiled.pre.engine(), ctx);
     store.limiter(|ctx| &mut ctx.meter);
-    store.set_hostcall_fuel(shared.limits.hostcall_fuel);
+    store.set_hostcall_fuel(shared.limits.output);
     lane::prepare(&mut store, shared.lane);
     lane::begin(&mut store, shared.limits.configure);
     store

@@ -105,11 +105,13 @@ pub(super) fn prepare(store: &mut Store<Ctx>, lane: Lane) {
         Lane::Sync => store.epoch_deadline_callback(|mut cx| {
             let ctx = cx.data_mut();
             ctx.shared.ticker.touch();
+            ctx.meter.allow_call()?;
             Ok(ctx.turn.tick())
         }),
         Lane::Fiber => store.epoch_deadline_callback(|cx| {
             let ctx = cx.data();
             ctx.shared.ticker.touch();
+            ctx.meter.allow_call()?;
             ctx.turn.paused.store(true, Ordering::Relaxed);
             // tokio's own yield lets it look at sockets and timers before it comes back; a
             // plain wake-up would be served 60 times in a row before that.
@@ -125,7 +127,7 @@ pub(super) fn begin(store: &mut Store<Ctx>, limit: Duration) {
     ctx.turn.limit = limit;
     ctx.turn.since = None;
     ctx.turn.granted = 0;
-    ctx.meter.refused = None;
+    ctx.meter.begin();
     store.set_epoch_deadline(1);
 }
 

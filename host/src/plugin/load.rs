@@ -14,7 +14,7 @@ use super::error::PluginError;
 use super::imports::SERVICES;
 use super::instance::Ctx;
 use super::lane::{self, Lane};
-use crate::hook::{Fetch, Hook, HookSet, OnFailure};
+use crate::hook::{Caps, Fetch, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
 const LARGEST: u64 = 40 << 20;
@@ -35,12 +35,16 @@ pub struct Spec {
     pub deadline: Duration,
     /// The most linear memory of one instance, bytes; at most 512 MiB.
     pub memory: u64,
+    /// What else it may use.
+    pub caps: Caps,
+    /// When it is left alone for a while; none for never.
+    pub quarantine: Option<Quarantine>,
     /// Only these of its hooks; none for all.
     pub hooks: Option<HookSet>,
     /// Whether open tunnels move to a newer version of the plugin when that is taken into use.
     pub restart_tunnels: bool,
-    /// Whether each call, and each tunnel, gets an instance of its own (5 to 20 µs, JavaScript 0.1 to 0.4 ms).
-    pub per_call: bool,
+    /// Who shares an instance.
+    pub isolation: Isolation,
     /// Sends the requests that it makes itself; none where it is granted no destination.
     pub fetch: Option<Arc<dyn Fetch>>,
 }

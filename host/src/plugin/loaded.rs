@@ -7,12 +7,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
-use super::failure::{Breaker, Failure, Fault};
-use super::home::Homes;
+use super::clock::{self, Reading};
+use super::failure::{Failure, Fault};
+use super::home::{Home, Homes, Judged};
 use super::instance::{Exchange, Live, Shared};
+use super::isolated::Isolated;
 use super::lane::Lane;
-use super::load::Compiled;
+use super::load::{Compiled, Spec};
 use super::pool::{Pool, Seats};
+use super::quarantine::{Guard, Pass, Sentence};
 use super::session::{self, Line};
 use crate::hook::{
     Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
@@ -29,14 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One plugin with one configuration.
 pub(super) struct Loaded {
+    /// What it was loaded by.
+    pub(super) spec: Spec,
     pub(super) shared: Arc<Shared>,
     pub(super) compiled: Arc<Compiled>,
     pub(super) seats: Arc<Seats>,
     pub(super) hooks: HookSet,
     pub(super) on_failure: OnFailure,
-    pub(super) per_call: bool,
+    /// How it keeps requests apart; none where they share instances.
+    pub(super) isolated: Option<Isolated>,
     pub(super) pool: Pool<Live>,
-    pub(super) breaker: Breaker,
+    pub(super) guard: Arc<Guard>,
     /// Bounds the calls of the fiber lane.
     pub(super) turns: Semaphore,
     /// Instances that tunnels live in.
@@ -45,6 +51,45 @@ pub(super) struct Loaded {
     pub(super) restarts: bool,
     /// The plugins of this name.
     pub(super) line: Arc<Line>,
+}
+
+impl Loaded {
+    /// Whether loading this would give the same again, so that a reload can go on with this one:
+    /// its instances stay warm, and what it has learnt stays known.
+    pub(super) fn is_same(&self, compiled: &Arc<Compiled>, spec: &Spec) -> bool {
+        let Spec {
+            name,
+            // Its bytes are what counts.
+            source: _,
+            config,
+            on_failure,
+            deadline,
+            memory,
+            caps,
+            quarantine,
+            hooks,
+            restart_tunnels,
+            isolation,
+            fetch,
+        } = spec;
+        let mine = &self.spec;
+        Arc::ptr_eq(&self.compiled, compiled)
+            && name == &mine.name
+            && config == &mine.config
+            && on_failure == &mine.on_failure
+            && deadline == &mine.deadline
+            && memory == &mine.memory
+            && caps == &mine.caps
+            && quarantine == &mine.quarantine
+            && hooks == &mine.hooks
+            && restart_tunnels == &mine.restart_tunnels
+            && isolation == &mine.isolation
+            // Requests of its own go through a configuration's upstreams, and a balancer learns a
+            // configuration's groups: both would keep what is gone.
+            && fetch.is_none()
+            && mine.fetch.is_none()
+            && !self.hooks.contains(Hook::Balancer)
+    }
 }
 
 /// How many calls may be under way on `workers`.
@@ -58,13 +103,35 @@ pub(super) struct Handle(pub(super) Arc<Loaded>);
 impl Loaded {
     /// Call a hook in the sync lane.
     fn call<H: HookFunction>(&self, exchange: Exchange, params: H::Params) -> Result<H::Answer, HookFailure> {
-        let seat = self.enter(H::HOOK)?;
-        let mut live = match self.take(seat) {
-            Some(live) => live,
-            None => Live::make(&self.compiled, &self.shared).map_err(|f| self.not_made(H::HOOK, f))?,
+        let since = Reading::now();
+        let (seat, pass) = self.enter(H::HOOK)?;
+        let answer = match self.isolated {
+            None => self.call_shared::<H>(seat, pass, exchange, params),
+            Some(isolated) => self.call_isolated::<H>(isolated, pass, exchange, params),
         };
-        let answer = live.call::<H>(exchange, params);
-        self.leave(H::HOOK, live, answer)
+        self.shared.numbers.worked(seat, since);
+        answer
+    }
+
+    /// Call a hook in one of the worker's instances.
+    fn call_shared<H: HookFunction>(
+        &self,
+        seat: usize,
+        pass: Pass<'_>,
+        exchange: Exchange,
+        params: H::Params,
+    ) -> Result<H::Answer, HookFailure> {
+        let made = match self.pool.take(seat) {
+            Some(live) => Ok(live),
+            None => Live::make(&self.compiled, &self.shared),
+        };
+        match made {
+            Ok(mut live) => {
+                let answer = live.call::<H>(exchange, params);
+                self.leave(H::HOOK, pass, live, answer)
+            }
+            Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
+        }
     }
 
     /// Call a hook in the fiber lane. Dropped half-way (the client left), it drops its
@@ -74,33 +141,71 @@ impl Loaded {
         exchange: Exchange,
         params: H::Params,
     ) -> Result<H::Answer, HookFailure> {
-        let seat = self.enter(H::HOOK)?;
+        let (seat, pass) = self.enter(H::HOOK)?;
         let _turn = self.turn(H::HOOK).await?;
-        let mut live = match self.take(seat) {
-            Some(live) => live,
+        if let Some(isolated) = self.isolated {
+            return Box::pin(self.call_isolated_later::<H>(isolated, pass, exchange, params)).await;
+        }
+        let made = match self.pool.take(seat) {
+            Some(live) => Ok(live),
             // Boxed, since it is rare and would make every call's future as large as itself.
-            None => {
-                Box::pin(Live::make_async(&self.compiled, &self.shared)).await.map_err(|f| self.not_made(H::HOOK, f))?
-            }
+            None => Box::pin(Live::make_async(&self.compiled, &self.shared)).await,
         };
-        let answer = live.call_async::<H>(exchange, params).await;
-        self.leave(H::HOOK, live, answer)
+        match made {
+            Ok(mut live) => {
+                let answer = live.call_async::<H>(exchange, params).await;
+                self.leave(H::HOOK, pass, live, answer)
+            }
+            Err(failure) => Err(self.not_made(H::HOOK, pass, failure)),
+        }
     }
 
-    /// Count the call, and refuse it where the plugin rests.
-    pub(super) fn enter(&self, hook: Hook) -> Result<usize, HookFailure> {
+    /// After a call in a home: none where the home has no instance any more.
+    pub(super) fn finished<T>(
+        &self,
+        hook: Hook,
+        home: &Arc<Home>,
+        pass: Pass<'_>,
+        answer: Option<Judged<T>>,
+    ) -> Result<T, HookFailure> {
+        match answer {
+            Some(Ok((answer, is_good))) => {
+                self.went_well(pass, self.seats.mine());
+                if !is_good {
+                    self.homes.retire(home);
+                }
+                Ok(answer)
+            }
+            Some(Err(failure)) => {
+                home.fail();
+                self.homes.retire(home);
+                Err(self.failed(hook, pass, failure))
+            }
+            None => {
+                let detail = "its instance failed for another tunnel".to_owned();
+                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
+            }
+        }
+    }
+
+    /// Count the call, and refuse it where the plugin is in quarantine.
+    pub(super) fn enter(&self, hook: Hook) -> Result<(usize, Pass<'_>), HookFailure> {
         let seat = self.seats.mine();
         self.shared.numbers.called(seat, hook);
-        if self.breaker.resting() {
-            self.shared.numbers.failed(hook, HookFailureKind::Resting);
-            return Err(self.hook_failure(hook, HookFailureKind::Resting, String::new()));
+        match self.guard.admit() {
+            Some(pass) => Ok((seat, pass)),
+            None => {
+                self.shared.numbers.failed(hook, HookFailureKind::Quarantined);
+                Err(self.hook_failure(hook, HookFailureKind::Quarantined, String::new()))
+            }
         }
-        Ok(seat)
     }
 
-    /// Count a call that is made even where the plugin rests.
-    pub(super) fn count(&self, hook: Hook) {
-        self.shared.numbers.called(self.seats.mine(), hook);
+    /// Count a call that is made in quarantine too.
+    pub(super) fn count(&self, hook: Hook) -> usize {
+        let seat = self.seats.mine();
+        self.shared.numbers.called(seat, hook);
+        seat
     }
 
     async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
@@ -108,49 +213,72 @@ impl Loaded {
             return Ok(turn);
         }
         let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| self.failed(hook, Failure::busy()))
-    }
-
-    fn take(&self, seat: usize) -> Option<Box<Live>> {
-        if self.per_call { None } else { self.pool.take(seat) }
+        turn.ok().and_then(Result::ok).ok_or_else(|| self.failed(hook, self.guard.free(), Failure::busy()))
     }
 
     /// Keep the instance of a call that went well, drop it otherwise.
-    fn leave<T>(&self, hook: Hook, live: Box<Live>, answer: Result<T, Fault>) -> Result<T, HookFailure> {
+    fn leave<T>(
+        &self,
+        hook: Hook,
+        pass: Pass<'_>,
+        live: Box<Live>,
+        answer: Result<T, Fault>,
+    ) -> Result<T, HookFailure> {
         match answer {
             Ok(answer) => {
-                self.breaker.good();
-                if !self.per_call && live.is_good() {
-                    // By now the call may be on another thread than it began on.
-                    self.pool.put(self.seats.mine(), live);
+                // By now the call may be on another thread than it began on.
+                let seat = self.seats.mine();
+                self.went_well(pass, seat);
+                if live.is_good() {
+                    self.pool.put(seat, live);
                 }
                 Ok(answer)
             }
-            Err(fault) => Err(self.failed(hook, live.failure(&fault))),
+            Err(fault) => Err(self.failed(hook, pass, live.failure(&fault))),
+        }
+    }
+
+    /// A call went well.
+    pub(super) fn went_well(&self, pass: Pass<'_>, seat: usize) {
+        if pass.good(seat) {
+            tracing::info!(plugin = &*self.shared.name, "the plugin is out of quarantine");
         }
     }
 
     #[cold]
-    pub(super) fn not_made(&self, hook: Hook, mut failure: Failure) -> HookFailure {
+    pub(super) fn not_made(&self, hook: Hook, pass: Pass<'_>, mut failure: Failure) -> HookFailure {
         if failure.kind != HookFailureKind::Instantiate {
             // It is one kind for the caller; why stands in the text.
             failure.detail = format!("while it started: {}: {}", failure.kind, failure.detail);
             failure.kind = HookFailureKind::Instantiate;
         }
-        self.failed(hook, failure)
+        self.failed(hook, pass, failure)
     }
 
-    /// Log and count a failure, and let the plugin rest where it was one too many.
+    /// Log and count a failure, and put the plugin into quarantine where it was one too many.
     #[cold]
-    pub(super) fn failed(&self, hook: Hook, failure: Failure) -> HookFailure {
+    pub(super) fn failed(&self, hook: Hook, pass: Pass<'_>, failure: Failure) -> HookFailure {
         let Failure { kind, detail, backtrace, blame, .. } = failure;
         let plugin = &*self.shared.name;
         self.shared.numbers.failed(hook, kind);
         tracing::error!(plugin, hook = hook.name(), kind = kind.code(), detail, backtrace, "a plugin's call failed");
-        if blame && let Some(rest) = self.breaker.bad() {
-            tracing::error!(plugin, ?rest, "the plugin rests after failures in a row");
+        if blame && let Some(Sentence { is_new, reason, lasts }) = pass.bad(&format!("{kind}: {detail}")) {
+            if is_new {
+                self.shared.numbers.quarantined();
+            }
+            tracing::error!(plugin, reason, next_probe = ?lasts, "the plugin is in quarantine");
         }
         self.hook_failure(hook, kind, detail)
+    }
+
+    /// A call of the fiber lane, of which is counted how long it has workers.
+    pub(super) fn later<T>(
+        self: &Arc<Self>,
+        call: impl Future<Output = Result<T, HookFailure>> + Send + 'static,
+    ) -> Call<T> {
+        let this = Arc::clone(self);
+        let worked = move |since| this.shared.numbers.worked(this.seats.mine(), since);
+        Call::Later(Box::pin(clock::timed(worked, call)))
     }
 
     pub(super) fn hook_failure(&self, hook: Hook, kind: HookFailureKind, detail: String) -> HookFailure {
@@ -171,7 +299,10 @@ impl Handle {
     fn call<H: HookFunction + 'static>(&self, exchange: Exchange, params: H::Params) -> Call<H::Answer> {
         match self.0.shared.lane {
             Lane::Sync => Call::Ready(self.0.call::<H>(exchange, params)),
-            Lane::Fiber => Call::Later(Box::pin(Arc::clone(&self.0).call_later::<H>(exchange, params))),
+            Lane::Fiber => {
+                let call = Arc::clone(&self.0).call_later::<H>(exchange, params);
+                self.0.later(call)
+            }
         }
     }
 }

@@ -15,11 +15,12 @@
 //! A call that traps, passes its deadline, runs out of memory or answers what the contract
 //! forbids fails alone: its instance is dropped, one line is logged, a counter rises, and
 //! the caller gets a [`crate::hook::HookFailure`]. What then happens to the request is the
-//! caller's business.
+//! caller's business. A plugin that keeps failing is put into quarantine (`quarantine.rs`).
 
 mod abi;
 mod balance;
 mod cache;
+mod clock;
 mod cwasm;
 mod engine;
 mod error;
@@ -27,6 +28,7 @@ mod failure;
 mod home;
 mod imports;
 mod instance;
+mod isolated;
 mod lane;
 mod limits;
 mod load;
@@ -34,6 +36,7 @@ mod loaded;
 mod metrics;
 mod output;
 mod pool;
+mod quarantine;
 mod runtime;
 mod session;
 mod talk;
@@ -48,5 +51,5 @@ pub use error::PluginError;
 pub use lane::Lane;
 pub use load::{Inspection, Source, Spec};
 pub use loaded::WAITING_CALLS;
-pub use metrics::{PluginCounts, Registry};
-pub use runtime::{Runtime, RuntimeSettings};
+pub use metrics::{PluginCounts, QuarantineState, Registry};
+pub use runtime::{Loads, Runtime, RuntimeSettings};

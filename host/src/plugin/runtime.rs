@@ -12,9 +12,10 @@ use wasmtime::component::Linker;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
-use super::failure::{Breaker, Failure, Subject};
+use super::failure::{Failure, Subject};
 use super::home::Homes;
 use super::instance::{Ctx, Live, Shared};
+use super::isolated::Isolated;
 use super::lane::Lane;
 use super::limits::Limits;
 use super::load::{self, Compiled, Inspection, Spec};
@@ -22,9 +23,10 @@ use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
+use super::quarantine::Guard;
 use super::session::Line;
 use super::ticker::Ticker;
-use crate::hook::{HookFailureKind, HookSet, Plugin};
+use crate::hook::{HookFailureKind, HookSet, Isolation, Plugin};
 
 /// How a [`Runtime`] is made.
 #[derive(Debug, Clone)]
@@ -36,6 +38,26 @@ pub struct RuntimeSettings {
     /// Instances that can exist at a time, of all plugins together. Each reserves 4 GiB of
     /// address space (not memory), of which a process has 128 TiB: 1000 is much.
     pub instances: u32,
+    /// The stack of each call, bytes. Threads that call plugins of the sync lane must have as
+    /// much, and what they need themselves.
+    pub stack: usize,
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self { workers: 1, cache_dir: None, instances: 64, stack: 512 << 10 }
+    }
+}
+
+/// What a [`Runtime`] has in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loads {
+    /// Plugins: those of the configuration in use, and older ones that requests or tunnels still use.
+    pub plugins: u64,
+    /// Compiled components.
+    pub components: u64,
+    /// Instances of all plugins.
+    pub instances: u64,
 }
 
 /// Loads plugins, and owns what they share: the engine, the thread that keeps deadlines,
@@ -48,12 +70,15 @@ pub struct Runtime {
     registry: Arc<Registry>,
     seats: Arc<Seats>,
     workers: usize,
+    stack: usize,
     /// Compiled components by digest, for as long as a plugin uses them: many plugins of
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
     compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
     /// Which plugin of each name is in use.
     lines: Mutex<HashMap<Arc<str>, Weak<Line>>>,
+    /// Every plugin that is in use.
+    loaded: Mutex<Vec<Weak<Loaded>>>,
 }
 
 impl Runtime {
@@ -63,7 +88,7 @@ impl Runtime {
     /// [`PluginError::Engine`] where there is not enough address space or no thread.
     pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
         let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
-        let engine = engine::engine(settings.instances.max(1)).map_err(broken)?;
+        let engine = engine::engine(settings.instances.max(1), settings.stack).map_err(broken)?;
         let linker = super::imports::linker(&engine).map_err(broken)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
         let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
@@ -82,8 +107,10 @@ impl Runtime {
             registry: Arc::new(Registry::new(workers)),
             seats: Arc::new(Seats::new()),
             workers,
+            stack: settings.stack,
             compiled: Mutex::default(),
             lines: Mutex::default(),
+            loaded: Mutex::default(),
         }))
     }
 
@@ -106,13 +133,16 @@ impl Runtime {
                 "this version does not know the hook and never calls it"
             );
         }
+        if let Some(same) = self.in_use(|loaded| loaded.is_same(&compiled, spec)) {
+            return Ok(Arc::new(Handle(same)));
+        }
         let hooks = chosen(compiled.exports.set(), spec.hooks)?;
         let lane = Lane::choose(compiled.waits(), spec.deadline);
         let shared = Arc::new(Shared {
             name: Arc::clone(&spec.name),
             document: spec.config.clone(),
             config,
-            limits: Limits::new(spec.deadline, spec.memory, compiled.inspection.size),
+            limits: Limits::new(spec.deadline, spec.memory, spec.caps, compiled.inspection.size),
             lane,
             output: Arc::new(Output::new(Arc::clone(&spec.name))),
             numbers: self.registry.plugin(&spec.name),
@@ -120,26 +150,49 @@ impl Runtime {
             ticker: Arc::clone(&self.ticker),
             fetch: spec.fetch.clone(),
         });
-        let trial = trial(&compiled, &shared).map_err(|failure| start_error(failure, &shared.limits))?;
+        let guard = Arc::new(Guard::new(spec.quarantine, self.workers));
+        shared.numbers.guarded(&guard);
+        let trial = trial(&compiled, &shared, self.stack).map_err(|failure| start_error(failure, &shared.limits))?;
         let idle = shared.limits.idle;
         let pool = Pool::new(self.workers, idle);
-        if !spec.per_call {
+        let isolated = (spec.isolation == Isolation::Request).then(|| Isolated::new(hooks));
+        if isolated.is_none() {
             pool.put(0, trial);
         }
-        Ok(Arc::new(Handle(Arc::new(Loaded {
+        let loaded = Arc::new(Loaded {
+            spec: spec.clone(),
             turns: tokio::sync::Semaphore::new(turns(self.workers, compiled.waits())),
             shared,
             compiled,
             seats: Arc::clone(&self.seats),
             hooks,
             on_failure: spec.on_failure,
-            per_call: spec.per_call,
+            isolated,
             pool,
-            breaker: Breaker::default(),
+            guard,
             homes: Homes::new(self.workers, idle),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
-        }))))
+        });
+        self.loaded.lock().push(Arc::downgrade(&loaded));
+        Ok(Arc::new(Handle(loaded)))
+    }
+
+    /// A plugin that is in use and is as wanted.
+    fn in_use(&self, is_wanted: impl Fn(&Loaded) -> bool) -> Option<Arc<Loaded>> {
+        let mut all = self.loaded.lock();
+        all.retain(|loaded| loaded.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).find(|loaded| is_wanted(loaded))
+    }
+
+    /// What is in memory now: plugins, components (of which several plugins may be made), and
+    /// instances.
+    pub fn loads(&self) -> Loads {
+        let alive = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let plugins = self.loaded.lock().iter().filter(|loaded| loaded.strong_count() > 0).count();
+        let components = self.compiled.lock().values().filter(|compiled| compiled.strong_count() > 0).count();
+        let instances = self.registry.counts().iter().map(|plugin| plugin.instances).sum();
+        Loads { plugins: alive(plugins), components: alive(components), instances }
     }
 
     /// The line of the plugins of one name; it lasts as long as one of them.
@@ -209,14 +262,15 @@ fn chosen(exported: HookSet, asked: Option<HookSet>) -> Result<HookSet, PluginEr
 }
 
 /// Make and configure a first instance.
-fn trial(compiled: &Compiled, shared: &Arc<Shared>) -> Result<Box<Live>, Failure> {
-    if shared.lane == Lane::Sync {
-        return Live::make(compiled, shared);
-    }
-    // The caller's thread may already run a tokio runtime, in which one cannot block: so
-    // this one has its own thread.
+fn trial(compiled: &Compiled, shared: &Arc<Shared>, stack: usize) -> Result<Box<Live>, Failure> {
+    // The caller's thread may have too small a stack, or already run a tokio runtime, in which
+    // one cannot block: so this one has its own thread.
     thread::scope(|scope| {
-        let trial = thread::Builder::new().name("tidegate-trial".into()).spawn_scoped(scope, || {
+        let trial = thread::Builder::new().name("tidegate-trial".into()).stack_size(stack.saturating_add(2 << 20));
+        let trial = trial.spawn_scoped(scope, || {
+            if shared.lane == Lane::Sync {
+                return Live::make(compiled, shared);
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
             runtime.block_on(Live::make_async(compiled, shared))
@@ -233,6 +287,9 @@ fn start_error(failure: Failure, limits: &Limits) -> PluginError {
         Failure { subject: Subject::Shape(interface), detail, .. } => PluginError::WrongShape { interface, detail },
         Failure { subject: Subject::Memory(needed), .. } => {
             PluginError::Memory { needed: size(needed), limit: size(limits.memory) }
+        }
+        Failure { subject: Subject::Table(needed), .. } => {
+            PluginError::Table { needed: size(needed), limit: size(limits.table) }
         }
         Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },
         Failure { detail, backtrace, .. } if backtrace.is_empty() => PluginError::Start { detail },

@@ -6,15 +6,14 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use super::failure::{Failure, Fault};
-use super::home::Home;
+use super::clock::Reading;
+use super::home::{Held, Home, Judged, judged};
 use super::instance::{Exchange, Live};
 use super::lane::Lane;
 use super::loaded::Loaded;
 use super::talk::Kept;
 use crate::hook::{
-    Call, Hook, HookFailure, HookFailureKind, Judgement, Message, OnFailure, ResponseView, Session, SessionState,
-    Subscription, View,
+    Call, Hook, HookFailure, Judgement, Message, OnFailure, ResponseView, Session, SessionState, Subscription, View,
 };
 
 /// The plugins of one name, one after the other: which of them is in use.
@@ -64,10 +63,16 @@ pub(super) type Opened = Option<Box<dyn Session>>;
 /// Open a tunnel in an instance.
 pub(super) fn open(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Opened> {
     match loaded.shared.lane {
-        Lane::Sync => Call::Ready(open_now(loaded, view, response)),
+        Lane::Sync => {
+            let since = Reading::now();
+            let answer = open_now(loaded, view, response);
+            loaded.shared.numbers.worked(loaded.seats.mine(), since);
+            Call::Ready(answer)
+        }
         Lane::Fiber => {
             let (loaded, view, response) = (Arc::clone(loaded), Arc::clone(view), Arc::clone(response));
-            Call::Later(Box::pin(async move { open_later(&loaded, &view, &response).await }))
+            let loaded_too = Arc::clone(&loaded);
+            loaded.later(async move { open_later(&loaded_too, &view, &response).await })
         }
     }
 }
@@ -77,16 +82,16 @@ fn exchange(view: &Arc<View>, response: &Arc<ResponseView>) -> Exchange {
 }
 
 fn open_now(loaded: &Arc<Loaded>, view: &Arc<View>, response: &Arc<ResponseView>) -> Result<Opened, HookFailure> {
-    let seat = loaded.enter(Hook::Messages)?;
-    let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
+    let (seat, pass) = loaded.enter(Hook::Messages)?;
+    let home = match home_of(loaded, seat, view) {
         Some(home) => home,
-        None => {
-            let live = Live::make(&loaded.compiled, &loaded.shared);
-            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
-        }
+        None => match Live::make(&loaded.compiled, &loaded.shared) {
+            Ok(live) => new_home(loaded, seat, view, live),
+            Err(failure) => return Err(loaded.not_made(Hook::Messages, pass, failure)),
+        },
     };
     let answer = home.with(|live| judged(live, |live| live.open(exchange(view, response), view.serial)));
-    let answer = finished(loaded, &home, answer)?;
+    let answer = loaded.finished(Hook::Messages, &home, pass, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
@@ -95,13 +100,13 @@ async fn open_later(
     view: &Arc<View>,
     response: &Arc<ResponseView>,
 ) -> Result<Opened, HookFailure> {
-    let seat = loaded.enter(Hook::Messages)?;
-    let home = match loaded.homes.find(seat).filter(|_| !loaded.per_call) {
+    let (seat, pass) = loaded.enter(Hook::Messages)?;
+    let home = match home_of(loaded, seat, view) {
         Some(home) => home,
-        None => {
-            let live = Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await;
-            new_home(loaded, seat, live.map_err(|failure| loaded.not_made(Hook::Messages, failure))?)
-        }
+        None => match Box::pin(Live::make_async(&loaded.compiled, &loaded.shared)).await {
+            Ok(live) => new_home(loaded, seat, view, live),
+            Err(failure) => return Err(loaded.not_made(Hook::Messages, pass, failure)),
+        },
     };
     let answer = {
         let _turn = home.turn.acquire().await;
@@ -116,15 +121,24 @@ async fn open_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    let answer = finished(loaded, &home, answer)?;
+    let answer = loaded.finished(Hook::Messages, &home, pass, answer)?;
     Ok(bound(loaded, home, answer, view, response))
 }
 
-fn new_home(loaded: &Loaded, seat: usize, live: Box<Live>) -> Arc<Home> {
-    let home = Home::new(live);
-    if !loaded.per_call {
-        loaded.homes.add(seat, &home);
+/// The home that there is for a tunnel.
+fn home_of(loaded: &Loaded, seat: usize, view: &View) -> Option<Arc<Home>> {
+    match loaded.isolated {
+        None => loaded.homes.find(seat),
+        Some(isolated) => isolated.find(view),
     }
+}
+
+fn new_home(loaded: &Loaded, seat: usize, view: &View, live: Box<Live>) -> Arc<Home> {
+    if let Some(isolated) = loaded.isolated {
+        return isolated.settle(view, live);
+    }
+    let home = Home::new(live);
+    loaded.homes.add(seat, &home);
     home
 }
 
@@ -148,70 +162,6 @@ fn bound(
     }))
 }
 
-/// What a call in an instance came to: with the failure in words, and whether more tunnels may
-/// move in.
-type Judged<T> = Result<(T, bool), Failure>;
-
-fn judged<T>(live: &mut Live, call: impl FnOnce(&mut Live) -> Result<T, Fault>) -> Judged<T> {
-    match call(live) {
-        Ok(answer) => Ok((answer, live.is_good())),
-        Err(fault) => Err(live.failure(&fault)),
-    }
-}
-
-/// After a call in a home: none where the home has no instance any more.
-fn finished<T>(loaded: &Loaded, home: &Arc<Home>, answer: Option<Judged<T>>) -> Result<T, HookFailure> {
-    match answer {
-        Some(Ok((answer, is_good))) => {
-            loaded.breaker.good();
-            if !is_good {
-                loaded.homes.retire(home);
-            }
-            Ok(answer)
-        }
-        Some(Err(failure)) => {
-            home.fail();
-            loaded.homes.retire(home);
-            Err(loaded.failed(Hook::Messages, failure))
-        }
-        None => {
-            let detail = "its instance failed for another tunnel".to_owned();
-            Err(loaded.hook_failure(Hook::Messages, HookFailureKind::Trap, detail))
-        }
-    }
-}
-
-/// An instance on loan. Dropped half-way it takes its home with it, since nobody could call the
-/// instance again.
-struct Held<'a> {
-    home: &'a Home,
-    live: Option<Box<Live>>,
-}
-
-impl<'a> Held<'a> {
-    fn take(home: &'a Home) -> Self {
-        Self { home, live: home.take() }
-    }
-
-    fn live(&mut self) -> Option<&mut Live> {
-        self.live.as_deref_mut()
-    }
-
-    fn give_back(mut self, is_good: bool) {
-        if let Some(live) = self.live.take().filter(|_| is_good) {
-            self.home.put(live);
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.live.is_some() {
-            self.home.fail();
-        }
-    }
-}
-
 async fn message_later(
     loaded: Arc<Loaded>,
     home: Arc<Home>,
@@ -231,7 +181,7 @@ async fn message_later(
         held.give_back(answer.as_ref().is_some_and(Result::is_ok));
         answer
     };
-    finished(&loaded, &home, answer)
+    loaded.finished(Hook::Messages, &home, loaded.guard.free(), answer)
 }
 
 async fn close_later(loaded: Arc<Loaded>, home: Arc<Home>, tunnel: u64) {
@@ -255,7 +205,7 @@ fn closed(loaded: &Loaded, home: &Arc<Home>, tunnel: u64, answer: Option<Judged<
     home.leave(tunnel);
     if answer.is_some() {
         // It was logged and counted; there is no tunnel any more to do anything about.
-        let _failed = finished(loaded, home, answer);
+        let _failed = loaded.finished(Hook::Messages, home, loaded.guard.free(), answer);
     }
 }
 
@@ -274,16 +224,18 @@ impl Session for Bound {
 
     fn on_message(&mut self, message: &Message<'_>) -> Call<Judgement> {
         let loaded = &self.loaded;
-        loaded.count(Hook::Messages);
+        let seat = loaded.count(Hook::Messages);
         match loaded.shared.lane {
             Lane::Sync => {
-                let tunnel = self.tunnel;
+                let (tunnel, since) = (self.tunnel, Reading::now());
                 let answer = self.home.with(|live| judged(live, |live| live.message(tunnel, message)));
-                Call::Ready(finished(loaded, &self.home, answer))
+                let answer = loaded.finished(Hook::Messages, &self.home, loaded.guard.free(), answer);
+                loaded.shared.numbers.worked(seat, since);
+                Call::Ready(answer)
             }
             Lane::Fiber => {
-                let (loaded, home) = (Arc::clone(loaded), Arc::clone(&self.home));
-                Call::Later(Box::pin(message_later(loaded, home, self.tunnel, Kept::new(message))))
+                let home = Arc::clone(&self.home);
+                loaded.later(message_later(Arc::clone(loaded), home, self.tunnel, Kept::new(message)))
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::tunnel::{Inspection, Opening, Terms};
 /// Hand the peer's answer to the client's connection, with the record of the exchange.
 pub(super) fn deliver(exchange: &mut Exchange, answer: Answer, inspection: Option<Inspection>) -> Response {
     let told = inspect::told(exchange, &answer);
+    // Nobody is asked about the head any more.
+    exchange.view.own.head_is_done();
     let head = answer.head();
     let mut record = exchange.take_record(head.status, &head.fields);
     match answer {

@@ -12,7 +12,7 @@ use super::variables::Nginx;
 use super::{Connection, Refusal, Request, headers, path, real_ip};
 use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::hook::{Arrival, Kept, Outcome, View};
+use crate::hook::{Arrival, Kept, Outcome, Own, View};
 use crate::http1::{BadLength, Malformed};
 use crate::message::{Fields, RequestHead};
 use crate::observe::Record;
@@ -82,6 +82,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         outcome: Outcome::default(),
         maps: Arc::clone(&snapshot.maps),
         kept: Kept::default(),
+        own: Own::new(snapshot.isolates),
         builtins: &Nginx,
     };
     let record = Box::new(Record::new(Arc::clone(&connection.proxy.metrics)));

@@ -301,6 +301,7 @@ mod tests {
             outcome: Outcome::default(),
             maps: Arc::default(),
             kept: Kept::default(),
+            own: crate::hook::Own::default(),
             builtins: &Nginx,
         }
     }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{StartError, fetch};
-use crate::config::{self, Config, Instances, PluginSource, Problem};
-use crate::hook::{Chains, Hook, Maps, OnlyWith, Plugin, chain_of};
+use crate::config::{self, Config, PluginSource, Problem};
+use crate::hook::{Chains, Hook, Isolation, Maps, OnlyWith, Plugin, chain_of};
 use crate::limit::{Limits, Zone, Zones};
 use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
@@ -67,6 +67,7 @@ pub(super) fn snapshot(
         routes,
         upstreams: upstreams.into_iter().map(|u| (Arc::clone(&u.name), u)).collect(),
         balancers,
+        isolates: config.plugins.iter().any(|plugin| plugin.isolation == Isolation::Request),
         maps: Arc::clone(&config.maps),
         logs,
         debug_clients: config.debug_clients.clone(),
@@ -224,13 +225,15 @@ pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, P
     const SPARE: usize = 500;
     /// Each reserves 4 GiB of address space, of which a process has 128 TiB.
     const MOST: usize = 8000;
-    // Those that make requests have an instance for each call that waits.
-    let waiting = config.plugins.iter().filter(|plugin| !plugin.grants.is_empty()).count();
+    // Those that make requests have an instance for each call that waits, others one for each request.
+    let many = |plugin: &&config::Plugin| !plugin.grants.is_empty() || plugin.isolation == Isolation::Request;
+    let waiting = config.plugins.iter().filter(many).count();
     let wanted = (config.plugins.len() * 2 + waiting * WAITING_CALLS) * workers + SPARE;
     let wanted = wanted.min(MOST);
     Runtime::new(&RuntimeSettings {
         workers,
         cache_dir: config.server.cache_dir.clone(),
+        stack: config.server.plugin_stack,
         instances: u32::try_from(wanted).unwrap_or(u32::MAX),
     })
 }
@@ -248,9 +251,11 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         on_failure: plugin.on_failure,
         deadline: plugin.deadline,
         memory: plugin.memory,
+        caps: plugin.caps,
+        quarantine: plugin.quarantine,
         hooks: plugin.hooks,
         restart_tunnels: plugin.restart_tunnels,
-        per_call: plugin.instances == Instances::PerCall,
+        isolation: plugin.isolation,
         fetch: fetch::granted(&plugin.grants, upstreams),
     }
 }

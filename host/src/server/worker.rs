@@ -14,6 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::listener::{self, Alive, QuicArrival, QuicSpoken, Seat, Spoken};
 use crate::proxy::Proxy;
 
+/// The stack of a worker without what it lends to plugins, bytes: that of any thread of std.
+const STACK: usize = 2 << 20;
+
 /// What a worker is told.
 enum Command {
     /// Accept on this socket, known by this number.
@@ -37,12 +40,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Start a worker.
-    pub(super) fn start(number: usize, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
+    /// Start a worker that calls plugins on so many bytes of its stack.
+    pub(super) fn start(number: usize, plugin_stack: usize, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
+            .stack_size(STACK.saturating_add(plugin_stack))
             .spawn(move || runtime.block_on(obey(inbox, proxy, alive)))?;
         Ok(Self { commands: Some(commands), thread: Some(thread) })
     }

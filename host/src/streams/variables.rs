@@ -9,7 +9,7 @@ use http::{Method, Version};
 use super::Arrived;
 use super::hello::Hello;
 use crate::config::is_stream_variable;
-use crate::hook::{Arrival, Builtins, Kept, Maps, Outcome, View};
+use crate::hook::{Arrival, Builtins, Kept, Maps, Outcome, Own, View};
 use crate::message::Fields;
 use crate::proxy;
 use crate::tls::server::Facts;
@@ -102,6 +102,7 @@ pub(super) fn view(about: &About<'_>, arrived: &Arrived<'_>) -> View {
         outcome: Outcome::default(),
         maps: Arc::clone(about.maps),
         kept: Kept::default(),
+        own: Own::default(),
         builtins: &OfStream,
     }
 }

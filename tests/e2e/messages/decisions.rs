@@ -144,11 +144,11 @@ fn each_tunnel_has_its_own_state() {
     assert_eq!(text_at(&mut first_end), "3 of 1");
 }
 
-/// Each tunnel has an instance of its own with `per-call`.
+/// Each tunnel has an instance of its own with `isolation = "request"`.
 #[test]
 fn an_instance_for_each_tunnel() {
     let ends = Ends::new("");
-    let proxy = ends.before(set_up(&["instances = \"per-call\""], ""));
+    let proxy = ends.before(set_up(&["isolation = \"request\""], ""));
     let mut tunnels = [ends.open(&proxy), ends.open(&proxy)];
     for (client, end) in &mut tunnels {
         say(client, "!count");

@@ -9,7 +9,7 @@ use crate::plugin::{Inspection, Lane, Runtime, RuntimeSettings};
 pub(super) fn inspect(path: &Path) -> Result<(), Failed> {
     let bytes = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     // Nothing is run, so nothing is worth keeping.
-    let runtime = Runtime::new(&RuntimeSettings { workers: 1, cache_dir: None, instances: 1 })?;
+    let runtime = Runtime::new(&RuntimeSettings { instances: 1, ..RuntimeSettings::default() })?;
     let found = runtime.inspect(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     logging::say(&describe(path, &found));
     Ok(())

@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod maps;
 mod plugin;
+mod plugin_limits;
 mod resolver;
 mod retry;
 mod route;

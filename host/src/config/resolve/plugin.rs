@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::fetch;
 use super::upstream::Upstreams;
+use super::{fetch, plugin_limits};
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Grant, Instances, Place, Plugin, PluginSource, Spot};
+use crate::config::types::{Grant, Place, Plugin, PluginSource, Spot};
 use crate::config::{defaults, json, suggest};
-use crate::hook::{Hook, HookSet, OnFailure};
+use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
 pub(super) const STOCK: [&str; 10] = [
@@ -36,8 +36,10 @@ struct Definition {
     on_failure: OnFailure,
     deadline: Duration,
     memory: u64,
+    caps: Caps,
+    quarantine: Option<Quarantine>,
     hooks: Option<HookSet>,
-    instances: Instances,
+    isolation: Isolation,
     restart_tunnels: bool,
     grants: Vec<Grant>,
 }
@@ -198,8 +200,10 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         on_failure,
         deadline,
         memory,
+        caps,
+        quarantine,
         hooks,
-        instances,
+        isolation,
         restart_tunnels,
         response_with,
         grants,
@@ -211,8 +215,10 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && on_failure == &b.on_failure
         && deadline == &b.deadline
         && memory == &b.memory
+        && caps == &b.caps
+        && quarantine == &b.quarantine
         && hooks == &b.hooks
-        && instances == &b.instances
+        && isolation == &b.isolation
         && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
@@ -255,8 +261,10 @@ fn plugin(
         on_failure: definition.on_failure,
         deadline: definition.deadline,
         memory: definition.memory,
+        caps: definition.caps,
+        quarantine: definition.quarantine,
         hooks,
-        instances: definition.instances,
+        isolation: definition.isolation,
         restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
@@ -277,8 +285,10 @@ fn stock_definition(name: &str) -> Definition {
             _ => defaults::DEADLINE,
         },
         memory: defaults::MEMORY,
+        caps: plugin_limits::default_caps(),
+        quarantine: Some(plugin_limits::default_quarantine()),
         hooks: None,
-        instances: Instances::default(),
+        isolation: Isolation::default(),
         restart_tunnels: false,
         grants: Vec::new(),
     }
@@ -307,10 +317,12 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Optio
         on_failure: if table.text(&k::ON_FAILURE) == Some("open") { OnFailure::Open } else { OnFailure::Closed },
         deadline: table.duration(&k::DEADLINE).unwrap_or(stock.deadline),
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
+        caps: plugin_limits::caps(table),
+        quarantine: plugin_limits::quarantine(table),
         hooks: hooks(table),
         grants,
         restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
-        instances: if table.text(&k::INSTANCES) == Some("per-call") { Instances::PerCall } else { Instances::Reused },
+        isolation: if table.text(&k::ISOLATION) == Some("request") { Isolation::Request } else { Isolation::Worker },
     })
 }
 

@@ -23,6 +23,7 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
         workers: server.count(&k::WORKERS).and_then(|n| usize::try_from(n).ok()).unwrap_or_else(cores),
         drain_timeout: server.duration(&k::DRAIN_TIMEOUT).unwrap_or(defaults::DRAIN_TIMEOUT),
         pid_file: server.text(&k::PID_FILE).map(|path| root.cx.path(path)),
+        plugin_stack: server.size(&k::PLUGIN_STACK).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
         cache_dir: match server.text(&k::CACHE_DIR) {
             Some("off") => None,
             Some(path) => Some(root.cx.path(path)),

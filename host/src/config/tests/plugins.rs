@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::hook::OnFailure;
+use crate::hook::{Caps, Isolation, OnFailure};
 
 #[test]
 fn chains_are_stock_plugins_then_the_sites_then_the_routes() {
@@ -94,6 +94,8 @@ fn origin_check_and_auth_basic_are_told_the_routes_keys() {
     assert!(chain(&config, 2)[0].1.ends_with(r#""missing":"deny"}"#));
     let plugin = |i: usize| &config.plugins[config.routes[0].plugins[i]];
     assert_eq!((plugin(0).deadline, plugin(1).deadline), (Duration::from_millis(20), Duration::from_millis(10)));
+    assert_eq!(plugin(0).quarantine, None);
+    assert_eq!((plugin(1).quarantine.map(|rules| rules.row), plugin(1).caps.host_calls), (Some(8), 10_000));
     assert_eq!((plugin(0).on_failure, plugin(0).memory), (OnFailure::Closed, 16 << 20));
 }
 
@@ -109,7 +111,12 @@ fn a_plugins_config_is_json_in_the_order_of_the_text() {
         )
     );
     assert_eq!((mine.on_failure, mine.deadline, mine.memory), (OnFailure::Open, Duration::from_secs(1), 64 << 20));
-    assert_eq!((mine.instances, hook_names(mine)), (Instances::PerCall, Some(vec!["router", "authorizer"])));
+    assert_eq!((mine.isolation, hook_names(mine)), (Isolation::Request, Some(vec!["router", "authorizer"])));
+    assert_eq!(mine.caps, Caps { table: 1000, output: Some(64 << 10), host_calls: 100 });
+    let rules = mine.quarantine.unwrap();
+    assert_eq!((rules.row, rules.failures, rules.calls), (0, 20, 5));
+    let seconds = [rules.window, rules.rest, rules.longest_rest].map(|time| time.as_secs());
+    assert_eq!((seconds, config.server.plugin_stack), ([60, 1, 300], 1 << 20));
     let PluginSource::File(path) = &mine.source else { panic!("{:?}", mine.source) };
     assert!(path.ends_with("tests/config/valid/../files/plugin.wasm"), "{path:?}");
 }

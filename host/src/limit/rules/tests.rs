@@ -49,6 +49,7 @@ fn view(variables: &[(&str, &str)]) -> View {
         kept: Default::default(),
         limit_req_status: "",
         limit_conn_status: "",
+        own: Default::default(),
         is_renewal: false,
         builtins: &NoBuiltins,
     }

@@ -40,6 +40,7 @@ impl Said {
 
 impl Ctx {
     fn said(&mut self) -> wasmtime::Result<&mut Said> {
+        self.meter.allow_call()?;
         self.access.as_mut().ok_or_else(|| {
             wasmtime::Error::msg("nothing can be granted here: `access` can be called in `authorizer.authorize` only")
         })

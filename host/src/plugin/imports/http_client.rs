@@ -18,6 +18,7 @@ const LARGEST_ANSWER: usize = 1 << 20;
 
 impl Host for Ctx {
     async fn fetch(&mut self, request: Request) -> wasmtime::Result<Result<Response, FetchError>> {
+        self.meter.allow_call()?;
         let fetching = match self.sender(request) {
             Ok(fetching) => fetching,
             Err(error) => return Ok(Err(error)),

@@ -6,10 +6,12 @@ use crate::plugin::output::Output;
 
 impl Host for Ctx {
     fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
+        self.meter.allow_call()?;
         Ok(Output::enabled(of(level)))
     }
 
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        self.meter.allow_call()?;
         self.shared.output.line(of(level), &message);
         Ok(())
     }

@@ -12,6 +12,7 @@ impl Ctx {
     /// Register a series, and number it by its place in this instance: an update is then an
     /// index and an atomic addition, without a lock.
     fn register(&mut self, kind: Kind, text: (String, String), labels: Labels, bounds: &[f64]) -> Registered {
+        self.meter.allow_call()?;
         let shared = &self.shared;
         let series = match shared.registry.register(&shared.numbers, kind, text, labels, bounds) {
             Ok(series) => series,
@@ -27,8 +28,9 @@ impl Ctx {
         Ok(u32::try_from(id).or(Err(MetricError::TooMany)))
     }
 
-    fn series(&self, id: u32) -> Option<&Series> {
-        self.series.get(usize::try_from(id).ok()?).map(|s| &**s)
+    fn series(&self, id: u32) -> wasmtime::Result<Option<&Series>> {
+        self.meter.allow_call()?;
+        Ok(usize::try_from(id).ok().and_then(|id| self.series.get(id)).map(|s| &**s))
     }
 }
 
@@ -46,21 +48,21 @@ impl Host for Ctx {
     }
 
     fn add(&mut self, id: u32, n: u64) -> wasmtime::Result<()> {
-        if let Some(series) = self.series(id) {
+        if let Some(series) = self.series(id)? {
             series.add(n);
         }
         Ok(())
     }
 
     fn set(&mut self, id: u32, value: f64) -> wasmtime::Result<()> {
-        if let Some(series) = self.series(id) {
+        if let Some(series) = self.series(id)? {
             series.set(value);
         }
         Ok(())
     }
 
     fn observe(&mut self, id: u32, value: f64) -> wasmtime::Result<()> {
-        if let Some(series) = self.series(id) {
+        if let Some(series) = self.series(id)? {
             series.observe(value);
         }
         Ok(())

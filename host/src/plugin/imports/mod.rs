@@ -24,16 +24,16 @@ pub(super) const SERVICES: [&str; 9] =
 /// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
-    wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
-    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
+    wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::config::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::clock::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::metrics::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }

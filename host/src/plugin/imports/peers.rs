@@ -6,6 +6,7 @@ use crate::plugin::instance::Ctx;
 
 impl Ctx {
     fn asked(&mut self) -> wasmtime::Result<&mut Asked> {
+        self.meter.allow_call()?;
         self.balance.as_mut().ok_or_else(|| {
             wasmtime::Error::msg("there is nothing to pick: `peers` can be read in `balancer.pick` only")
         })

@@ -9,6 +9,7 @@ use crate::plugin::instance::Ctx;
 
 impl Ctx {
     fn request(&self) -> wasmtime::Result<&View> {
+        self.meter.allow_call()?;
         self.view.as_deref().ok_or_else(|| {
             wasmtime::Error::msg("there is no current request: `request` can be read in hooks, not in `configure`")
         })

@@ -7,6 +7,7 @@ use crate::plugin::instance::Ctx;
 
 impl Ctx {
     fn answered(&self) -> wasmtime::Result<&ResponseView> {
+        self.meter.allow_call()?;
         self.response.as_deref().ok_or_else(|| {
             wasmtime::Error::msg(
                 "there is no response: `response` can be read in `response-headers` and `access-log` only",

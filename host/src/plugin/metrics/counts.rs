@@ -2,9 +2,11 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::{KINDS, PluginNumbers, Registry};
 use crate::hook::Hook;
+use crate::plugin::clock::Scale;
 
 /// The numbers of the plugins of one name at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,30 +19,55 @@ pub struct PluginCounts {
     pub failures: Vec<(Hook, &'static str, u64)>,
     /// Instances that exist.
     pub instances: u64,
+    /// How long its calls had a worker, making of instances included: CPU time, with what the
+    /// system ran in between.
+    pub cpu: Duration,
+    /// The linear memories of its instances, bytes.
+    pub memory: u64,
+    /// The most that those have had at a time, bytes.
+    pub memory_peak: u64,
+    /// How often it was put into quarantine.
+    pub quarantines: u64,
+    /// The quarantine that it is in; of several plugins of the name, the one that ends last.
+    pub quarantine: Option<QuarantineState>,
+}
+
+/// The quarantine that a plugin is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineState {
+    /// Why it was put there: `8 failures in a row, the last: …`.
+    pub reason: String,
+    /// When a call will try it again; none while one does.
+    pub next_probe: Option<Duration>,
+    /// How often it has been tried in vain.
+    pub probes: u32,
 }
 
 impl Registry {
     /// The numbers of every plugin, by name.
     pub fn counts(&self) -> Vec<PluginCounts> {
         let plugins: Vec<_> = self.plugins.lock().values().filter_map(Weak::upgrade).collect();
-        plugins.iter().map(|plugin| plugin.counts()).collect()
+        plugins.iter().map(|plugin| plugin.counts(&self.scale)).collect()
     }
 }
 
 impl PluginNumbers {
-    fn counts(&self) -> PluginCounts {
-        let calls = |hook: Hook| {
-            let parts = self.calls.iter().filter_map(|calls| calls.get(hook as usize));
-            parts.map(|count| count.load(Ordering::Relaxed)).sum::<u64>()
-        };
+    fn counts(&self, scale: &Scale) -> PluginCounts {
         let failures = Hook::ALL.iter().zip(&self.failures).flat_map(|(hook, row)| {
             KINDS.iter().zip(row).map(|(kind, count)| (*hook, kind.code(), count.load(Ordering::Relaxed)))
         });
+        let (memory, memory_peak) = self.memories();
+        let shown = self.guards().iter().filter_map(|guard| guard.shown()).max_by_key(|state| state.next_probe);
         PluginCounts {
             name: Arc::clone(&self.name),
-            calls: Hook::ALL.into_iter().map(|hook| (hook, calls(hook))).filter(|(_, count)| *count > 0).collect(),
+            calls: Hook::ALL.into_iter().map(|hook| (hook, self.calls(hook))).filter(|(_, n)| *n > 0).collect(),
             failures: failures.filter(|(.., count)| *count > 0).collect(),
-            instances: u64::try_from(self.instances.load(Ordering::Relaxed)).unwrap_or_default(),
+            instances: u64::try_from(self.live()).unwrap_or_default(),
+            cpu: scale.time(self.ticks()),
+            memory,
+            memory_peak,
+            quarantines: self.quarantines(),
+            quarantine: shown,
         }
     }
 }

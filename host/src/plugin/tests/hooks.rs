@@ -163,9 +163,9 @@ fn guests_keep_metrics_that_all_instances_share() {
     }
     .bytes();
     let runtime = runtime();
-    let per_call = runtime.load(&Spec { per_call: true, ..spec(bytes) }).unwrap();
+    let isolated = runtime.load(&Spec { isolation: hook::Isolation::Request, ..spec(bytes) }).unwrap();
     let reused = load(&runtime, bytes);
-    for plugin in [&per_call, &reused, &per_call] {
+    for plugin in [&isolated, &reused, &isolated] {
         check(plugin).unwrap();
     }
     let text = metrics(&runtime);

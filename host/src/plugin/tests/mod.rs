@@ -23,8 +23,18 @@ use crate::message::Fields;
 
 /// A runtime that is small enough to have one in each test.
 fn runtime() -> Arc<Runtime> {
-    Runtime::new(&RuntimeSettings { workers: 1, cache_dir: None, instances: 8 }).unwrap()
+    Runtime::new(&RuntimeSettings { instances: 8, ..RuntimeSettings::default() }).unwrap()
 }
+
+/// The defaults.
+const QUARANTINE: hook::Quarantine = hook::Quarantine {
+    row: 8,
+    failures: 50,
+    calls: 20,
+    window: Duration::from_secs(10),
+    rest: Duration::from_millis(100),
+    longest_rest: Duration::from_secs(30),
+};
 
 fn spec(bytes: &'static [u8]) -> Spec {
     Spec {
@@ -34,9 +44,11 @@ fn spec(bytes: &'static [u8]) -> Spec {
         on_failure: OnFailure::Closed,
         deadline: Duration::from_millis(10),
         memory: 4 << 20,
+        caps: hook::Caps { table: 1000, output: None, host_calls: 1000 },
+        quarantine: Some(QUARANTINE),
         hooks: None,
         restart_tunnels: false,
-        per_call: false,
+        isolation: hook::Isolation::Worker,
         fetch: None,
     }
 }
@@ -101,6 +113,7 @@ fn view() -> Arc<View> {
         outcome: hook::Outcome::default(),
         maps: Arc::default(),
         kept: hook::Kept::default(),
+        own: hook::Own::new(true),
         builtins: &NoBuiltins,
     })
 }
