@@ -58,3 +58,4 @@ hook!(
 hook!(messages, "messages-plugin", "tidegate_plugin::bindings::messages", "export_messages");
 hook!(tunnel, "tunnel-plugin", "tidegate_plugin::bindings::tunnel", "export_tunnel");
 hook!(access_log, "access-log-plugin", "tidegate_plugin::bindings::access_log", "export_access_log");
+hook!(config_schema, "config-schema-plugin", "tidegate_plugin::bindings::config_schema", "export_config_schema");

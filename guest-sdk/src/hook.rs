@@ -51,6 +51,8 @@ impl<P: ConfiguredAsIs> Plugin for P {
 
 /// Hook `router`: which route a request takes. nginx: the choice of `server` and
 /// `location`.
+///
+#[doc = include_str!("hook/router.md")]
 pub trait Router: Plugin {
     /// Where the current request goes; none asks the next router.
     ///
@@ -60,18 +62,24 @@ pub trait Router: Plugin {
 }
 
 /// Hook `origin`: whether the request's Origin may talk to this route.
+///
+#[doc = include_str!("hook/origin.md")]
 pub trait Origin: Plugin {
     /// Judge the current request.
     fn check(&mut self) -> Decision;
 }
 
 /// Hook `authorizer`: who is asking, and may they. Runs after `origin`.
+///
+#[doc = include_str!("hook/authorizer.md")]
 pub trait Authorizer: Plugin {
     /// Judge the current request.
     fn authorize(&mut self) -> Verdict;
 }
 
 /// Hook `request-headers`: what the upstream will see. nginx: `proxy_set_header`.
+///
+#[doc = include_str!("hook/request-headers.md")]
 pub trait RequestHeaders: Plugin {
     /// The edits to make, in order.
     ///
@@ -140,6 +148,8 @@ pub trait Balancer: Plugin {
 
 /// Hook `response-headers`: what the client will see. nginx: `add_header`,
 /// `proxy_hide_header`. [`crate::response`] can be read.
+///
+#[doc = include_str!("hook/response-headers.md")]
 pub trait ResponseHeaders: Plugin {
     /// The edits to make, in order.
     ///
@@ -208,6 +218,8 @@ pub trait Messages: Plugin {
 
 /// Hook `tunnel`: when tunnels open and end. The calls are made off the tunnel's path, in any value
 /// of the plugin. [`crate::request`] and [`crate::response`] can be read.
+///
+#[doc = include_str!("hook/tunnel.md")]
 pub trait Tunnel: Plugin {
     /// A tunnel has opened.
     fn on_open(&mut self, tunnel: u64);
@@ -217,7 +229,56 @@ pub trait Tunnel: Plugin {
 }
 
 /// Hook `access-log`: what happened. Runs after a request or tunnel ended, off its path.
+///
+#[doc = include_str!("hook/access-log.md")]
 pub trait AccessLog: Plugin {
     /// The exchange ended.
     fn on_end(&mut self, summary: Summary);
+}
+
+/// What the configuration looks like, as a JSON Schema: the proxy then tells each wrong value with its
+/// line, and `tidegate plugin inspect` shows it. Which keywords it may use is said in
+/// `docs/plugins/config-schema.md`. Exported by the word `config_schema`, beside the hooks.
+///
+/// Written by hand it is a file beside the code. The crate `schemars` makes it of the type:
+/// `serde_json::to_string(&schemars::schema_for!(Config))`.
+///
+/// ```
+/// use tidegate_plugin::{ConfigSchema, ConfiguredAsIs, Decision, Origin, testing};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Closed {
+///     from_hour: u8,
+/// }
+///
+/// impl ConfiguredAsIs for Closed {}
+///
+/// impl ConfigSchema for Closed {
+///     fn config_schema() -> String {
+///         r#"{
+///             "type": "object",
+///             "properties": { "from_hour": { "type": "integer", "minimum": 0, "maximum": 23 } },
+///             "required": ["from_hour"],
+///             "additionalProperties": false
+///         }"#
+///         .to_owned()
+///     }
+/// }
+///
+/// impl Origin for Closed {
+///     fn check(&mut self) -> Decision {
+///         Decision::Next
+///     }
+/// }
+///
+/// tidegate_plugin::export!(Closed: origin, config_schema);
+/// # fn main() {
+/// let plugin: Closed = testing::configure(r#"{"from_hour": 22}"#).unwrap();
+/// assert_eq!(plugin.from_hour, 22);
+/// # }
+/// ```
+pub trait ConfigSchema: Plugin {
+    /// The schema of [`Plugin::Config`], as JSON text.
+    fn config_schema() -> String;
 }

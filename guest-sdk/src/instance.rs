@@ -26,6 +26,14 @@ impl<P: Plugin> Instance<P> {
         Ok(())
     }
 
+    /// `config-schema.schema`.
+    pub fn config_schema(&self) -> String
+    where
+        P: crate::ConfigSchema,
+    {
+        P::config_schema()
+    }
+
     /// Run a hook. Aborts (which the host sees as a trap) where the host calls a hook
     /// before `configure`, which it promises not to do.
     pub fn call<R>(&self, hook: impl FnOnce(&mut P) -> R) -> R {

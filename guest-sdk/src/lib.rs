@@ -77,8 +77,8 @@ pub use bindings::imports::tidegate::plugin::types::{
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
 pub use hook::{
-    AccessLog, Authorizer, Balancer, ConfiguredAsIs, Messages, Origin, Plugin, RequestHeaders, ResponseHeaders, Router,
-    Tunnel,
+    AccessLog, Authorizer, Balancer, ConfigSchema, ConfiguredAsIs, Messages, Origin, Plugin, RequestHeaders,
+    ResponseHeaders, Router, Tunnel,
 };
 #[doc(hidden)]
 pub use instance::Instance;

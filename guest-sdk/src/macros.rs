@@ -4,7 +4,7 @@
 ///
 /// The type implements [`Plugin`](crate::Plugin) and the trait of each hook named:
 /// `router`, `origin`, `authorizer`, `request_headers`, `balancer`, `response_headers`,
-/// `messages`, `tunnel`, `access_log`. Hooks that are not named are not exported. To be used once in a crate;
+/// `messages`, `tunnel`, `access_log`; and [`ConfigSchema`](crate::ConfigSchema): `config_schema`. Hooks that are not named are not exported. To be used once in a crate;
 /// it does nothing but check the traits when the crate is not built for wasm32.
 ///
 /// ```
@@ -165,6 +165,16 @@ macro_rules! __hook {
         }
         $crate::bindings::tunnel::export_tunnel!(Component with_types_in $crate::bindings::tunnel);
     };
+    (config_schema) => {
+        impl $crate::bindings::config_schema::exports::tidegate::plugin::config_schema::Guest for Component {
+            fn schema() -> ::std::string::String {
+                INSTANCE.with(|instance| instance.config_schema())
+            }
+        }
+        $crate::bindings::config_schema::export_config_schema!(
+            Component with_types_in $crate::bindings::config_schema
+        );
+    };
     (access_log) => {
         impl $crate::bindings::access_log::exports::tidegate::plugin::access_log::Guest for Component {
             fn on_end(summary: $crate::Summary) {
@@ -191,6 +201,7 @@ macro_rules! __assert_hook {
     (messages, $plugin:ty) => { $crate::__assert_hook!(@ Messages, $plugin); };
     (tunnel, $plugin:ty) => { $crate::__assert_hook!(@ Tunnel, $plugin); };
     (access_log, $plugin:ty) => { $crate::__assert_hook!(@ AccessLog, $plugin); };
+    (config_schema, $plugin:ty) => { $crate::__assert_hook!(@ ConfigSchema, $plugin); };
     (@ $hook:ident, $plugin:ty) => {
         const _: () = {
             const fn hook<P: $crate::$hook>() {}
@@ -200,7 +211,7 @@ macro_rules! __assert_hook {
     ($other:ident, $plugin:ty) => {
         ::std::compile_error!(::std::concat!(
             "no hook `", ::std::stringify!($other), "`: the hooks are router, origin, authorizer, request_headers, ",
-            "balancer, response_headers, messages, tunnel and access_log"
+            "balancer, response_headers, messages, tunnel and access_log, and beside them config_schema"
         ));
     };
 }

@@ -48,6 +48,7 @@ fn main() {
             restart_tunnels: false,
             isolation: Isolation::Worker,
             fetch: None,
+            stage: None,
         };
         runtime.load(&spec).unwrap()
     };

@@ -112,6 +112,8 @@ pub enum Kind {
     BadSwitch,
     /// A 101 that nobody asked for.
     UnaskedSwitch,
+    /// The grant of a tunnel was revoked before it opened.
+    Revoked,
     /// A plugin's call failed, and it fails closed.
     Plugin(HookFailureKind),
 }
@@ -135,6 +137,7 @@ impl Kind {
             | Self::RateLimit(_)
             | Self::OpenLimit(_)
             | Self::Admission(_)
+            | Self::Revoked
             | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
             | Self::Connect
@@ -207,6 +210,7 @@ impl Kind {
             Self::BadResponse => "upstream.bad_response",
             Self::BadSwitch => "upstream.bad_switch",
             Self::UnaskedSwitch => "upstream.unasked_switch",
+            Self::Revoked => "access.revoked",
             Self::Plugin(kind) => kind.code(),
         }
     }

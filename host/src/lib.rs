@@ -19,6 +19,7 @@
 //! - [`tunnel`]: after the switch
 //! - [`ca`]: certificates that are ordered (ACME), and whether one is revoked (OCSP)
 //! - [`observe`]: records, access log, metrics; [`admin`]: `/metrics`
+//! - [`kit`]: plugins without a proxy: cases and timing, for their authors
 //! - [`import`]: from `nginx.conf` to a configuration
 //! - [`error`]: errors as data
 //!
@@ -41,6 +42,7 @@ pub mod hook;
 pub mod http1;
 pub mod http3;
 pub mod import;
+pub mod kit;
 pub mod limit;
 pub mod listener;
 pub mod message;

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Content, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
+use crate::config::{Content, LastingAccess, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::http1::HeadLimits;
 use crate::limit::{Limits, Zones};
@@ -123,6 +123,8 @@ pub struct Route {
     pub half_close: bool,
     /// How plugins see the messages of its tunnels.
     pub messages: Messages,
+    /// What becomes of tunnels whose grant ends.
+    pub access: LastingAccess,
     /// Its limits.
     pub limits: Limits,
     /// What its site asks of TLS clients; none asks nothing.

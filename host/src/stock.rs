@@ -10,6 +10,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "cors" => include_bytes!("../../plugins/dist/cors.wasm"),
         "access-list" => include_bytes!("../../plugins/dist/access-list.wasm"),
         "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
+        "auth-jwt" => include_bytes!("../../plugins/dist/auth-jwt.wasm"),
         "auth-request" => include_bytes!("../../plugins/dist/auth-request.wasm"),
         "affinity" => include_bytes!("../../plugins/dist/affinity.wasm"),
         "message-guard" => include_bytes!("../../plugins/dist/message-guard.wasm"),

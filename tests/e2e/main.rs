@@ -8,10 +8,12 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod access_log;
 mod acme;
 mod admission;
 mod auth_basic;
+mod auth_jwt;
 mod auth_request;
 mod backpressure;
 mod balance;
@@ -56,6 +58,7 @@ mod metrics;
 mod ocsp;
 mod origin;
 mod plugin_limits;
+mod plugin_tools;
 mod plugins;
 mod proxy_protocol;
 mod quarantine;

@@ -24,12 +24,13 @@ fn is_known(difference: &import::Difference) -> bool {
 /// Compare files, each with the folder where its relative paths begin; what differs is the
 /// test's failure.
 fn compare(files: &[(PathBuf, PathBuf)]) {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut over_tls) = (Vec::new(), 0);
     for (file, prefix) in files {
         let options = Options { prefix: Some(prefix.clone()), ..Options::default() };
         match import::compare(file, &options, &setting()) {
             Ok(comparison) => {
                 assert!(comparison.requests > 10, "{}", file.display());
+                over_tls += comparison.over_tls;
                 if !comparison.found.iter().all(is_known) {
                     wrong.push(format!("{}:\n{comparison}", file.display()));
                 }
@@ -38,6 +39,7 @@ fn compare(files: &[(PathBuf, PathBuf)]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(over_tls > 50, "{over_tls} requests over TLS");
 }
 
 /// The examples, with the lines that their marks ask for.
@@ -53,8 +55,7 @@ fn the_examples_answer_alike() {
     compare(&files);
 }
 
-/// `rails-files` is not among them: its folder is not there, where nginx goes on to `@puma`, and
-/// it sends `Upgrade` with requests that ask for none.
+/// `rails-files` is not among them: it sends `Upgrade` with requests that ask for none.
 #[test]
 fn configurations_from_the_field_answer_alike() {
     let names = [

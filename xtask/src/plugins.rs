@@ -70,7 +70,11 @@ fn stock(root: &Path, folder: &str, check: bool) -> Result<()> {
     };
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut different = Vec::new();
-    for (path, component) in build(&toolchain, &workspace, &crates)? {
+    let mut components = build(&toolchain, &workspace, &crates)?;
+    for own in apart(root)?.into_iter().filter(|path| path.parent() == Some(folder.as_path())) {
+        components.extend(build(&toolchain, &Workspace::of(&own)?, std::slice::from_ref(&own))?);
+    }
+    for (path, component) in components {
         let file = format!("{}.wasm", path.file_name().unwrap_or_default().to_string_lossy());
         let same = std::fs::read(committed.join(&file)).is_ok_and(|bytes| bytes == component);
         write(&out.join(&file), &component)?;
@@ -91,6 +95,24 @@ fn stock(root: &Path, folder: &str, check: bool) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Stock plugins that are workspaces of their own: their dependencies are those of the proxy, too, and would
+/// there get features that nobody has use for.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn apart(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root.join("plugins")).context("no folder plugins")? {
+        let folder = entry?.path();
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        if manifest.lines().any(|line| line == "[workspace]") {
+            found.push(folder);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Any plugin crate.

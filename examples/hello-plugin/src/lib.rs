@@ -1,6 +1,6 @@
 //! Lets in whoever says the key: `/?key=…`.
 
-use tidegate_plugin::{Authorizer, ConfiguredAsIs, Edit, Grant, Reply, Verdict, request};
+use tidegate_plugin::{Authorizer, ConfigSchema, ConfiguredAsIs, Edit, Grant, Reply, Verdict, request};
 
 #[derive(serde::Deserialize)]
 struct Hello {
@@ -18,7 +18,13 @@ impl Authorizer for Hello {
     }
 }
 
-tidegate_plugin::export!(Hello: authorizer);
+impl ConfigSchema for Hello {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(Hello: authorizer, config_schema);
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tidegate_plugin::messages::{Message, Subscription, Verdict};
-use tidegate_plugin::{ConfigError, Messages, Plugin, log, request};
+use tidegate_plugin::{ConfigError, ConfigSchema, Messages, Plugin, log, request};
 
 /// The `config` table of the plugin.
 #[derive(serde::Deserialize)]
@@ -91,7 +91,13 @@ fn mask(text: &str, words: &[String]) -> (String, u32) {
     (masked, found)
 }
 
-tidegate_plugin::export!(WordFilter: messages);
+impl ConfigSchema for WordFilter {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(WordFilter: messages, config_schema);
 
 #[cfg(test)]
 mod tests {

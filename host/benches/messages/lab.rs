@@ -46,7 +46,6 @@ impl Lab {
         let group = Upstream::new(config.upstreams.first().unwrap(), &Shared::default());
         let lease = group.pick(&Ask::default()).unwrap();
         let registry = Arc::new(Registry::default());
-        let entry = registry.enter(lease.peer());
         let inspection = sessions.map(|sessions| Inspection {
             sessions,
             deflate: None,
@@ -62,7 +61,9 @@ impl Lab {
             lease,
             inspection,
             told: None,
+            access: None,
         };
+        let entry = registry.enter(&opening);
         runtime.spawn(tunnel::run(Socket::Plain(Plain::Unix(downstream)), Bytes::new(), opening, entry));
         drop(entered);
         Self { runtime, client, upstream, got: Vec::new() }
@@ -122,6 +123,7 @@ pub(crate) fn messenger(runtime: &Runtime) -> Arc<dyn Plugin> {
         restart_tunnels: false,
         isolation: Isolation::Worker,
         fetch: None,
+        stage: None,
     };
     runtime.load(&spec).unwrap()
 }

@@ -5,6 +5,7 @@ mod certificates;
 mod guards;
 mod names;
 mod peers;
+mod revoke;
 mod status;
 
 use std::convert::Infallible;
@@ -41,7 +42,12 @@ pub fn start(
     let failed = |error| StartError::Bind { address, error };
     let socket = bind(address, 16).map_err(failed)?;
     let real = socket.local_addr().map_err(failed)?;
-    let admin = Admin { proxy: Arc::clone(proxy), runtime: Arc::clone(runtime), allow: config.allow.clone() };
+    let admin = Admin {
+        proxy: Arc::clone(proxy),
+        runtime: Arc::clone(runtime),
+        allow: config.allow.clone(),
+        revoke: config.revoke,
+    };
     let admin = Arc::new(admin);
     LazyLock::force(&status::STARTED);
     if let Some(worker) = workers.first() {
@@ -70,6 +76,8 @@ struct Admin {
     runtime: Arc<Runtime>,
     /// Who may ask; empty for all.
     allow: Vec<Cidr>,
+    /// Whether tunnels can be closed here.
+    revoke: bool,
 }
 
 const PAGES: &str = "there are /metrics, /status and /stub_status\n";
@@ -80,6 +88,11 @@ impl Admin {
         if !self.allow.is_empty() && !self.allow.iter().any(|range| range.contains(client)) {
             tracing::warn!(%client, %path, "admin: not one of `admin.allow`");
             return page(StatusCode::FORBIDDEN, TEXT, "forbidden\n".to_owned());
+        }
+        if path == "/tunnels/revoke" && self.revoke {
+            let query = request.uri().query().unwrap_or_default();
+            let (status, text) = revoke::answer(&self.proxy, request.method(), request.headers(), query);
+            return page(status, if status == StatusCode::OK { JSON } else { TEXT }, text);
         }
         let make: fn(&Self) -> (&'static str, String) = match path {
             "/metrics" => Self::metrics,

@@ -52,12 +52,22 @@ impl Text {
 
 /// Serve until a signal ends it.
 pub(super) fn run(text: Result<Text, Failed>, pid_file: Option<PathBuf>) -> Result<(), Failed> {
+    serve(text, pid_file, || Ok(()))
+}
+
+/// The same, with something to begin once signals are listened for and requests are served.
+pub(super) fn serve(
+    text: Result<Text, Failed>,
+    pid_file: Option<PathBuf>,
+    begin: impl FnOnce() -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let text = text?;
     let config = text.load()?;
     logging::start(&config.server.log_level)?;
     let signals = Signals::catch()?;
     let server = Server::start(&config)?;
     let pid_file = PidFile::write(pid_file.or_else(|| config.server.pid_file.clone()))?;
+    begin()?;
     serve_until_signalled(signals, server, || text.load());
     drop(pid_file);
     Ok(())

@@ -120,6 +120,8 @@ pub const DEADLINE: Duration = Duration::from_millis(10);
 /// `plugins.deadline` of auth-basic where its users have bcrypt or apr1 hashes, which are slow
 /// on purpose.
 pub const DEADLINE_AUTH_BASIC: Duration = seconds(2);
+/// `plugins.NAME.deadline` of the stock plugin auth-jwt: more than it waits for keys, unless told to.
+pub const DEADLINE_AUTH_JWT: Duration = seconds(10);
 /// `plugins.NAME.deadline` of the stock plugin auth-request: more than its timeout can be.
 pub const DEADLINE_AUTH_REQUEST: Duration = MOST_DEADLINE;
 /// `plugins.memory`, bytes.
@@ -321,3 +323,8 @@ pub const REDIRECT_HTTPS_STATUS: u64 = 301;
 pub const HTTPS_PORT: u16 = 443;
 /// The largest port.
 pub const MOST_PORT: u64 = 65_535;
+
+/// The least of `reauthorize`: who is asked again gets time to answer.
+pub const LEAST_REAUTHORIZE: Duration = Duration::from_millis(100);
+/// `access_close_code`: RFC 6455 §7.4.1, policy violation.
+pub const ACCESS_CLOSE_CODE: u64 = 1008;

@@ -28,6 +28,7 @@ macro_rules! keys {
     };
 }
 
+mod access;
 mod acme;
 mod auth;
 mod balance;
@@ -43,6 +44,7 @@ mod streams;
 mod tls;
 mod upstream;
 
+pub(super) use access::*;
 pub(super) use acme::*;
 pub(super) use auth::*;
 pub(super) use balance::*;
@@ -61,7 +63,7 @@ pub(super) use upstream::*;
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys()];
     let more = [balance_keys(), upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
-    let more = more.into_iter().chain([plugin_limit_keys()]);
+    let more = more.into_iter().chain([plugin_limit_keys(), access_keys()]);
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
@@ -184,7 +186,7 @@ keys! {
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
     DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
-        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-request `\"1m\"`"), "",
+        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-jwt `\"10s\"`, auth-request `\"1m\"`"), "",
         "The longest that one call may take, with what it waits for.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";

@@ -33,6 +33,7 @@ use reader::Reader;
 
 pub use problem::{Problem, Problems};
 pub use reference::reference;
+pub use resolve::user_cache;
 pub use secret::Secret;
 pub use types::*;
 pub use variables::{VariableKind, is_stream_variable, variable_kind};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
+mod access;
 mod content;
 mod dial;
 mod health;
@@ -22,6 +23,7 @@ mod stream;
 mod tls;
 mod upstream;
 
+pub use access::LastingAccess;
 pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
@@ -129,6 +131,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Who may ask for them; empty for all who reach it.
     pub allow: Vec<Cidr>,
+    /// Whether tunnels can be closed there.
+    pub revoke: bool,
 }
 
 /// One `access_log`: one line per request or tunnel. nginx: `access_log`.
@@ -318,6 +322,8 @@ pub struct Route {
     pub half_close: bool,
     /// `messages`, with what it inherits.
     pub messages: Messages,
+    /// What becomes of tunnels whose grant ends.
+    pub access: LastingAccess,
     /// `limits`, with what it inherits.
     pub limits: Limits,
     /// `client_auth` of its site.

@@ -14,6 +14,9 @@ pub(super) const BUILTIN: &[&str] = &[
     "content_length",
     "content_type",
     "document_uri",
+    "grant_expires",
+    "grant_subject",
+    "grant_tags",
     "host",
     "hostname",
     "https",
@@ -147,6 +150,9 @@ pub fn is_stream_variable(name: &str) -> bool {
     OF_STREAMS.contains(&name) || name.starts_with("ssl_") && BUILTIN.contains(&name)
 }
 
+/// Those of [`BUILTIN`] that an authorizer's answer gives a value.
+const SET: &[&str] = &["grant_expires", "grant_subject", "grant_tags", "remote_user"];
+
 /// What begins so is a family: `$http_NAME`.
 pub(super) const BUILTIN_FAMILIES: &[&str] = &["arg_", "cookie_", "http_"];
 /// Headers of the answer, as the client gets it.
@@ -182,7 +188,7 @@ pub enum VariableKind {
 pub fn variable_kind(name: &str) -> VariableKind {
     if OUTCOME.contains(&name) {
         VariableKind::Outcome
-    } else if name == "remote_user" {
+    } else if SET.contains(&name) {
         VariableKind::Other
     } else if BUILTIN.contains(&name) || BUILTIN_FAMILIES.iter().any(|family| name.starts_with(family)) {
         VariableKind::Request
@@ -206,7 +212,7 @@ pub(super) struct Variables {
 impl Variables {
     /// What is wrong with a name: message and hint; none for a known one.
     pub(super) fn fault(&self, name: &str) -> Option<(String, String)> {
-        let builtin = name == "remote_user" || variable_kind(name) != VariableKind::Other;
+        let builtin = SET.contains(&name) || variable_kind(name) != VariableKind::Other;
         if self.open || builtin || self.defined.iter().any(|d| d == name) {
             return None;
         }

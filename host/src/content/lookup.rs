@@ -46,7 +46,12 @@ pub enum Found {
 /// [`Kind::NotFound`], [`Kind::Forbidden`] (no right, a link that is not followed, a folder
 /// without an index), or [`Kind::File`].
 pub fn lookup(files: &Files, asked: Asked) -> Result<Found, Error> {
-    let folder = Folder::open(&files.folder, files.symlinks).map_err(|e| refused(&e, &files.folder))?;
+    let folder = match Folder::open(&files.folder, files.symlinks) {
+        Ok(folder) => folder,
+        // Nothing is there to try, as in nginx, whatever the reason.
+        Err(_away) if asked.tries.is_some() => return Ok(Found::Nothing),
+        Err(e) => return Err(refused(&e, &files.folder)),
+    };
     let place = Place { files, folder, named: asked.named };
     let path = match asked.tries {
         None => asked.path,

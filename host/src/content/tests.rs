@@ -111,6 +111,16 @@ fn paths_to_try() {
     }
 }
 
+/// In a folder that is away nothing is there to try; without `try_files` that is an answer.
+#[test]
+fn a_folder_that_is_away() {
+    let files = files(Path::new("/nonexistent/tidegate"));
+    let asked = || Asked { path: "/a.txt".to_owned(), ..Asked::default() };
+    let tries = Some(vec![("/a.txt".to_owned(), false)]);
+    assert_eq!(tried(&files, Asked { tries, ..asked() }), Ok("nothing".to_owned()));
+    assert_eq!(tried(&files, asked()), Err(Kind::NotFound));
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -103,6 +103,11 @@ pub trait Builtins: Send + Sync + std::fmt::Debug {
     /// Append the value of a header by its name in a variable, `-` being `_`; false where
     /// there is none.
     fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool;
+
+    /// The `request_id` of the request with this number; none where nobody knows.
+    fn request_id(&self, _serial: u64) -> Option<String> {
+        None
+    }
 }
 
 impl View {

@@ -1,5 +1,6 @@
 //! Pairs of files: `tests/import/NAME.conf` (or `NAME/nginx.conf`) and `NAME.toml`, what the
-//! import prints, with what it says in comments at the end. `TIDEGATE_BLESS=1` writes them.
+//! import prints, with what it says in comments at the end; `examples/NAME/imported.toml` the same
+//! of the configuration beside it. `TIDEGATE_BLESS=1` writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,6 +127,12 @@ fn examples_are_whole_and_pass_the_check() {
         seen += 1;
         assert!(imported.is_whole(), "{name}: {:#?}", imported.findings);
         assert_eq!(problems(&name, &imported.text), None, "{name}:\n{}", imported.text);
+        let (expected, shown) = (file.with_file_name("imported.toml"), shown(&imported, &file));
+        if std::env::var_os("TIDEGATE_BLESS").is_some() {
+            fs::write(&expected, &shown).unwrap();
+        }
+        let known = fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(known, shown, "{name}: is not what it was; TIDEGATE_BLESS=1 writes it");
     }
     assert!(seen > 20);
 }

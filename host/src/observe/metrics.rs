@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::access::AccessTally;
 use super::messages::MessageTally;
 use super::tally::{Subject, Tallies, Totals, class};
 use crate::hook::Summary;
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub tallies: Arc<Tallies>,
     /// What plugins decided about messages.
     pub messages: Arc<MessageTally>,
+    /// What came of tunnels that were bound by their grants.
+    pub access: Arc<AccessTally>,
 }
 
 impl Metrics {
@@ -117,6 +120,7 @@ impl Metrics {
             let _infallible = writeln!(out, "tidegate_responses_total{{class=\"{class}xx\"}} {}", count.get());
         }
         self.messages.render(out);
+        self.access.render(out);
         render_tallies(out, &self.tallies.read());
     }
 }

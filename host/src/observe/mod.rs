@@ -1,5 +1,6 @@
 //! What happened: the record of each exchange, access logs, and metrics.
 
+mod access;
 mod client;
 pub mod level;
 mod log;
@@ -9,6 +10,7 @@ mod record;
 mod seat;
 mod tally;
 
+pub use access::AccessTally;
 pub use client::Client;
 pub use log::{Escape, Format, LogFile, LogFiles, Logs, Pending};
 pub use messages::{Decision, MessageCounts, MessageTally};

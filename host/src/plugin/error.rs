@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::schema::Misfit;
 use crate::hook::Hook;
 
 /// Why a plugin cannot be loaded.
@@ -114,6 +115,15 @@ pub enum PluginError {
         message: String,
         /// The key that it named, as a JSON pointer into its configuration.
         pointer: Option<String>,
+    },
+    /// Values of its configuration are not as its schema says: all of them, by JSON pointer.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Schema(Vec<Misfit>),
+    /// Its schema cannot be used.
+    #[error("the schema of its configuration: {detail}")]
+    BadSchema {
+        /// Where in it, and what.
+        detail: String,
     },
     /// It did not come to an end.
     #[error("`configure` took longer than {limit:?}: do less there")]

@@ -2,6 +2,7 @@
 
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
+use super::backtrace;
 use super::instance::Ctx;
 use super::limits::Refused;
 use crate::hook::HookFailureKind;
@@ -33,7 +34,11 @@ pub(super) struct Failure {
     pub(super) kind: HookFailureKind,
     pub(super) detail: String,
     /// The guest's stack, innermost frame first; empty where there is none.
-    pub(super) backtrace: String,
+    pub(super) backtrace: Box<str>,
+    /// What the guest said before it failed: a panic's message. Empty where it said nothing.
+    pub(super) said: Box<str>,
+    /// The id of the request that it was about; none outside of one.
+    pub(super) request: Option<Box<str>>,
     /// Whether the plugin is to blame, so that it counts towards a quarantine.
     pub(super) blame: bool,
     /// What a message about a plugin that does not start should be about.
@@ -57,7 +62,15 @@ pub(super) enum Subject {
 
 impl Failure {
     fn new(kind: HookFailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), backtrace: String::new(), blame: true, subject: Subject::Call }
+        Self {
+            kind,
+            detail: detail.into(),
+            backtrace: Box::default(),
+            said: Box::default(),
+            request: None,
+            blame: true,
+            subject: Subject::Call,
+        }
     }
 
     /// Too many calls are under way.
@@ -72,6 +85,12 @@ impl Failure {
 
     /// Name a fault of the call that this store is in.
     pub(super) fn of(fault: &Fault, ctx: &Ctx) -> Self {
+        let failure = Self::of_fault(fault, ctx);
+        let request = ctx.about.and_then(|(serial, builtins)| builtins.request_id(serial)).map(Into::into);
+        Self { said: ctx.voice.last_words().into(), request, ..failure }
+    }
+
+    fn of_fault(fault: &Fault, ctx: &Ctx) -> Self {
         match fault {
             Fault::Answer(detail) => Self::new(HookFailureKind::BadAnswer, detail),
             Fault::Deadline => Self::deadline(ctx),
@@ -131,6 +150,6 @@ impl Failure {
             None if backtrace.is_none() => Self::new(HookFailureKind::BadAnswer, detail),
             _ => Self::new(HookFailureKind::Trap, detail),
         };
-        Self { backtrace: backtrace.map(ToString::to_string).unwrap_or_default(), ..failure }
+        Self { backtrace: backtrace.map(backtrace::line).unwrap_or_default().into(), ..failure }
     }
 }

@@ -16,8 +16,10 @@ use super::limits::{Limits, Meter};
 use super::load::Compiled;
 use super::metrics::{PluginNumbers, Registry, Series};
 use super::output::{Output, Stream};
+use super::stage::Stage;
 use super::ticker::Ticker;
-use crate::hook::{Choice, Fetch, Hook, ResponseView, View};
+use super::voice::Voice;
+use crate::hook::{Builtins, Choice, Fetch, Hook, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
     /// Sends its own requests; none where it is granted no destination.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
+    /// In place of the log and the clock, for tools.
+    pub(super) stage: Option<Arc<Stage>>,
 }
 
 /// The data of a store: what imported functions work on.
@@ -50,6 +54,10 @@ pub(super) struct Ctx {
     room: Vec<u32>,
     /// Whether a hook was called: requests of its own can be sent from hooks only.
     pub(super) begun: bool,
+    /// The number of the request that the call is about, and who makes its id of it: what the line
+    /// about a failure names. Kept when the request is let go.
+    pub(super) about: Option<(u64, &'static dyn Builtins)>,
+    pub(super) voice: Arc<Voice>,
     pub(super) meter: Meter,
     pub(super) turn: lane::Turn,
     /// The series that this instance registered; their ids are the indexes.
@@ -69,11 +77,11 @@ impl Ctx {
 impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.meter.count_call();
-        let shared = &self.shared;
+        let voice = &self.voice;
         let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
             // No files, no sockets, no environment, no arguments: only what it says is let out.
             let mut wasi = WasiCtx::builder();
-            wasi.stdout(Stream::new(&shared.output, Level::INFO)).stderr(Stream::new(&shared.output, Level::WARN));
+            wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
             Box::new((wasi.build(), ResourceTable::new()))
         });
         WasiCtxView { ctx, table }
@@ -137,6 +145,7 @@ impl Live {
         let functions = made.and_then(|instance| Functions::load(&compiled.exports, &mut store, &instance));
         let functions = functions.map_err(|fault| Failure::of(&fault, store.data()))?;
         let ctx = store.data();
+        ctx.voice.tell();
         // Between what a fresh instance has and what it may have: an instance that only
         // grows is replaced before it fails a request.
         let soft_memory = ctx.meter.memory.midpoint(ctx.shared.limits.memory);
@@ -214,6 +223,7 @@ impl Live {
 
     pub(super) fn begin(&mut self, exchange: Exchange) {
         let ctx = self.store.data_mut();
+        ctx.about = Some((exchange.view.serial, exchange.view.builtins));
         ctx.view = Some(exchange.view);
         ctx.begun = true;
         ctx.response = exchange.response;
@@ -254,9 +264,18 @@ impl Live {
         Failure::of(fault, self.store.data())
     }
 
+    /// Its linear memory, bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().meter.memory
+    }
+
     /// Whether it may serve another call.
     pub(super) fn is_good(&self) -> bool {
         let ctx = self.store.data();
+        ctx.voice.tell();
+        if let Some(stage) = &ctx.shared.stage {
+            stage.saw_memory(ctx.meter.memory);
+        }
         self.calls < ctx.shared.limits.calls && ctx.meter.memory <= self.soft_memory
     }
 }
@@ -272,7 +291,7 @@ pub(super) fn absent() -> Fault {
     Fault::Engine(wasmtime::Error::msg("the plugin does not export this hook"))
 }
 
-fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
+pub(super) fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
     let ctx = Ctx {
         shared: Arc::clone(shared),
         view: None,
@@ -281,6 +300,8 @@ fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx> {
         access: None,
         room: Vec::new(),
         begun: false,
+        about: None,
+        voice: Voice::new(&shared.output),
         meter: Meter::new(&shared.limits, &shared.numbers),
         turn: lane::Turn::new(),
         series: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -14,6 +14,9 @@ use super::error::PluginError;
 use super::imports::SERVICES;
 use super::instance::Ctx;
 use super::lane::{self, Lane};
+use super::schema::Schema;
+use super::stage::Stage;
+use super::start::Prepared;
 use crate::hook::{Caps, Fetch, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
@@ -47,6 +50,8 @@ pub struct Spec {
     pub isolation: Isolation,
     /// Sends the requests that it makes itself; none where it is granted no destination.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// In place of the log and the clock, for tools; none in a proxy.
+    pub stage: Option<Arc<Stage>>,
 }
 
 /// Where a component comes from.
@@ -56,6 +61,8 @@ pub enum Source {
     File(PathBuf),
     /// Bytes in memory: a stock plugin.
     Bytes(&'static [u8]),
+    /// One that is compiled already.
+    Ready(Prepared),
 }
 
 /// What `tidegate plugin inspect` shows.
@@ -65,6 +72,10 @@ pub struct Inspection {
     pub hooks: HookSet,
     /// Whether it wants its configuration through `lifecycle.configure`.
     pub configurable: bool,
+    /// Whether it says what its configuration looks like.
+    pub has_schema: bool,
+    /// Linear memory that an instance begins with, bytes; none where that is not known.
+    pub memory: Option<u64>,
     /// Interfaces of ours that it exports and this version does not know: later hooks of the
     /// same contract, which will not be called.
     pub unknown_hooks: Vec<String>,
@@ -87,6 +98,8 @@ pub(super) struct Compiled {
     pub(super) pre: InstancePre<Ctx>,
     pub(super) exports: Exports,
     pub(super) inspection: Inspection,
+    /// The schema of its configuration, once it was asked for.
+    pub(super) schema: OnceLock<Option<Schema>>,
 }
 
 impl Compiled {
@@ -104,6 +117,8 @@ impl Source {
     pub(super) fn read(&self) -> Result<std::borrow::Cow<'static, [u8]>, PluginError> {
         match self {
             Self::Bytes(bytes) => Ok((*bytes).into()),
+            // Nobody reads what is compiled.
+            Self::Ready(_) => Ok((&[]).into()),
             Self::File(path) => {
                 let io = |error| PluginError::Io { path: path.clone(), error };
                 let size = fs::metadata(path).map_err(io)?.len();
@@ -171,7 +186,7 @@ pub(super) fn link(linker: &Linker<Ctx>, component: &Component, size: usize) -> 
         let import = detail.split('`').nth(1).unwrap_or_default().to_owned();
         PluginError::MissingImport { import, detail }
     })?;
-    Ok(Compiled { pre, exports, inspection })
+    Ok(Compiled { pre, exports, inspection, schema: OnceLock::new() })
 }
 
 fn pre(linker: &Linker<Ctx>, component: &Component, inspection: &Inspection) -> wasmtime::Result<InstancePre<Ctx>> {
@@ -196,6 +211,12 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
     let mut found = Inspection {
         hooks: exports.set(),
         configurable: exports.configurable(),
+        has_schema: exports.has_schema(),
+        // In pages of 64 KiB.
+        memory: component
+            .resources_required()
+            .and_then(|needed| needed.max_initial_memory_size)
+            .map(|pages| pages << 16),
         unknown_hooks: Vec::new(),
         services: Vec::new(),
         wasi: Vec::new(),
@@ -220,7 +241,9 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
     for (export, _) in ty.exports(engine) {
         let Some(version) = version_of(export) else { continue };
         found.contract = version.to_owned();
-        let known = Hook::ALL.iter().any(|hook| is_ours(export, hook.name())) || is_ours(export, "lifecycle");
+        let known = Hook::ALL.iter().any(|hook| is_ours(export, hook.name()))
+            || is_ours(export, "lifecycle")
+            || is_ours(export, "config-schema");
         if !known {
             found.unknown_hooks.push(export.to_owned());
         }

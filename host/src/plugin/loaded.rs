@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::Level;
 
 use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
@@ -71,6 +72,7 @@ impl Loaded {
             restart_tunnels,
             isolation,
             fetch,
+            stage,
         } = spec;
         let mine = &self.spec;
         Arc::ptr_eq(&self.compiled, compiled)
@@ -88,6 +90,9 @@ impl Loaded {
             // configuration's groups: both would keep what is gone.
             && fetch.is_none()
             && mine.fetch.is_none()
+            // What a tool looks at is its own.
+            && stage.is_none()
+            && mine.stage.is_none()
             && !self.hooks.contains(Hook::Balancer)
     }
 }
@@ -258,10 +263,26 @@ impl Loaded {
     /// Log and count a failure, and put the plugin into quarantine where it was one too many.
     #[cold]
     pub(super) fn failed(&self, hook: Hook, pass: Pass<'_>, failure: Failure) -> HookFailure {
-        let Failure { kind, detail, backtrace, blame, .. } = failure;
+        let Failure { kind, detail, backtrace, said, request, blame, .. } = failure;
         let plugin = &*self.shared.name;
         self.shared.numbers.failed(hook, kind);
-        tracing::error!(plugin, hook = hook.name(), kind = kind.code(), detail, backtrace, "a plugin's call failed");
+        let (hook_name, code) = (hook.name(), kind.code());
+        match &self.shared.stage {
+            Some(stage) => {
+                stage.hear(Level::ERROR, format!("hook {hook_name} failed: {code}: {detail}: {said}: {backtrace}"))
+            }
+            // Texts of a guest are fields: the log writes them with their line ends and control characters escaped.
+            None => tracing::error!(
+                plugin,
+                hook = hook_name,
+                request,
+                kind = code,
+                detail,
+                said = Some(said).filter(|said| !said.is_empty()),
+                backtrace,
+                "a plugin's call failed"
+            ),
+        }
         if blame && let Some(Sentence { is_new, reason, lasts }) = pass.bad(&format!("{kind}: {detail}")) {
             if is_new {
                 self.shared.numbers.quarantined();

@@ -18,6 +18,7 @@
 //! caller's business. A plugin that keeps failing is put into quarantine (`quarantine.rs`).
 
 mod abi;
+mod backtrace;
 mod balance;
 mod cache;
 mod clock;
@@ -38,9 +39,13 @@ mod output;
 mod pool;
 mod quarantine;
 mod runtime;
+mod schema;
 mod session;
+mod stage;
+mod start;
 mod talk;
 mod ticker;
+mod voice;
 
 #[cfg(test)]
 mod guests;
@@ -53,3 +58,6 @@ pub use load::{Inspection, Source, Spec};
 pub use loaded::WAITING_CALLS;
 pub use metrics::{PluginCounts, QuarantineState, Registry};
 pub use runtime::{Loads, Runtime, RuntimeSettings};
+pub use schema::{Misfit, Schema};
+pub use stage::Stage;
+pub use start::{Prepared, Start};

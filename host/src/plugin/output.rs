@@ -11,6 +11,9 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use super::stage::Stage;
+use super::voice::Voice;
+
 /// Lines a second that one plugin may write.
 const MOST_LINES: u64 = 1000;
 /// Bytes of one line; the rest is cut off.
@@ -22,15 +25,20 @@ pub(super) struct Output {
     plugin: Arc<str>,
     /// The second that is counted, and the lines in it: 32 bits each.
     window: AtomicU64,
+    /// Who hears the lines in place of the log.
+    stage: Option<Arc<Stage>>,
 }
 
 impl Output {
-    pub(super) fn new(plugin: Arc<str>) -> Self {
-        Self { plugin, window: AtomicU64::new(0) }
+    pub(super) fn new(plugin: Arc<str>, stage: Option<Arc<Stage>>) -> Self {
+        Self { plugin, window: AtomicU64::new(0), stage }
     }
 
     /// Whether a line of this level would be written.
-    pub(super) fn enabled(level: Level) -> bool {
+    pub(super) fn enabled(&self, level: Level) -> bool {
+        if let Some(stage) = &self.stage {
+            return stage.listens();
+        }
         match level {
             Level::ERROR => tracing::enabled!(target: "tidegate::guest", Level::ERROR),
             Level::WARN => tracing::enabled!(target: "tidegate::guest", Level::WARN),
@@ -42,8 +50,11 @@ impl Output {
 
     /// Write one line.
     pub(super) fn line(&self, level: Level, text: &str) {
-        if !Self::enabled(level) {
+        if !self.enabled(level) {
             return;
+        }
+        if let Some(stage) = &self.stage {
+            return stage.hear(level, tidy(text));
         }
         let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         match self.admit(second) {
@@ -98,13 +109,13 @@ fn tidy(text: &str) -> String {
 /// A guest's stdout or stderr: each line becomes one of the log.
 #[derive(Clone)]
 pub(super) struct Stream {
-    output: Arc<Output>,
+    voice: Arc<Voice>,
     level: Level,
 }
 
 impl Stream {
-    pub(super) fn new(output: &Arc<Output>, level: Level) -> Self {
-        Self { output: Arc::clone(output), level }
+    pub(super) fn new(voice: &Arc<Voice>, level: Level) -> Self {
+        Self { voice: Arc::clone(voice), level }
     }
 }
 
@@ -129,7 +140,9 @@ struct Lines {
 impl Lines {
     fn end_line(&mut self) {
         if !self.partial.is_empty() {
-            self.stream.output.line(self.stream.level, &String::from_utf8_lossy(&self.partial));
+            let level = self.stream.level;
+            // What a language's runtime has to say of a failure it says there.
+            self.stream.voice.say(level, &String::from_utf8_lossy(&self.partial), level == Level::WARN);
             self.partial.clear();
         }
     }
@@ -170,7 +183,7 @@ mod tests {
 
     #[test]
     fn drops_lines_over_the_limit_and_says_how_many() {
-        let output = Output::new("p".into());
+        let output = Output::new("p".into(), None);
         let admitted = (0..MOST_LINES + 5).filter(|_| output.admit(7) != Admitted::No).count();
         assert_eq!(admitted as u64, MOST_LINES);
         assert_eq!(output.admit(8), Admitted::After(5));

@@ -18,13 +18,14 @@ use super::instance::{Ctx, Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
 use super::limits::Limits;
-use super::load::{self, Compiled, Inspection, Spec};
+use super::load::{self, Compiled, Inspection, Source, Spec};
 use super::loaded::{Handle, Loaded, turns};
 use super::metrics::Registry;
 use super::output::Output;
 use super::pool::{Pool, Seats};
 use super::quarantine::Guard;
 use super::session::Line;
+use super::start::described;
 use super::ticker::Ticker;
 use crate::hook::{HookFailureKind, HookSet, Isolation, Plugin};
 
@@ -70,7 +71,7 @@ pub struct Runtime {
     registry: Arc<Registry>,
     seats: Arc<Seats>,
     workers: usize,
-    stack: usize,
+    pub(super) stack: usize,
     /// Compiled components by digest, for as long as a plugin uses them: many plugins of
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
@@ -121,11 +122,7 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the component, its configuration or its limits.
     pub fn load(&self, spec: &Spec) -> Result<Arc<dyn Plugin>, PluginError> {
-        if spec.memory > MAX_MEMORY {
-            return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
-        }
-        let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
-        let compiled = self.compiled(&spec.source.read()?)?;
+        let compiled = self.ready(&spec.source)?;
         for unknown in &compiled.inspection.unknown_hooks {
             tracing::warn!(
                 plugin = &*spec.name,
@@ -137,19 +134,10 @@ impl Runtime {
             return Ok(Arc::new(Handle(same)));
         }
         let hooks = chosen(compiled.exports.set(), spec.hooks)?;
-        let lane = Lane::choose(compiled.waits(), spec.deadline);
-        let shared = Arc::new(Shared {
-            name: Arc::clone(&spec.name),
-            document: spec.config.clone(),
-            config,
-            limits: Limits::new(spec.deadline, spec.memory, spec.caps, compiled.inspection.size),
-            lane,
-            output: Arc::new(Output::new(Arc::clone(&spec.name))),
-            numbers: self.registry.plugin(&spec.name),
-            registry: Arc::clone(&self.registry),
-            ticker: Arc::clone(&self.ticker),
-            fetch: spec.fetch.clone(),
-        });
+        let shared = self.shared(spec, &compiled)?;
+        if let Some(schema) = described(&compiled, &shared, self.stack)? {
+            schema.judge(&shared.config).map_err(PluginError::Schema)?;
+        }
         let guard = Arc::new(Guard::new(spec.quarantine, self.workers));
         shared.numbers.guarded(&guard);
         let trial = trial(&compiled, &shared, self.stack).map_err(|failure| start_error(failure, &shared.limits))?;
@@ -195,6 +183,36 @@ impl Runtime {
         Loads { plugins: alive(plugins), components: alive(components), instances }
     }
 
+    /// The component of a plugin, compiled.
+    pub(super) fn ready(&self, source: &Source) -> Result<Arc<Compiled>, PluginError> {
+        match source {
+            Source::Ready(prepared) => Ok(Arc::clone(&prepared.0)),
+            source => self.compiled(&source.read()?),
+        }
+    }
+
+    /// What the instances of a plugin share.
+    pub(super) fn shared(&self, spec: &Spec, compiled: &Compiled) -> Result<Arc<Shared>, PluginError> {
+        if spec.memory > MAX_MEMORY {
+            return Err(PluginError::MemoryTooLarge { asked: spec.memory, most: MAX_MEMORY });
+        }
+        let config = serde_json::from_str(&spec.config).map_err(PluginError::Document)?;
+        let lane = Lane::choose(compiled.waits(), spec.deadline);
+        Ok(Arc::new(Shared {
+            name: Arc::clone(&spec.name),
+            document: spec.config.clone(),
+            config,
+            limits: Limits::new(spec.deadline, spec.memory, spec.caps, compiled.inspection.size),
+            lane,
+            output: Arc::new(Output::new(Arc::clone(&spec.name), spec.stage.clone())),
+            numbers: self.registry.plugin(&spec.name),
+            registry: Arc::clone(&self.registry),
+            ticker: Arc::clone(&self.ticker),
+            fetch: spec.fetch.clone(),
+            stage: spec.stage.clone(),
+        }))
+    }
+
     /// The line of the plugins of one name; it lasts as long as one of them.
     fn line(&self, name: &Arc<str>) -> Arc<Line> {
         let mut lines = self.lines.lock();
@@ -227,7 +245,7 @@ impl Runtime {
     }
 
     /// Compile a component, or find it compiled.
-    fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
+    pub(super) fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
         let digest = cache::digest(bytes);
         let mut all = self.compiled.lock();
         if let Some(compiled) = all.get(&digest).and_then(Weak::upgrade) {
@@ -263,24 +281,38 @@ fn chosen(exported: HookSet, asked: Option<HookSet>) -> Result<HookSet, PluginEr
 
 /// Make and configure a first instance.
 fn trial(compiled: &Compiled, shared: &Arc<Shared>, stack: usize) -> Result<Box<Live>, Failure> {
-    // The caller's thread may have too small a stack, or already run a tokio runtime, in which
-    // one cannot block: so this one has its own thread.
+    match shared.lane {
+        Lane::Sync => on_own_stack(stack, || Live::make(compiled, shared)),
+        Lane::Fiber => on_own_thread(stack, Live::make_async(compiled, shared)),
+    }
+}
+
+/// Run what belongs into the fiber lane. The caller's thread may already run a tokio runtime, in
+/// which one cannot block: so this has its own thread.
+pub(super) fn on_own_thread<T: Send>(
+    stack: usize,
+    work: impl Future<Output = Result<T, Failure>> + Send,
+) -> Result<T, Failure> {
+    on_own_stack(stack, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
+        runtime.block_on(work)
+    })
+}
+
+/// Run a guest on a thread that has the stack for it: the caller's may have too small a one.
+pub(super) fn on_own_stack<T: Send>(
+    stack: usize,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
     thread::scope(|scope| {
         let trial = thread::Builder::new().name("tidegate-trial".into()).stack_size(stack.saturating_add(2 << 20));
-        let trial = trial.spawn_scoped(scope, || {
-            if shared.lane == Lane::Sync {
-                return Live::make(compiled, shared);
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let runtime = runtime.map_err(|e| Failure::host(e.to_string()))?;
-            runtime.block_on(Live::make_async(compiled, shared))
-        });
-        let trial = trial.map_err(|e| Failure::host(e.to_string()))?;
+        let trial = trial.spawn_scoped(scope, work).map_err(|e| Failure::host(e.to_string()))?;
         trial.join().unwrap_or_else(|_| Err(Failure::host("the trial panicked".into())))
     })
 }
 
-fn start_error(failure: Failure, limits: &Limits) -> PluginError {
+pub(super) fn start_error(failure: Failure, limits: &Limits) -> PluginError {
     let size = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
     match failure {
         Failure { subject: Subject::Configuration, detail, .. } => PluginError::configure(detail),
@@ -292,7 +324,12 @@ fn start_error(failure: Failure, limits: &Limits) -> PluginError {
             PluginError::Table { needed: size(needed), limit: size(limits.table) }
         }
         Failure { kind: HookFailureKind::Deadline, .. } => PluginError::Slow { limit: limits.configure },
-        Failure { detail, backtrace, .. } if backtrace.is_empty() => PluginError::Start { detail },
-        Failure { detail, backtrace, .. } => PluginError::Start { detail: format!("{detail}\n{backtrace}") },
+        Failure { detail, said, backtrace, .. } => {
+            let parts = [("", detail.as_str()), ("it said: ", &said), ("at: ", &backtrace)];
+            let parts = parts.iter().filter(|(_, text)| !text.is_empty());
+            PluginError::Start {
+                detail: parts.map(|(what, text)| format!("{what}{text}")).collect::<Vec<_>>().join("; "),
+            }
+        }
     }
 }

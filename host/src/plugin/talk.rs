@@ -37,7 +37,7 @@ impl Live {
 
     /// A message, in the sync lane: its bytes go from the caller's buffer into the guest's memory.
     pub(super) fn message(&mut self, tunnel: u64, message: &Message<'_>) -> Result<Judgement, Fault> {
-        self.begin_bare();
+        self.begin_bare(tunnel);
         let guest = self.functions.messages().ok_or_else(absent)?;
         let raw = guest.call_on_message(&mut self.store, tunnel, convert::message(message), message.data)?;
         convert::verdict(raw, message.content).map_err(Fault::Answer)
@@ -45,7 +45,7 @@ impl Live {
 
     /// A tunnel has ended, in the sync lane.
     pub(super) fn close(&mut self, tunnel: u64) -> Result<(), Fault> {
-        self.begin_bare();
+        self.begin_bare(tunnel);
         let guest = self.functions.messages().ok_or_else(absent)?;
         Ok(guest.call_close(&mut self.store, tunnel)?)
     }
@@ -64,7 +64,7 @@ impl Live {
 
     /// A message, in the fiber lane.
     pub(super) async fn message_async(&mut self, tunnel: u64, kept: &Kept) -> Result<Judgement, Fault> {
-        self.begin_bare();
+        self.begin_bare(tunnel);
         let ctx = self.store.data();
         let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
         let message = kept.message();
@@ -77,7 +77,7 @@ impl Live {
 
     /// A tunnel has ended, in the fiber lane.
     pub(super) async fn close_async(&mut self, tunnel: u64) -> Result<(), Fault> {
-        self.begin_bare();
+        self.begin_bare(tunnel);
         let ctx = self.store.data();
         let (limit, pauses) = (ctx.shared.limits.deadline, ctx.turn.pauses());
         let function = self.functions.messages().ok_or_else(absent)?.func_close();
@@ -85,9 +85,13 @@ impl Live {
         Ok(closed.ok_or(Fault::Deadline)??)
     }
 
-    /// Begin a call that has no exchange.
-    fn begin_bare(&mut self) {
-        let limit = self.store.data().shared.limits.deadline;
+    /// Begin a call that has no exchange: a tunnel has the number of the request that opened it.
+    fn begin_bare(&mut self, tunnel: u64) {
+        let ctx = self.store.data_mut();
+        if let Some((serial, _)) = &mut ctx.about {
+            *serial = tunnel;
+        }
+        let limit = ctx.shared.limits.deadline;
         lane::begin(&mut self.store, limit);
         self.calls += 1;
     }

@@ -13,6 +13,7 @@ use crate::http1::BadLength;
 use crate::message::Fields;
 use crate::observe::{After, Record};
 use crate::snapshot::{Route, Snapshot};
+use crate::tunnel::Access;
 use crate::tunnel::extension::Deflate;
 use crate::upstream::Upstream;
 
@@ -52,6 +53,8 @@ pub(super) struct Exchange {
     pub(super) page: Option<Box<Shown>>,
     /// What the answer sets so that the client comes back to its peer: a Set-Cookie line's value.
     pub(super) sticky: Option<Vec<u8>>,
+    /// What authorizers bound the tunnel to that it asks for; none where they did not.
+    pub(super) access: Option<Box<Access>>,
     /// What will be logged; taken by whatever outlives the exchange.
     pub(super) record: Option<Box<Record>>,
 }

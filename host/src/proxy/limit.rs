@@ -17,16 +17,28 @@ use crate::hook::View;
 use crate::http1::Length;
 use crate::limit::{self, Class, Full, Limits, Rated};
 
+/// Judge what is declared of the body's size, where there is a route.
+///
+/// # Errors
+/// [`Kind::BodyTooLarge`].
+pub(super) fn declared(exchange: &Exchange, body: &Body) -> Result<(), Error> {
+    let most = exchange.target.as_ref().and_then(|target| target.route.limits.max_body);
+    match (most, body.length()) {
+        (Some(most), Length::Known(length)) if length > most => too_large(most),
+        _ => Ok(()),
+    }
+}
+
 /// Judge the request by its route's limits; wait where a rate says so. Gives the body back,
 /// with a limit on it where its length is not declared.
 ///
 /// # Errors
-/// [`Kind::BodyTooLarge`], [`Kind::RateLimit`] or [`Kind::OpenLimit`].
+/// [`Kind::RateLimit`] or [`Kind::OpenLimit`].
 pub(super) async fn check(exchange: &mut Exchange, body: Body) -> Result<Body, Error> {
     let Some(Target { route, .. }) = &exchange.target else { return Ok(body) };
     let route = Arc::clone(route);
     let limits = &route.limits;
-    let body = size(body, limits.max_body)?;
+    let body = measured(body, limits.max_body);
     if exchange.turns > 0 {
         // It was counted when it came.
         return Ok(body);
@@ -44,12 +56,11 @@ pub(super) async fn check(exchange: &mut Exchange, body: Body) -> Result<Body, E
     Ok(body)
 }
 
-/// What is declared is judged now, and what is not is measured as it comes.
-fn size(body: Body, most: Option<u64>) -> Result<Body, Error> {
+/// What was not declared is measured as it comes.
+fn measured(body: Body, most: Option<u64>) -> Body {
     match (most, body.length()) {
-        (Some(most), Length::Known(length)) if length > most => too_large(most),
-        (None, _) | (_, Length::Known(_)) => Ok(body),
-        (Some(most), _) => Ok(Body::Stream(Box::new(Measured { body, most, left: most }))),
+        (None, _) | (_, Length::Known(_)) => body,
+        (Some(most), _) => Body::Stream(Box::new(Measured { body, most, left: most })),
     }
 }
 

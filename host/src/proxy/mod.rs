@@ -22,6 +22,7 @@ mod headers;
 mod inspect;
 mod levels;
 mod limit;
+mod lone;
 mod outcome;
 mod path;
 mod real_ip;
@@ -57,6 +58,8 @@ use crate::tunnel::{Opening, Registry};
 use content::Step;
 use exchange::Exchange;
 use respond::Stopped;
+
+pub use lone::{Lone, lone};
 
 /// nginx's variables, for views that are no request's too.
 pub fn builtins() -> &'static dyn Builtins {
@@ -207,7 +210,10 @@ async fn run(exchange: &mut Exchange, connection: &Connection, body: Body) -> Re
 async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: Body) -> Result<Response, Stop> {
     let mut answer = loop {
         // Everything below depends on the route.
-        route::find(exchange).await?;
+        let found = route::find(exchange).await;
+        // Before what a route answers by itself: what is too large is that, as in nginx.
+        limit::declared(exchange, &body)?;
+        found?;
         levels::of_route(connection, exchange);
         // With the route it is known what lines will say, and the head is still as it was sent.
         exchange.begin_log();
@@ -216,7 +222,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
         // Before plugins are asked for access: what is too much costs no more than this.
         body = limit::check(exchange, body).await?;
         // Before headers are mapped: what an authorizer sets can be used there.
-        access::judge(exchange).await?;
+        access::judge(exchange, connection).await?;
         match content::find(exchange).await? {
             Step::Again => {}
             Step::Answer(answer) => break answer,
@@ -240,5 +246,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     compress::wrap(exchange, &mut answer)?;
     // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
     let inspection = inspect::open(exchange, connection, inspect::switch(exchange, &answer)).await?;
+    // As late as can be; what is revoked from here on ends the tunnel.
+    access::check(exchange)?;
     Ok(deliver::deliver(exchange, answer, inspection))
 }

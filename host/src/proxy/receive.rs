@@ -104,13 +104,14 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         spared: false,
         page: None,
         sticky: None,
+        access: None,
         record: Some(record),
     }
 }
 
 /// Authority, and path with query. RFC 9112 §3.2.2: the authority of an absolute target wins
 /// over the Host header.
-fn split(target: String, fields: &Fields) -> (String, String) {
+pub(super) fn split(target: String, fields: &Fields) -> (String, String) {
     if !target.starts_with('/')
         && let Some((_scheme, rest)) = target.split_once("://")
     {
@@ -183,7 +184,7 @@ pub(super) fn check(exchange: &mut Exchange) -> Result<(), Error> {
 }
 
 /// The name alone, as nginx's `$host`: lower case, without port, user and final dot.
-fn host_of(authority: &str) -> String {
+pub(super) fn host_of(authority: &str) -> String {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         // An IPv6 address keeps its brackets, as in nginx.
@@ -206,7 +207,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// Numbers are handed out to workers in blocks, so that the shared counter stays cold.
-fn next_serial() -> u64 {
+pub(super) fn next_serial() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     const BLOCK: u64 = 1 << 16;
     static BLOCKS: AtomicU64 = AtomicU64::new(0);

@@ -28,7 +28,7 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::RateLimit(status) | Kind::OpenLimit(status) => status,
         Kind::Admission(_) => StatusCode::SERVICE_UNAVAILABLE,
         Kind::NoRoute | Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::Forbidden | Kind::Revoked => StatusCode::FORBIDDEN,
         Kind::Precondition => StatusCode::PRECONDITION_FAILED,
         Kind::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
         // The route's `try_files` says which.

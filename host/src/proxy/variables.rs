@@ -33,6 +33,10 @@ impl Builtins for Nginx {
     fn header(&self, headers: &Fields, name: &str, out: &mut Vec<u8>) -> bool {
         named_header(headers, name, out)
     }
+
+    fn request_id(&self, serial: u64) -> Option<String> {
+        Some(format!("{:032x}", request_id(serial)))
+    }
 }
 
 /// Variables that always have a value, if perhaps an empty one.

@@ -55,6 +55,7 @@ pub(super) fn snapshot(
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             messages: route.messages,
+            access: route.access,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
             satisfy: route.satisfy,
@@ -210,6 +211,10 @@ fn plugins(
         match runtime.load(&spec(plugin, upstreams)) {
             Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
             Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
+            // Each with its own place.
+            Err(PluginError::Schema(misfits)) => {
+                problems.extend(misfits.iter().map(|misfit| Problem::at_plugin(plugin, &misfit.to_string())));
+            }
             Err(error) => problems.push(problem(plugin, &error)),
         }
     }
@@ -257,6 +262,7 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         restart_tunnels: plugin.restart_tunnels,
         isolation: plugin.isolation,
         fetch: fetch::granted(&plugin.grants, upstreams),
+        stage: None,
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Opened {
 /// Carry what a client and its peer have to say to the end; without a peer the client is let go.
 pub async fn carry(socket: Socket, opened: Option<Opened>, proxy: &Arc<Proxy>) {
     let Some(Opened { opening, place }) = opened else { return };
-    let entry = proxy.tunnels.enter(opening.lease.peer());
+    let entry = proxy.tunnels.enter(&opening);
     tunnel::run(socket, Bytes::new(), opening, entry).await;
     drop(place);
 }
@@ -118,6 +118,7 @@ pub async fn open(
                 lease,
                 inspection: None,
                 told: None,
+                access: None,
             };
             Some(Opened { opening, place })
         }

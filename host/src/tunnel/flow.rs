@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::farewell::Followed;
 use super::pipe::Pipe;
 use crate::socket::{Plain, Socket};
 
@@ -32,6 +33,8 @@ pub(super) struct Flow {
     large: u8,
     /// Lent while bytes are in it.
     pipe: Option<Pipe>,
+    /// Where its frames begin and end; none where nobody needs to know.
+    followed: Option<Box<Followed>>,
     /// Whether the sink took bytes that it has not sent yet, as TLS does.
     unflushed: bool,
     /// Whether the sink is still to be told of the source's end.
@@ -106,9 +109,30 @@ impl Flow {
         Self { waiting, passes_end, ..Self::default() }
     }
 
+    /// With its frames followed.
+    pub(super) fn following(mut self, mut followed: Box<Followed>) -> Self {
+        let goes_on = followed.pass(&self.waiting);
+        self.waiting.truncate(goes_on);
+        self.followed = Some(followed);
+        self
+    }
+
+    /// Where its frames begin and end.
+    pub(super) fn followed(&mut self) -> Option<&mut Followed> {
+        self.followed.as_deref_mut()
+    }
+
+    /// These bytes of the proxy's own go to the sink next; nothing may wait for it.
+    pub(super) fn say(&mut self, bytes: Vec<u8>) {
+        self.waiting = bytes.into();
+    }
+
     /// Move what can be moved now. Registers for whatever it then waits for.
     pub(super) fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Step {
         while self.state == State::Open {
+            if self.followed.as_ref().is_some_and(|followed| followed.has_stopped()) && !self.has_waiting() {
+                return Step::Dry;
+            }
             match self.advance(cx, from, to) {
                 Ok(Poll::Ready(())) => {}
                 Ok(Poll::Pending) if self.has_waiting() => return Step::Blocked,
@@ -126,7 +150,8 @@ impl Flow {
         Step::Over
     }
 
-    fn has_waiting(&self) -> bool {
+    /// Whether bytes wait for the sink.
+    pub(super) fn has_waiting(&self) -> bool {
         self.unflushed || !self.waiting.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
     }
 
@@ -139,11 +164,18 @@ impl Flow {
             return self.flush(cx, to);
         }
         match (&*from, &*to) {
-            (Socket::Plain(from), Socket::Plain(to)) if self.large > 0 || self.pipe.is_some() => {
+            (Socket::Plain(from), Socket::Plain(to))
+                if self.pipe.is_some() || self.large > 0 && self.unseen() >= SPLICE_WORTH =>
+            {
                 self.splice(cx, from, to)
             }
             _ => self.copy(cx, from, to),
         }
+    }
+
+    /// How many of the bytes that come next nobody needs to see.
+    fn unseen(&self) -> usize {
+        self.followed.as_ref().map_or(usize::MAX, |followed| followed.unseen())
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Result<Poll<()>, Failure> {
@@ -188,6 +220,13 @@ impl Flow {
             let read = buffer.filled();
             if read.is_empty() {
                 self.state = State::Ended;
+                return Ok(Poll::Ready(()));
+            }
+            let read = match &mut self.followed {
+                Some(followed) => read.get(..followed.pass(read)).unwrap_or_default(),
+                None => read,
+            };
+            if read.is_empty() {
                 return Ok(Poll::Ready(()));
             }
             self.unflushed = to.holds_back();
@@ -249,12 +288,15 @@ impl Flow {
                 Poll::Ready(Err(_failed)) => return Err(Failure::Source),
                 Poll::Ready(Ok(())) => {}
             }
-            match pipe.fill(from) {
+            match pipe.fill(from, self.unseen()) {
                 Ok(0) => {
                     self.state = State::Ended;
                     return Ok(false);
                 }
                 Ok(n) => {
+                    if let Some(followed) = &mut self.followed {
+                        followed.skip(n);
+                    }
                     self.large = if n >= SPLICE_WORTH { SPLICE_PATIENCE } else { self.large.saturating_sub(1) };
                     return Ok(true);
                 }

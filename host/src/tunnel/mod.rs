@@ -3,8 +3,12 @@
 //! A tunnel at rest holds its two sockets, one timer and a registry entry; buffers and
 //! pipes are the worker's, lent for the length of one step.
 
+mod access;
 mod ends;
+mod farewell;
 mod flow;
+mod frames;
+mod labels;
 mod pipe;
 mod registry;
 mod relay;
@@ -15,6 +19,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use access::{Access, Renewal, variables};
+pub use labels::{Bound, Label};
 pub use registry::{Control, Registry};
 pub use relay::{Inspection, extension};
 pub use run::run;
@@ -40,6 +46,8 @@ pub struct Opening {
     pub inspection: Option<Inspection>,
     /// Who is told when it opens and ends; none where nobody is.
     pub told: Option<Told>,
+    /// What its grant binds it to; none where it lives as long as it likes.
+    pub access: Option<Box<Access>>,
 }
 
 /// What holds for a tunnel all its life.
@@ -79,6 +87,12 @@ pub enum End {
     PluginClosed,
     /// A plugin failed that fails closed.
     PluginFailed,
+    /// Its grant is over, or it has lived as long as it may.
+    Expired,
+    /// Its grant was revoked.
+    Revoked,
+    /// It was asked about again, and refused.
+    Denied,
 }
 
 impl End {
@@ -97,6 +111,9 @@ impl End {
             Self::TooLarge => "tunnel.too_large",
             Self::PluginClosed => "tunnel.plugin_closed",
             Self::PluginFailed => "tunnel.plugin_failed",
+            Self::Expired => "tunnel.expired",
+            Self::Revoked => "tunnel.revoked",
+            Self::Denied => "tunnel.denied",
         }
     }
 
@@ -111,6 +128,8 @@ impl End {
             Self::BadData => Some(1007),
             Self::TooLarge => Some(1009),
             Self::PluginFailed => Some(1011),
+            // Who ends it so says with which.
+            Self::Expired | Self::Revoked | Self::Denied => Some(1008),
         }
     }
 

@@ -55,10 +55,10 @@ impl Pipe {
         self.held
     }
 
-    /// Move bytes from a stream into the pipe: 0 at the stream's end, `WouldBlock` where it
-    /// has none.
-    pub(super) fn fill(&mut self, from: &Plain) -> io::Result<usize> {
-        let room = self.capacity.saturating_sub(self.held);
+    /// Move at most `most` bytes from a stream into the pipe: 0 at the stream's end, `WouldBlock`
+    /// where it has none.
+    pub(super) fn fill(&mut self, from: &Plain, most: usize) -> io::Result<usize> {
+        let room = self.capacity.saturating_sub(self.held).min(most);
         let n = from.try_io(Interest::READABLE, || {
             Ok(splice(from, None, &self.write, None, room, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
         })?;

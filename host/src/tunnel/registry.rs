@@ -1,14 +1,16 @@
 //! The tunnels that are open: counted, and told to end.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
-use super::End;
+use super::labels::Labels;
+use super::{End, Opening};
 use crate::config::OnUnhealthy;
+use crate::hook::Closing;
 use crate::observe::seat;
 use crate::upstream::Peer;
 
@@ -19,20 +21,25 @@ pub struct Registry {
     /// Those that may have to end with their peer, by the peer's number and the thread that
     /// opened them, so that workers do not meet here either.
     by_peer: DashMap<(u64, usize), HashMap<u64, Arc<Control>>>,
+    /// Those that are bound to a subject or tags.
+    pub(super) labels: Labels,
     next: AtomicU64,
 }
 
 /// Parts of a peer's tunnels.
-const PARTS: usize = 8;
+pub(super) const PARTS: usize = 8;
 /// What a [`Control`] is told.
 const DRAIN: u8 = 1;
 const PEER_UNHEALTHY: u8 = 2;
+const REVOKED: u8 = 3;
 
 /// How a tunnel is told something from outside.
 #[derive(Debug, Default)]
 pub struct Control {
     /// 0, or 1 and what [`End`] it is told of.
     end: AtomicU8,
+    /// What it is to say where its grant was revoked.
+    closing: OnceLock<Box<Closing>>,
     wake: Notify,
 }
 
@@ -47,14 +54,29 @@ impl Control {
         match self.end.load(Ordering::Acquire) {
             0 => None,
             PEER_UNHEALTHY => Some(End::PeerUnhealthy),
+            REVOKED => Some(End::Revoked),
             _ => Some(End::Drain),
         }
     }
 
-    fn tell(&self, end: u8) {
+    /// What it is to say, where its grant was revoked.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.get().map(|closing| &**closing)
+    }
+
+    /// Its grant was revoked; false where it was told something before.
+    pub(super) fn revoke(&self, closing: &Closing) -> bool {
+        // Before it can see that it is told.
+        let _set_already = self.closing.set(Box::new(closing.clone()));
+        self.tell(REVOKED)
+    }
+
+    /// Whether that is news.
+    fn tell(&self, end: u8) -> bool {
         // What it was told first is why it ends.
-        let _told_already = self.end.compare_exchange(0, end, Ordering::AcqRel, Ordering::Relaxed);
+        let is_first = self.end.compare_exchange(0, end, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         self.wake.notify_one();
+        is_first
     }
 }
 
@@ -70,10 +92,20 @@ pub struct Entry {
 }
 
 impl Registry {
-    /// Enter a tunnel with this peer.
-    pub fn enter(self: &Arc<Self>, peer: &Peer) -> Entry {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let control = Arc::new(Control::default());
+    /// Enter a tunnel that opens.
+    pub fn enter(self: &Arc<Self>, opening: &Opening) -> Entry {
+        let control = opening.access.as_ref().map(|access| Arc::clone(access.control()));
+        self.enter_with(opening.lease.peer(), control.unwrap_or_default())
+    }
+
+    /// A number that nothing else here has.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Enter a tunnel with this peer, which is told something in this way.
+    fn enter_with(self: &Arc<Self>, peer: &Peer, control: Arc<Control>) -> Entry {
+        let id = self.number();
         self.open.insert(id, Arc::clone(&control));
         let policy = peer.health.as_ref().map_or(OnUnhealthy::Keep, |health| health.on_unhealthy);
         let of_peer = (policy != OnUnhealthy::Keep).then(|| (peer.vitals.id(), seat() % PARTS));
@@ -109,7 +141,7 @@ impl Registry {
     pub fn end_of_peer(&self, peer: u64) {
         for part in 0..PARTS {
             let Some(tunnels) = self.by_peer.get(&(peer, part)) else { continue };
-            tunnels.values().for_each(|control| control.tell(PEER_UNHEALTHY));
+            tunnels.values().for_each(|control| _ = control.tell(PEER_UNHEALTHY));
         }
     }
 }
@@ -160,7 +192,8 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let (close, other, keep) =
             (peer(1, OnUnhealthy::Close), peer(2, OnUnhealthy::Close), peer(3, OnUnhealthy::Keep));
-        let open: Vec<Entry> = [&close, &close, &other, &keep].map(|peer| registry.enter(peer)).into();
+        let open: Vec<Entry> =
+            [&close, &close, &other, &keep].map(|peer| registry.enter_with(peer, Arc::default())).into();
         for peer in [&close, &keep] {
             registry.end_of_peer(peer.vitals.id());
         }

@@ -9,13 +9,15 @@ use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::access::Watch;
 use super::ends::{Ends, HalfClose};
+use super::farewell::{Farewell, Followed};
 use super::flow::{Flow, Step};
 use super::registry::Entry;
 use super::relay::Relay;
 use super::told::Told;
 use super::{End, Opening, Terms};
-use crate::hook::{Counts, Moment};
+use crate::hook::{Closing, Counts, Moment};
 use crate::observe::Record;
 use crate::socket::Socket;
 
@@ -26,6 +28,12 @@ struct Tunnel {
     up: Flow,
     down: Flow,
     ends: Ends,
+    /// How it ends, where the proxy ends it and frames are followed.
+    farewell: Option<Box<Farewell>>,
+    /// Why it ends at once.
+    dismissed: Option<End>,
+    /// The code of the proxy's close frame.
+    close_code: Option<u16>,
 }
 
 /// Two sides that are joined, however.
@@ -36,12 +44,17 @@ trait Joined {
     fn bytes(&self) -> (u64, u64);
     /// Rises when a side does something.
     fn activity(&self) -> u64;
+    /// It is to end, and both sides are to be told so; steps go on until it has.
+    fn dismiss(&mut self, end: End, closing: &Closing);
 }
 
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
 /// its handshake.
 pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
-    let Opening { upstream, early: early_upstream, terms, record, lease, inspection, told } = opening;
+    let Opening { upstream, early: early_upstream, terms, record, lease, inspection, told, access } = opening;
+    let follows = access.as_ref().and_then(|access| access.follows());
+    // Boxed, since a tunnel that nothing binds has no room for it.
+    let mut watch = access.map(|access| Box::new(Watch::new(access)));
     let mut record = record;
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
@@ -49,13 +62,13 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
     let told = told.map(Told::opened);
     let half_close = HalfClose::of(terms.half_close, &client);
     let mut messages = None;
-    let mut close_code = None;
+    let close_code;
     let (end, (up, down)) = if let Some(inspection) = inspection {
         // Boxed, since a tunnel that nobody looks into has no room for it.
         let (client, upstream) = ((client, &early), (upstream, &early_upstream));
-        let mut relay = Box::new(Relay::new(client, upstream, inspection, half_close));
+        let mut relay = Box::new(Relay::new(client, upstream, inspection, half_close, follows.flatten()));
         drop((early, early_upstream));
-        let end = live(&mut *relay, terms, &entry, &mut record).await;
+        let end = live(&mut *relay, terms, &entry, &mut watch, &mut record).await;
         poll_fn(|cx| {
             relay.say_goodbye(cx, end);
             Poll::Ready(())
@@ -64,17 +77,20 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
         (messages, close_code) = (Some(relay.messages()), relay.close_code);
         (end, relay.bytes())
     } else {
-        let mut tunnel = Tunnel {
-            client,
-            upstream,
-            up: Flow::new(early, half_close.client),
-            down: Flow::new(early_upstream, half_close.upstream),
-            ends: Ends::new(half_close),
-        };
-        let end = live(&mut tunnel, terms, &entry, &mut record).await;
+        let (mut up, mut down) = (Flow::new(early, half_close.client), Flow::new(early_upstream, half_close.upstream));
+        if let Some(most) = follows {
+            (up, down) = (up.following(Followed::new(most)), down.following(Followed::new(None)));
+        }
+        let ends = Ends::new(half_close);
+        let mut tunnel = Tunnel { client, upstream, up, down, ends, farewell: None, dismissed: None, close_code: None };
+        let end = live(&mut tunnel, terms, &entry, &mut watch, &mut record).await;
         tunnel.say_goodbye(end);
+        close_code = tunnel.close_code;
         (end, tunnel.bytes())
     };
+    if let Some(watch) = watch {
+        watch.ended(end);
+    }
     drop(lease);
     // Out of the registry before the record is written: who reads the log finds it gone.
     drop(entry);
@@ -90,7 +106,14 @@ pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
     }
 }
 
-async fn live(tunnel: &mut impl Joined, terms: Terms, entry: &Entry, record: &mut Option<Box<Record>>) -> End {
+async fn live(
+    tunnel: &mut impl Joined,
+    terms: Terms,
+    entry: &Entry,
+    watch: &mut Option<Box<Watch>>,
+    record: &mut Option<Box<Record>>,
+) -> End {
+    let mut dismissed = false;
     let mut reports = record.as_ref().and_then(|record| record.tunnel_interval()).map(Reports::new);
     let mut told = pin!(entry.control.told());
     let mut listens = false;
@@ -104,8 +127,20 @@ async fn live(tunnel: &mut impl Joined, terms: Terms, entry: &Entry, record: &mu
         if first {
             let _told_already = told.as_mut().poll(cx);
         }
-        if let Some(end) = entry.control.told_end() {
-            return Poll::Ready(end);
+        match (entry.control.told_end(), entry.control.closing()) {
+            (None, _) => {}
+            (Some(End::Revoked), Some(closing)) => {
+                if !std::mem::replace(&mut dismissed, true) {
+                    tunnel.dismiss(End::Revoked, closing);
+                }
+            }
+            (Some(end), _) => return Poll::Ready(end),
+        }
+        if let Some(watch) = watch.as_mut().filter(|_| !dismissed)
+            && let Some((end, closing)) = watch.poll(cx, record)
+        {
+            dismissed = true;
+            tunnel.dismiss(end, &closing);
         }
         if let Some(end) = tunnel.step(cx) {
             return Poll::Ready(end);
@@ -170,6 +205,39 @@ fn coarse() -> Duration {
 
 impl Joined for Tunnel {
     fn step(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        if self.dismissed.is_some() {
+            return self.dismissed;
+        }
+        if self.farewell.is_none() {
+            let ended = self.pass(cx);
+            if ended.is_some() || !self.up.followed().is_some_and(|up| up.is_too_long()) {
+                return ended;
+            }
+            let reason = "the message is too large".to_owned();
+            self.leave(End::TooLarge, &Closing { code: 1009, reason }, &Closing { code: 1001, reason: String::new() });
+        }
+        let sides = (&mut self.client, &mut self.upstream);
+        self.farewell.as_mut()?.step(cx, sides, (&mut self.up, &mut self.down))
+    }
+
+    fn bytes(&self) -> (u64, u64) {
+        (self.up.moved, self.down.moved)
+    }
+
+    fn activity(&self) -> u64 {
+        self.up.moved + self.down.moved
+    }
+
+    fn dismiss(&mut self, end: End, closing: &Closing) {
+        if self.farewell.is_none() {
+            self.leave(end, closing, closing);
+        }
+    }
+}
+
+impl Tunnel {
+    /// Move what can be moved now.
+    fn pass(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let up = self.up.step(cx, &mut self.client, &mut self.upstream);
         if up == Step::Over && !std::mem::replace(&mut self.up.noticed, true) {
             self.ends.over(End::Client, self.up.state);
@@ -181,16 +249,15 @@ impl Joined for Tunnel {
         self.ends.judge(up, down)
     }
 
-    fn bytes(&self) -> (u64, u64) {
-        (self.up.moved, self.down.moved)
+    /// It ends, at once where its frames are not followed.
+    fn leave(&mut self, end: End, client: &Closing, upstream: &Closing) {
+        self.farewell = Farewell::begin(end, (client, upstream), &mut self.up, &mut self.down).map(Box::new);
+        match self.farewell {
+            Some(_) => self.close_code = Some(client.code),
+            None => self.dismissed = Some(end),
+        }
     }
 
-    fn activity(&self) -> u64 {
-        self.up.moved + self.down.moved
-    }
-}
-
-impl Tunnel {
     /// Tell each side that what it was sent is whole, unless it is not.
     fn say_goodbye(&mut self, end: End) {
         self.ends.say_goodbye(end, &mut self.client, &mut self.upstream);
@@ -208,5 +275,9 @@ impl Joined for Relay {
 
     fn activity(&self) -> u64 {
         self.activity()
+    }
+
+    fn dismiss(&mut self, end: End, closing: &Closing) {
+        self.dismiss(end, closing);
     }
 }

@@ -4,7 +4,7 @@
 pub mod policy;
 
 use policy::{Answer, Policy};
-use tidegate_plugin::{Authorizer, ConfigError, Grant, Plugin, Reply, Verdict, request};
+use tidegate_plugin::{Authorizer, ConfigError, ConfigSchema, Grant, Plugin, Reply, Verdict, request};
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -28,4 +28,10 @@ impl Authorizer for AccessList {
     }
 }
 
-tidegate_plugin::export!(AccessList: authorizer);
+impl ConfigSchema for AccessList {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(AccessList: authorizer, config_schema);

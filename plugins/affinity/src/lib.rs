@@ -7,7 +7,7 @@ pub mod ring;
 
 use policy::{By, Load, Policy};
 use ring::Ring;
-use tidegate_plugin::{Balancer, ConfigError, Peer, Plugin, peers, request};
+use tidegate_plugin::{Balancer, ConfigError, ConfigSchema, Peer, Plugin, peers, request};
 
 /// The plugin: the policy, and the rings of the groups that it balances.
 #[derive(Debug)]
@@ -53,4 +53,10 @@ impl Load for Current {
     }
 }
 
-tidegate_plugin::export!(Affinity: balancer);
+impl ConfigSchema for Affinity {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(Affinity: balancer, config_schema);

@@ -7,7 +7,7 @@ mod password;
 pub mod policy;
 
 use policy::Policy;
-use tidegate_plugin::{Authorizer, ConfigError, Grant, Plugin, Reply, Verdict, request};
+use tidegate_plugin::{Authorizer, ConfigError, ConfigSchema, Grant, Plugin, Reply, Verdict, request};
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -31,4 +31,10 @@ impl Authorizer for AuthBasic {
     }
 }
 
-tidegate_plugin::export!(AuthBasic: authorizer);
+impl ConfigSchema for AuthBasic {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(AuthBasic: authorizer, config_schema);

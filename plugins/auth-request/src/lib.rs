@@ -4,7 +4,7 @@
 pub mod policy;
 
 use policy::Policy;
-use tidegate_plugin::{Authorizer, ConfigError, Plugin, Verdict, log, request};
+use tidegate_plugin::{Authorizer, ConfigError, ConfigSchema, Plugin, Verdict, log, request};
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -29,4 +29,10 @@ impl Authorizer for AuthRequest {
     }
 }
 
-tidegate_plugin::export!(AuthRequest: authorizer);
+impl ConfigSchema for AuthRequest {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(AuthRequest: authorizer, config_schema);

@@ -4,7 +4,9 @@
 pub mod policy;
 
 use policy::Policy;
-use tidegate_plugin::{ConfigError, Decision, Edit, Origin, Plugin, Reply, ResponseHeaders, request, response};
+use tidegate_plugin::{
+    ConfigError, ConfigSchema, Decision, Edit, Origin, Plugin, Reply, ResponseHeaders, request, response,
+};
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -50,4 +52,10 @@ impl ResponseHeaders for Cors {
     }
 }
 
-tidegate_plugin::export!(Cors: origin, response_headers);
+impl ConfigSchema for Cors {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(Cors: origin, response_headers, config_schema);

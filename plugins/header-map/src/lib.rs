@@ -8,7 +8,9 @@ mod rewrites;
 pub mod upstream;
 
 use policy::Policy;
-use tidegate_plugin::{ConfigError, Edit, Plugin, Reply, RequestHeaders, ResponseHeaders, request, response};
+use tidegate_plugin::{
+    ConfigError, ConfigSchema, Edit, Plugin, Reply, RequestHeaders, ResponseHeaders, request, response,
+};
 use upstream::Answer;
 
 /// The plugin: the policy and the request it asks about.
@@ -57,4 +59,10 @@ impl Answer for Current {
     }
 }
 
-tidegate_plugin::export!(HeaderMap: request_headers, response_headers);
+impl ConfigSchema for HeaderMap {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(HeaderMap: request_headers, response_headers, config_schema);

@@ -4,7 +4,7 @@
 pub mod policy;
 
 use policy::Policy;
-use tidegate_plugin::{ConfigError, Decision, Origin, Plugin, Reply, request};
+use tidegate_plugin::{ConfigError, ConfigSchema, Decision, Origin, Plugin, Reply, request};
 
 /// The plugin: the policy and the request it asks about.
 #[derive(Debug)]
@@ -29,4 +29,10 @@ impl Origin for OriginCheck {
     }
 }
 
-tidegate_plugin::export!(OriginCheck: origin);
+impl ConfigSchema for OriginCheck {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(OriginCheck: origin, config_schema);

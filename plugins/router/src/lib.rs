@@ -16,7 +16,7 @@ mod state;
 use std::net::SocketAddr;
 
 use policy::{Asked, Choice, Policy};
-use tidegate_plugin::{ConfigError, Plugin, Reply, Router as RouterHook, Target, Variable, request};
+use tidegate_plugin::{ConfigError, ConfigSchema, Plugin, Reply, Router as RouterHook, Target, Variable, request};
 
 /// The header line by which a reply tells the host the route that it is for; the host takes
 /// it out.
@@ -84,4 +84,10 @@ impl RouterHook for Router {
     }
 }
 
-tidegate_plugin::export!(Router: router);
+impl ConfigSchema for Router {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(Router: router, config_schema);

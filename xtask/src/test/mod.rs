@@ -4,6 +4,7 @@
 //! are the same for each and nothing is built twice).
 
 mod autobahn;
+mod examples;
 mod rebuilt;
 mod tools;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{repository, tidy, wasm_target};
+use crate::{plugins, repository, tidy, wasm_target};
 
 /// The suites that run against a Tidegate of their own choice.
 const SUITES: &[&str] = &["e2e", "nginx_compat", "clients"];
@@ -54,6 +55,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", what: "lints, warnings are errors", run: clippy },
     Step { name: "plugins", what: "committed components are as their sources", run: plugins },
     Step { name: "test", what: "unit, doc, e2e, nginx_compat, clients", run: test },
+    Step { name: "examples", what: "example plugins and the ten-minute page", run: examples::run },
     Step { name: "binary", what: "the suites again, on the real binary", run: binary },
     Step {
         name: "autobahn",
@@ -131,7 +133,18 @@ fn tools() -> Result<Outcome> {
     tools::install().map(|()| Outcome::Done)
 }
 
+/// Run cargo in each plugin that is a workspace of its own, with one target directory for them.
+fn apart(arguments: &[&str]) -> Result<()> {
+    let root = repository::root();
+    for folder in plugins::apart(&root)? {
+        let mut command = cargo(arguments);
+        repository::run(command.current_dir(folder).env("CARGO_TARGET_DIR", root.join("target/apart")))?;
+    }
+    Ok(())
+}
+
 fn fmt() -> Result<Outcome> {
+    apart(&["fmt", "--check"])?;
     done(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
@@ -140,6 +153,7 @@ fn tidy() -> Result<Outcome> {
 }
 
 fn clippy() -> Result<Outcome> {
+    apart(&["clippy", "--all-targets", "--", "-D", "warnings"])?;
     done(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
@@ -149,6 +163,7 @@ fn plugins() -> Result<Outcome> {
 }
 
 fn test() -> Result<Outcome> {
+    apart(&["test"])?;
     let program = build_program()?;
     done(cargo(&["test", "--workspace"]).env(BUILT, program))
 }
@@ -166,6 +181,8 @@ fn deny() -> Result<Outcome> {
     if repository::output(&mut cargo(&["deny", "--version"])).is_err() {
         return Ok(Outcome::Skipped("cargo-deny is not installed"));
     }
+    let config = repository::root().join("deny.toml");
+    apart(&["deny", "--all-features", "check", "--config", &config.to_string_lossy()])?;
     done(&mut cargo(&["deny", "--all-features", "check"]))
 }
 

@@ -31,7 +31,9 @@ const STRICT: &[&str] = &[
 /// A module, and what it may use. In the order that data flows.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["import", "server", "plugin"]),
+    ("cli", &["import", "kit", "server", "plugin"]),
+    // Cases become requests as hooks see them, and are asked as the proxy asks.
+    ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
     // Which headers are the proxy's own, which types are usual, and a server to compare with.
     ("import", &["content", "hook", "server"]),
     (
@@ -53,7 +55,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
-    ("admin", &["listener", "plugin", "proxy", "server", "upstream"]),
+    // Tunnels are closed there by the names of their grants.
+    ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
     ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (

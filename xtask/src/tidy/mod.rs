@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: rules of the house that no lint knows. All problems at once.
 
 mod edges;
+mod frozen;
 mod map;
 mod nginx;
 mod sizes;
@@ -17,7 +18,16 @@ use crate::wit;
 /// A rule is broken: one line for each place.
 pub(crate) fn run() -> Result<()> {
     let mut problems = Vec::new();
-    for rule in [sizes::problems, edges::problems, map::problems, nginx::problems, words::problems, wit::problems] {
+    let rules = [
+        sizes::problems,
+        edges::problems,
+        map::problems,
+        nginx::problems,
+        words::problems,
+        wit::problems,
+        frozen::problems,
+    ];
+    for rule in rules {
         problems.extend(rule()?);
     }
     if problems.is_empty() {

@@ -1,8 +1,9 @@
 //! `tidegate plugin …`: for authors of plugins. One file for each command.
 
+mod bench;
+mod dev;
 mod inspect;
-
-use std::path::PathBuf;
+mod test;
 
 use clap::Subcommand;
 
@@ -11,11 +12,14 @@ use super::{Failed, logging};
 /// What can be done with a plugin.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the hooks, imports, contract version and size of a component.
-    Inspect {
-        /// The component.
-        component: PathBuf,
-    },
+    /// Show what a component is: hooks, imports and grants, configuration, size; or how two differ.
+    Inspect(inspect::Inspect),
+    /// Run cases: a request or message in, a decision and edits out. No server, no upstream.
+    Test(test::Test),
+    /// Measure how long the calls of such cases take, and how long an instance takes to start.
+    Bench(bench::Bench),
+    /// Serve a configuration, and build and swap the plugin whenever its sources change.
+    Dev(dev::Dev),
 }
 
 /// Run one.
@@ -24,6 +28,9 @@ pub(super) enum Command {
 /// What to print.
 pub(super) fn run(command: &Command) -> Result<(), Failed> {
     match command {
-        Command::Inspect { component } => inspect::inspect(component),
+        Command::Inspect(what) => inspect::inspect(what),
+        Command::Test(what) => test::test(what),
+        Command::Bench(what) => bench::bench(what),
+        Command::Dev(what) => dev::dev(what),
     }
 }

@@ -11,8 +11,8 @@ use crate::config::defaults;
 use crate::config::key::{Key, Kind};
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
-use crate::config::types::{AccessRule, RealIp, Satisfy, Spot};
-use crate::hook::{Hook, HookSet};
+use crate::config::types::{AccessRule, LastingAccess, RealIp, Satisfy, Spot};
+use crate::hook::{Hook, HookSet, is_close_code};
 
 /// `[real_ip]`.
 pub(super) fn real_ip(root: &Reader<'_>) -> Option<RealIp> {
@@ -58,6 +58,20 @@ pub(super) fn satisfy(table: &Reader<'_>) -> Satisfy {
         _ if super::fetch::has_auth_request(table) => Satisfy::All,
         _ => Satisfy::First,
     }
+}
+
+/// `reauthorize` and `access_close_code`; a number beyond the key's range was told already.
+pub(super) fn lasting(table: &Reader<'_>) -> LastingAccess {
+    let default = u16::try_from(defaults::ACCESS_CLOSE_CODE).unwrap_or(1008);
+    let code = table.count(&k::ACCESS_CLOSE_CODE).and_then(|code| u16::try_from(code).ok()).unwrap_or(default);
+    if let Some(item) =
+        table.find(&k::ACCESS_CLOSE_CODE).filter(|_| (1000..5000).contains(&code) && !is_close_code(code))
+    {
+        let message = format!("{code} cannot stand in a close frame");
+        table.cx.hinted(item.at(), &item.path, message, "such as 1008, or one of 3000 to 4999");
+    }
+    let reauthorize = table.find(&k::REAUTHORIZE).and_then(|_| table.duration(&k::REAUTHORIZE));
+    LastingAccess { reauthorize, close_code: code }
 }
 
 /// `access`; none where addresses are not checked.

@@ -25,6 +25,8 @@ mod tls;
 mod upstream;
 mod upstream_values;
 
+pub use server::user_cache;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -15,13 +15,14 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 10] = [
+pub(super) const STOCK: [&str; 11] = [
     "router",
     "header-map",
     "origin-check",
     "cors",
     "access-list",
     "auth-basic",
+    "auth-jwt",
     "auth-request",
     "affinity",
     "message-guard",
@@ -281,6 +282,7 @@ fn stock_definition(name: &str) -> Definition {
         on_failure: OnFailure::default(),
         deadline: match name {
             "auth-basic" => defaults::DEADLINE_AUTH_BASIC,
+            "auth-jwt" => defaults::DEADLINE_AUTH_JWT,
             "auth-request" => defaults::DEADLINE_AUTH_REQUEST,
             _ => defaults::DEADLINE,
         },

@@ -146,6 +146,7 @@ fn resolved(
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
         messages: messages(table),
+        access: access::lasting(table),
         limits,
         client_auth: own.client_auth.clone(),
         satisfy: access::satisfy(table),

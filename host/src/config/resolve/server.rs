@@ -61,7 +61,7 @@ fn server_header(server: &Reader<'_>) -> Option<http::HeaderValue> {
 
 /// Where a program of this user keeps what it can make anew; none without a home. The XDG
 /// specification has relative values ignored.
-fn user_cache() -> Option<PathBuf> {
+pub fn user_cache() -> Option<PathBuf> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
     Some(base.join("tidegate"))
@@ -84,7 +84,7 @@ pub(super) fn admin(root: &Reader<'_>) -> Option<Admin> {
     if let Some(empty) = table.own(&k::ADMIN_ALLOW).filter(|list| list.node.is_empty_list()) {
         root.cx.hinted(empty.at(), &empty.path, "an empty list would let nobody in", "leave it out to let all in");
     }
-    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow })
+    Some(Admin { address: table.text(&k::ADMIN_ADDRESS)?.parse().ok()?, allow, revoke: table.flag(&k::ADMIN_REVOKE) })
 }
 
 /// `log.debug_clients`.

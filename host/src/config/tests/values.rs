@@ -139,6 +139,9 @@ fn limits_are_read_and_inherited_key_by_key() {
     assert_eq!([config.routes[3].satisfy, config.routes[4].satisfy], [Satisfy::All, Satisfy::Any]);
     let messages = config.routes[0].messages;
     assert_eq!((messages.max_size, messages.max_ratio, messages.deflate), (64 << 10, 100, DeflatePolicy::Refuse));
+    let access = config.routes[0].access;
+    assert_eq!((access.reauthorize, access.close_code), (Some(Duration::from_secs(30)), 4001));
+    assert!(config.admin.is_some_and(|admin| admin.revoke));
     assert!(config.plugins.iter().any(|plugin| &*plugin.name == "mine" && plugin.restart_tunnels));
 }
 

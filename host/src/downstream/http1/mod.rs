@@ -34,7 +34,7 @@ pub(super) fn serve(
     async move {
         match speaking.await {
             Some(Left { socket, opening: Some((opening, early)) }) => {
-                let entry = proxy.tunnels.enter(opening.lease.peer());
+                let entry = proxy.tunnels.enter(&opening);
                 tunnel::run(socket, early, *opening, entry).await;
             }
             Some(Left { socket, opening: None }) => Box::pin(linger(socket)).await,

@@ -81,7 +81,7 @@ async fn deliver(
     match (opening, recv) {
         (Some(opening), Some(recv)) => {
             let duplex = Duplex::new(stream, recv, Box::new(counted));
-            let entry = connection.proxy.tunnels.enter(opening.lease.peer());
+            let entry = connection.proxy.tunnels.enter(&opening);
             tunnel::run(Socket::Http2(Box::new(duplex)), Bytes::new(), *opening, entry).await;
         }
         _ if ends => {

@@ -207,7 +207,7 @@ async fn deliver(
         let Ok(Ok(())) = timeout(send_timeout, send.write_chunk(head)).await else { return };
         drop(stopped);
         let duplex = Http3::new(shared.quic.clone(), send, frames, Box::new(counted));
-        let entry = shared.connection.proxy.tunnels.enter(opening.lease.peer());
+        let entry = shared.connection.proxy.tunnels.enter(&opening);
         return tunnel::run(Socket::Http3(Box::new(duplex)), Bytes::new(), *opening, entry).await;
     }
     let body = if has_body { body } else { Body::Empty };

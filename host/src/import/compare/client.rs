@@ -1,10 +1,15 @@
-//! One request, one answer.
+//! One request, one answer, over TLS where the program speaks it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
 use super::corpus::Request;
+use crate::tls::{Alpn, Client, ClientSettings, Roots, Version};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,21 +39,66 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// Ask a program at a port of the loopback address.
-pub(super) fn ask(port: u16, request: &Request) -> Answer {
-    match exchange(port, request) {
+impl Answer {
+    /// Whether there is one.
+    pub(super) fn is_answer(&self) -> bool {
+        self.status.bytes().all(|byte| byte.is_ascii_digit())
+    }
+}
+
+/// A connection to a program.
+trait Carries: Read + Write {}
+
+impl<T: Read + Write> Carries for T {}
+
+/// TLS that believes whatever certificate it is shown: both programs have the same.
+pub(super) fn trusting() -> Result<Arc<ClientConfig>, String> {
+    let versions = vec![Version::Tls12, Version::Tls13];
+    let settings = ClientSettings { roots: Roots::Unchecked, identity: None, versions };
+    Ok(Client::new(settings).map_err(|error| error.to_string())?.config(Alpn::Http1))
+}
+
+/// Ask a program at a port of the loopback address; with `tls` over that.
+pub(super) fn ask(port: u16, request: &Request, tls: Option<&Arc<ClientConfig>>) -> Answer {
+    match exchange(port, request, tls) {
         Ok(answer) => answer,
         // nginx: 444.
         Err(_) => Answer { status: "closed".to_owned(), ..Answer::default() },
     }
 }
 
-fn exchange(port: u16, request: &Request) -> std::io::Result<Answer> {
-    let stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
+/// A connection on which HTTP can be spoken. `ahead` goes before TLS.
+fn connect(
+    port: u16,
+    ahead: &str,
+    host: &str,
+    tls: Option<&Arc<ClientConfig>>,
+) -> std::io::Result<BufReader<Box<dyn Carries>>> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut writer = stream.try_clone()?;
-    writer.write_all(request.bytes().as_bytes())?;
-    let mut reader = BufReader::new(stream);
+    stream.write_all(ahead.as_bytes())?;
+    let Some(tls) = tls else { return Ok(BufReader::new(Box::new(stream))) };
+    // A name that no certificate could have is sent in the request alone.
+    let name = ServerName::try_from(host.to_owned()).unwrap_or(ServerName::from(Ipv4Addr::LOCALHOST));
+    let session = ClientConnection::new(Arc::clone(tls), name).map_err(std::io::Error::other)?;
+    Ok(BufReader::new(Box::new(StreamOwned::new(session, stream))))
+}
+
+fn exchange(port: u16, request: &Request, tls: Option<&Arc<ClientConfig>>) -> std::io::Result<Answer> {
+    let asked = || {
+        let mut reader = connect(port, request.ahead(), request.host(), tls)?;
+        reader.get_mut().write_all(request.bytes().as_bytes())?;
+        reader.get_mut().flush()?;
+        Ok::<_, std::io::Error>(reader)
+    };
+    let mut beside = Vec::new();
+    for _ in 0..request.beside {
+        let mut reader = asked()?;
+        // Answered: what comes next finds it open.
+        reader.read_line(&mut String::new())?;
+        beside.push(reader);
+    }
+    let mut reader = asked()?;
     let mut answer = Answer::default();
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -75,7 +125,8 @@ fn exchange(port: u16, request: &Request) -> std::io::Result<Answer> {
         }
     }
     if answer.status == "101" {
-        writer.write_all(FRAME)?;
+        reader.get_mut().write_all(FRAME)?;
+        reader.get_mut().flush()?;
         let mut back = vec![0; FRAME.len()];
         reader.read_exact(&mut back)?;
         answer.body = String::from_utf8_lossy(&back).into_owned();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::import::syntax::Directive;
+use crate::import::units::size;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +17,47 @@ pub(super) struct Request {
     target: String,
     headers: Vec<(&'static str, String)>,
     body: &'static str,
+    /// How many of the same are open while this one is asked.
+    pub(super) beside: usize,
+}
+
+/// What a place limits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Limits {
+    /// nginx: `client_max_body_size`.
+    body: Option<u64>,
+    /// nginx: `limit_conn`.
+    tunnels: Option<usize>,
+}
+
+/// More than so many tunnels are not opened to see what one more gets.
+const MOST_TUNNELS: usize = 64;
+/// nginx's own limit of bodies.
+const BODY: u64 = 1 << 20;
+
+impl Limits {
+    /// Those of a block, or of what is around it.
+    fn within(self, block: &Directive) -> Self {
+        let body = block.all("client_max_body_size").next().and_then(|directive| size(directive.arg(0)));
+        let tunnels = block.all("limit_conn").filter_map(|directive| directive.arg(1).parse().ok()).min();
+        Self { body: body.or(self.body), tunnels: tunnels.or(self.tunnels) }
+    }
 }
 
 impl Request {
+    /// What is sent before it, and before TLS.
+    pub(super) fn ahead(&self) -> &'static str {
+        if self.proxied { "PROXY TCP4 192.0.2.44 127.0.0.1 4711 80\r\n" } else { "" }
+    }
+
+    /// Whom it asks.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The request as it is sent.
     pub(super) fn bytes(&self) -> String {
-        let first = if self.proxied { "PROXY TCP4 192.0.2.44 127.0.0.1 4711 80\r\n" } else { "" };
-        let mut text = format!("{first}{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.host);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -52,8 +87,12 @@ impl fmt::Display for Request {
             .iter()
             .find(|(name, _)| !matches!(*name, "Connection" | "Sec-WebSocket-Key" | "Sec-WebSocket-Version"))
         {
-            Some((name, value)) => write!(f, " {name}: {value}"),
-            None => Ok(()),
+            Some((name, value)) => write!(f, " {name}: {value}")?,
+            None => {}
+        }
+        match self.beside {
+            0 => Ok(()),
+            beside => write!(f, " beside {beside} more"),
         }
     }
 }
@@ -67,17 +106,25 @@ pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
         .map(|listen| listen.arg(0))
         .collect();
     let mut requests = Vec::new();
-    for server in http.flat_map(|http| http.all("server")) {
+    let around = Limits { body: Some(BODY), tunnels: None };
+    let servers = http.flat_map(|http| http.all("server").map(move |server| (around.within(http), server)));
+    for (around, server) in servers {
         let listens: Vec<&str> = match server.all("listen").map(|listen| listen.arg(0)).collect::<Vec<_>>() {
             all if all.is_empty() => vec!["80"],
             all => all,
         };
-        let mut paths = vec!["/".to_owned(), "/no/such/page.html?a=b".to_owned(), "/a%20b/..//c".to_owned()];
-        paths_of(server, &mut paths);
+        let around = around.within(server);
+        let none = Limits::default();
+        let mut paths = vec![
+            ("/".to_owned(), none),
+            ("/no/such/page.html?a=b".to_owned(), none),
+            ("/a%20b/..//c".to_owned(), none),
+        ];
+        paths_of(server, around, &mut paths);
         for listen in listens {
             for host in hosts(server) {
-                for path in &paths {
-                    let made = ways(listen, &host, path).into_iter();
+                for (path, limits) in &paths {
+                    let made = ways(listen, &host, path, *limits).into_iter();
                     requests.extend(made.map(|request| Request { proxied: proxied.contains(&listen), ..request }));
                 }
             }
@@ -95,7 +142,7 @@ pub(super) fn of(directives: &[Directive]) -> Vec<Request> {
 }
 
 /// The ways to ask for a path.
-fn ways(listen: &str, host: &str, path: &str) -> Vec<Request> {
+fn ways(listen: &str, host: &str, path: &str, limits: Limits) -> Vec<Request> {
     let plain = |method| Request {
         listen: listen.to_owned(),
         proxied: false,
@@ -104,6 +151,7 @@ fn ways(listen: &str, host: &str, path: &str) -> Vec<Request> {
         target: path.to_owned(),
         headers: vec![("User-Agent", "compare".to_owned())],
         body: "",
+        beside: 0,
     };
     let mut post = plain("POST");
     post.headers.push(("Content-Length", "3".to_owned()));
@@ -120,7 +168,19 @@ fn ways(listen: &str, host: &str, path: &str) -> Vec<Request> {
     let mut foreign = plain("GET");
     foreign.headers =
         vec![("Origin", "https://app.example.com".to_owned()), ("X-Forwarded-For", "192.0.2.7".to_owned())];
-    vec![plain("GET"), plain("HEAD"), post, plain("OPTIONS"), switch, foreign]
+    let too_large = limits.body.filter(|most| *most > 0).map(|most| {
+        let mut request = plain("POST");
+        request.headers = vec![("Content-Length", (most + 1).to_string())];
+        request
+    });
+    let one_more = limits.tunnels.filter(|most| *most <= MOST_TUNNELS).map(|most| {
+        let mut request = switch.clone();
+        request.beside = most;
+        request
+    });
+    let mut ways = vec![plain("GET"), plain("HEAD"), post, plain("OPTIONS"), switch, foreign];
+    ways.extend(too_large.into_iter().chain(one_more));
+    ways
 }
 
 /// Names by which a server is asked.
@@ -150,8 +210,10 @@ fn hosts(server: &Directive) -> Vec<String> {
 }
 
 /// Paths that lead to each location, and those that rules look at.
-fn paths_of(block: &Directive, paths: &mut Vec<String>) {
+fn paths_of(block: &Directive, around: Limits, paths: &mut Vec<(String, Limits)>) {
+    let none = Limits::default();
     for directive in block.inner() {
+        let limits = around.within(directive);
         match directive.name() {
             "location" => {
                 let words: Vec<&str> = directive.texts().collect();
@@ -164,21 +226,21 @@ fn paths_of(block: &Directive, paths: &mut Vec<String>) {
                     _ => continue,
                 };
                 match modifier {
-                    "~" | "~*" => paths.extend(sample(text).map(|path| with_slash(&path))),
+                    "~" | "~*" => paths.extend(sample(text).map(|path| (with_slash(&path), none))),
                     _ if text.starts_with('@') => {}
                     _ => {
                         let text = text.replace(' ', "%20");
                         paths.extend([
-                            text.clone(),
-                            format!("{text}x?a=1&b=2"),
-                            format!("{}/sub/page.css", text.trim_end_matches('/')),
+                            (text.clone(), limits),
+                            (format!("{text}x?a=1&b=2"), none),
+                            (format!("{}/sub/page.css", text.trim_end_matches('/')), none),
                         ]);
                     }
                 }
-                paths_of(directive, paths);
+                paths_of(directive, limits, paths);
             }
-            "rewrite" => paths.extend(sample(directive.arg(0)).map(|path| with_slash(&path))),
-            "if" => paths_of(directive, paths),
+            "rewrite" => paths.extend(sample(directive.arg(0)).map(|path| (with_slash(&path), none))),
+            "if" => paths_of(directive, limits, paths),
             _ => {}
         }
     }

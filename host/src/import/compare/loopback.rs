@@ -3,10 +3,23 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use super::programs::Scratch;
+use super::programs::{CERTIFICATE, KEY, Scratch};
 use crate::import::syntax::{Directive, Word};
 
-/// What is of the machine or of TLS, and left out for both.
+/// What of TLS is the same for both; its files are the comparison's own.
+const TLS_KEPT: [&str; 9] = [
+    "ssl_protocols",
+    "ssl_ciphers",
+    "ssl_prefer_server_ciphers",
+    "ssl_reject_handshake",
+    "ssl_verify_client",
+    "ssl_verify_depth",
+    "ssl_session_cache",
+    "ssl_session_tickets",
+    "ssl_session_timeout",
+];
+
+/// What is of the machine, and left out for both.
 const LEFT_OUT: [&str; 13] = [
     "user",
     "pid",
@@ -33,6 +46,8 @@ pub(super) struct Loopback {
     /// Addresses of peers, each with a loopback address of its own.
     peers: Vec<String>,
     named: Vec<String>,
+    /// Those of nginx's addresses where TLS is spoken.
+    secure: Vec<String>,
 }
 
 impl Loopback {
@@ -44,7 +59,13 @@ impl Loopback {
             ports: Vec::new(),
             peers: Vec::new(),
             named: Vec::new(),
+            secure: Vec::new(),
         })
+    }
+
+    /// Whether TLS is spoken at an address.
+    pub(super) fn is_tls(&self, listen: &str) -> bool {
+        self.secure.iter().any(|address| address == listen)
     }
 
     /// The port that stands for an address.
@@ -81,6 +102,11 @@ impl Loopback {
             if is_quic(directive) && directives.iter().any(again) {
                 continue;
             }
+            // A second one would be the same file again.
+            let of_tls = matches!(directive.name(), "ssl_certificate" | "ssl_certificate_key");
+            if of_tls && made.iter().any(|known: &Directive| known.name() == directive.name()) {
+                continue;
+            }
             made.extend(self.one(directive, around));
         }
         made
@@ -91,14 +117,21 @@ impl Loopback {
         if matches!(around, "map" | "geo" | "types" | "split_clients") {
             return Some(directive.clone());
         }
-        let is_tls = name.starts_with("ssl")
-            || name.starts_with("proxy_ssl")
-            || name.starts_with("http2")
-            || name.starts_with("http3")
-            || name.starts_with("quic");
-        // What is not HTTP is not asked.
-        let is_stream = around == "main" && matches!(name, "stream" | "load_module");
-        if LEFT_OUT.contains(&name) || is_tls || is_stream {
+        let certificate = match name {
+            "ssl_certificate" | "ssl_client_certificate" | "ssl_trusted_certificate" => Some(CERTIFICATE),
+            "ssl_certificate_key" => Some(KEY),
+            _ => None,
+        };
+        if let Some(file) = certificate {
+            return Some(first(directive, &self.folder.join(file).display().to_string()));
+        }
+        // Peers are spoken with in the clear, and clients over HTTP/1.1.
+        let is_left_out = LEFT_OUT.contains(&name)
+            || name.starts_with("ssl") && !TLS_KEPT.contains(&name)
+            || ["proxy_ssl", "http2", "http3", "quic"].iter().any(|of| name.starts_with(of))
+            // What is not HTTP is not asked.
+            || around == "main" && matches!(name, "stream" | "load_module");
+        if is_left_out {
             return None;
         }
         Some(match name {
@@ -123,7 +156,7 @@ impl Loopback {
         })
     }
 
-    /// Without TLS, at a free port.
+    /// At a free port.
     fn listen(&mut self, directive: &Directive) -> Directive {
         let address = directive.arg(0).to_owned();
         let port = match self.port(&address) {
@@ -136,8 +169,11 @@ impl Loopback {
                 port
             }
         };
-        let kept =
-            directive.texts().skip(1).filter(|word| matches!(*word, "default_server" | "default" | "proxy_protocol"));
+        let is_kept = |word: &&str| matches!(*word, "default_server" | "default" | "proxy_protocol" | "ssl");
+        let kept = directive.texts().skip(1).filter(is_kept);
+        if directive.texts().any(|word| word == "ssl") {
+            self.secure.push(directive.arg(0).to_owned());
+        }
         let words: Vec<String> = std::iter::once(format!("127.0.0.1:{port}")).chain(kept.map(str::to_owned)).collect();
         with(directive, "listen", &words.iter().map(String::as_str).collect::<Vec<_>>())
     }

@@ -2,7 +2,8 @@
 //! what differs in the answers.
 //!
 //! What is changed for both: addresses of listeners and upstreams, files that are written,
-//! rates (they depend on time), and TLS, which is taken off. `stream` is left out for both.
+//! rates (they depend on time), certificates, and TLS towards peers, which is taken off. Clients
+//! speak HTTP/1.1, over TLS where it is listened for. `stream` is left out for both.
 
 mod client;
 mod corpus;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::syntax::Parser;
 use super::{Options, Severity, convert, folder_of, report};
-use client::{Answer, ask};
+use client::{Answer, ask, trusting};
 use corpus::Request;
 use loopback::Loopback;
 use programs::{Nginx, Scratch};
@@ -39,6 +40,8 @@ pub struct Difference {
 pub struct Comparison {
     /// How many requests both were sent.
     pub requests: usize,
+    /// How many of them both answered over TLS.
+    pub over_tls: usize,
     /// What differs, in the order of the requests.
     pub found: Vec<Difference>,
     /// Blocks that are left out for both programs.
@@ -71,7 +74,13 @@ impl fmt::Display for Comparison {
                 writeln!(f)?;
             }
         }
-        write!(f, "{} requests, {} differences", self.requests, self.found.len())?;
+        write!(
+            f,
+            "{} requests, {} of them answered over TLS, {} differences",
+            self.requests,
+            self.over_tls,
+            self.found.len()
+        )?;
         match self.left_out.is_empty() {
             true => Ok(()),
             false => write!(f, "; not compared: {}", self.left_out.join(", ")),
@@ -124,19 +133,22 @@ pub fn compare(file: &Path, options: &Options, setting: &Setting) -> Result<Comp
     let server = crate::server::Server::start(&config).map_err(|error| error.to_string())?;
 
     let requests = corpus::of(&directives);
-    let mut found = Vec::new();
+    let trusting = trusting()?;
+    let (mut found, mut over_tls) = (Vec::new(), 0);
     for request in &requests {
         let (Some(nginx), Some(tidegate)) = (theirs.port(&request.listen), ours.port(&request.listen)) else {
             continue;
         };
-        let (theirs, ours) = (ask(nginx, request), ask(tidegate, request));
+        let tls = theirs.is_tls(&request.listen).then_some(&trusting);
+        let (theirs, ours) = (ask(nginx, request, tls), ask(tidegate, request, tls));
+        over_tls += usize::from(tls.is_some() && theirs.is_answer() && ours.is_answer());
         found.extend(differences(request, &theirs, &ours));
     }
     drop(server);
     drop(nginx);
     let has_streams = directives.iter().any(|directive| directive.name() == "stream");
     let left_out = if has_streams { vec!["stream"] } else { Vec::new() };
-    Ok(Comparison { requests: requests.len(), found, left_out })
+    Ok(Comparison { requests: requests.len(), over_tls, found, left_out })
 }
 
 fn differences(request: &Request, nginx: &Answer, tidegate: &Answer) -> Vec<Difference> {

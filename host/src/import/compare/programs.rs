@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A folder of this comparison's own.
+/// The certificate that both programs show, in the folder.
+pub(super) const CERTIFICATE: &str = "certificate.pem";
+/// Its key.
+pub(super) const KEY: &str = "key.pem";
+
+/// A folder of this comparison's own, with a certificate in it.
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -22,7 +27,12 @@ impl Scratch {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tidegate-compare-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        Ok(Self(folder))
+        let scratch = Self(folder);
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(|error| error.to_string())?;
+        for (name, text) in [(CERTIFICATE, made.cert.pem()), (KEY, made.signing_key.serialize_pem())] {
+            fs::write(scratch.0.join(name), text).map_err(|error| format!("cannot write {name}: {error}"))?;
+        }
+        Ok(scratch)
     }
 
     pub(super) fn path(&self) -> &Path {

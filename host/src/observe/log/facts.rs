@@ -39,6 +39,13 @@ impl Facts {
             self.data.truncate(start);
             return;
         }
+        if let Some((from, to)) = self.place(slot).filter(|(from, to)| to - from == self.data.len() - start) {
+            // What changes again and again, as a time does, takes no more room.
+            self.data.copy_within(start.., from);
+            debug_assert!(to <= start);
+            self.data.truncate(start);
+            return;
+        }
         // Past 4 GiB of a request's head there would be none.
         let (Ok(from), Ok(to)) = (u32::try_from(start), u32::try_from(self.data.len())) else { return };
         if let Some(entry) = self.data.get_mut(slot * ENTRY..(slot + 1) * ENTRY) {
@@ -49,10 +56,15 @@ impl Facts {
 
     /// A variable's value.
     pub(super) fn get(&self, slot: usize) -> Option<&[u8]> {
+        self.place(slot).and_then(|(from, to)| self.data.get(from..to))
+    }
+
+    /// Where a value begins and ends.
+    fn place(&self, slot: usize) -> Option<(usize, usize)> {
         let entry = self.data.get(slot * ENTRY..(slot + 1) * ENTRY)?;
         let place = u64::from_le_bytes(entry.try_into().ok()?);
         let (from, to) = (usize::try_from(place >> 32).ok()?, usize::try_from(place & u64::from(u32::MAX)).ok()?);
-        if to == 0 { None } else { self.data.get(from..to) }
+        (to != 0).then_some((from, to))
     }
 }
 
@@ -92,6 +104,9 @@ mod tests {
                 (facts.get(0), facts.get(1), facts.get(2), facts.get(3)),
                 (Some(&b""[..]), None, Some(&b"two"[..]), None)
             );
+            let had = facts.data.len();
+            facts.set(2, put(b"owt"));
+            assert_eq!((facts.get(2), facts.data.len()), (Some(&b"owt"[..]), had));
             facts.set(2, put(b"again"));
             facts.set(9, put(b"nowhere"));
             assert_eq!((facts.get(0), facts.get(2)), (Some(&b""[..]), Some(&b"again"[..])));

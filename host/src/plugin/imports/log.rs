@@ -2,17 +2,16 @@
 
 use super::wit::log::{Host, Level};
 use crate::plugin::instance::Ctx;
-use crate::plugin::output::Output;
 
 impl Host for Ctx {
     fn enabled(&mut self, level: Level) -> wasmtime::Result<bool> {
         self.meter.allow_call()?;
-        Ok(Output::enabled(of(level)))
+        Ok(self.voice.enabled(of(level)))
     }
 
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.meter.allow_call()?;
-        self.shared.output.line(of(level), &message);
+        self.voice.say(of(level), &message, matches!(level, Level::Error));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{KINDS, PluginNumbers, Registry};
+use super::{KINDS, Labels, PluginNumbers, Registry, Series};
 use crate::hook::Hook;
 use crate::plugin::clock::Scale;
 
@@ -48,6 +48,47 @@ impl Registry {
     pub fn counts(&self) -> Vec<PluginCounts> {
         let plugins: Vec<_> = self.plugins.lock().values().filter_map(Weak::upgrade).collect();
         plugins.iter().map(|plugin| plugin.counts(&self.scale)).collect()
+    }
+}
+
+impl Registry {
+    /// What the plugins of one name keep themselves, as lines of Prometheus' text without the name's
+    /// prefix and the plugin's label: `seen{kind="a"} 3`.
+    pub fn own(&self, name: &str) -> Vec<(String, f64)> {
+        let plugins: Vec<_> = self.plugins.lock().values().filter_map(Weak::upgrade).collect();
+        let mut lines = Vec::new();
+        for plugin in plugins.iter().filter(|plugin| &*plugin.name == name) {
+            for (family, series) in plugin.families.lock().iter() {
+                for (labels, series) in &series.series {
+                    series.values(family, labels, &mut lines);
+                }
+            }
+        }
+        lines
+    }
+}
+
+impl Series {
+    /// What it says, by the names and labels that it is shown under.
+    fn values(&self, name: &str, labels: &Labels, lines: &mut Vec<(String, f64)>) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let full = |name: String| if labels.is_empty() { name } else { format!("{name}{{{}}}", labels.join(",")) };
+        let number = |count: u64| {
+            // Exact up to 2^53, which is more than any test counts.
+            #[expect(clippy::cast_precision_loss, reason = "shown, not counted with")]
+            let number = count as f64;
+            number
+        };
+        match self {
+            Self::Counter(count) => lines.push((full(name.to_owned()), number(count.load(Ordering::Relaxed)))),
+            Self::Gauge(bits) => lines.push((full(name.to_owned()), f64::from_bits(bits.load(Ordering::Relaxed)))),
+            Self::Histogram(histogram) => {
+                let count = histogram.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+                let sum = f64::from_bits(histogram.sum.load(Ordering::Relaxed));
+                lines.push((full(format!("{name}_count")), number(count)));
+                lines.push((full(format!("{name}_sum")), sum));
+            }
+        }
     }
 }
 

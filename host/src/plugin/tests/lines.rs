@@ -72,7 +72,40 @@ fn a_failure_is_one_line_that_says_where() {
     let runtime = runtime();
     let plugin = load(&runtime, origin("unreachable"));
     let lines = lines_of(|| drop(check(&plugin).unwrap_err()));
-    assert!(lines.starts_with("ERROR tidegate::plugin::loaded: a plugin's call failed plugin=\"test\" hook=\"origin\" kind=\"plugin.trap\""), "{lines}");
+    assert!(lines.starts_with("ERROR tidegate::plugin::loaded: a plugin's call failed plugin=\"test\" hook=\"origin\" request=\"id-1\" kind=\"plugin.trap\""), "{lines}");
     assert!(lines.contains("unreachable") && lines.contains("<wasm function"), "{lines}");
     assert_eq!(lines.lines().count(), 1, "{lines}");
+}
+
+/// What a guest says before it fails is told with the failure, and what it says before it goes on is
+/// a line as others.
+#[test]
+fn last_words_are_part_of_the_failures_line() {
+    let main = |then: &str| {
+        format!(
+            r#"(import "log" "write" (func $write (param i32 i32 i32)))
+        (data (i32.const 16) "panicked at\0asrc/lib.rs:7") (data (i32.const 512) "\01")
+        (func $guest::rule (param i32) (result i32) {then})
+        (func (export "check") (result i32)
+          (call $write (i32.const 2) (i32.const 16) (i32.const 8))
+          (call $write (i32.const 4) (i32.const 16) (i32.const 24))
+          (call $guest::rule (i32.const 512)))"#
+        )
+    };
+    let guest = |main: &str| Guest { imports: LOG, uses: &[("log", "write")], main, ..Guest::default() }.bytes();
+    let runtime = runtime();
+    let good = load(&runtime, guest(&main("local.get 0")));
+    let lines = lines_of(|| drop(check(&good).unwrap()));
+    assert_eq!(
+        lines,
+        " INFO tidegate::guest: panicked plugin=\"test\"\nERROR tidegate::guest: panicked at src/lib.rs:7 plugin=\"test\"\n"
+    );
+    let bad = load(&runtime, guest(&main("unreachable")));
+    let lines = lines_of(|| drop(check(&bad).unwrap_err()));
+    let (first, failure) = lines.split_once('\n').unwrap();
+    assert_eq!(first, " INFO tidegate::guest: panicked plugin=\"test\"");
+    assert_eq!(failure.lines().count(), 1, "{lines}");
+    assert!(failure.contains(r#"said="panicked at\nsrc/lib.rs:7""#), "{failure}");
+    // By name, since it has names; innermost first.
+    assert!(failure.contains(r#"backtrace="guest::rule < "#), "{failure}");
 }

@@ -210,6 +210,8 @@ fn inspect_tells_what_a_component_is() {
         Inspection {
             hooks: HookSet::default().with(Hook::Origin),
             configurable: true,
+            has_schema: false,
+            memory: Some(1 << 16),
             unknown_hooks: vec![],
             services: vec!["tidegate:plugin/request@0.1.0".into(), "tidegate:plugin/metrics@0.1.0".into()],
             wasi: vec!["wasi:io/poll@0.2.0".into(), "wasi:clocks/monotonic-clock@0.2.0".into()],

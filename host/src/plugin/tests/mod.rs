@@ -1,5 +1,6 @@
 //! The runtime with real components.
 
+mod access;
 mod allocations;
 mod balance;
 mod failures;
@@ -50,6 +51,7 @@ fn spec(bytes: &'static [u8]) -> Spec {
         restart_tunnels: false,
         isolation: hook::Isolation::Worker,
         fetch: None,
+        stage: None,
     }
 }
 
@@ -79,6 +81,10 @@ impl Builtins for NoBuiltins {
 
     fn header(&self, _: &Fields, _: &str, _: &mut Vec<u8>) -> bool {
         false
+    }
+
+    fn request_id(&self, serial: u64) -> Option<String> {
+        Some(format!("id-{serial}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Close frames (RFC 6455 §5.5.1, §7.4).
 
 use super::Violation;
+use super::frame::{self, Opcode};
 use crate::hook::{Closing, is_close_code};
 
 /// The code in a close frame's payload; none where it has none.
@@ -20,6 +21,13 @@ pub(super) fn read(payload: &[u8]) -> Result<Option<u16>, Violation> {
         return Err(Violation::Text);
     }
     Ok(Some(code))
+}
+
+/// A close frame; with `masks` a client's.
+pub(in crate::tunnel) fn frame(closing: &Closing, masks: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::write(&mut out, Opcode::Close, true, false, masks, &payload(closing));
+    out
 }
 
 /// The payload of a close frame.

@@ -48,6 +48,13 @@ pub(super) struct Leaving {
     upstream: Goodbye,
 }
 
+/// A tunnel that is to end, through no fault of a side.
+pub(super) struct Dismissed {
+    end: End,
+    closing: Closing,
+    timer: Pin<Box<Sleep>>,
+}
+
 /// How far one side is.
 #[derive(Debug, Default)]
 struct Goodbye {
@@ -153,6 +160,37 @@ impl Relay {
         let code = end.close_code().unwrap_or(1011);
         self.close_code = self.close_code.or(Some(code));
         self.close_both(end, &Closing { code, reason: String::new() });
+    }
+
+    /// The tunnel is to end with this close frame, as soon as the frames that have begun to go on are
+    /// through.
+    pub(in crate::tunnel) fn dismiss(&mut self, end: End, closing: &Closing) {
+        if self.leaving.is_none() {
+            let timer = Box::pin(sleep(PATIENCE));
+            self.dismissed = Some(Dismissed { end, closing: closing.clone(), timer });
+        }
+    }
+
+    /// Whether nothing more of a way is looked at, because the tunnel is to end.
+    pub(super) fn has_stopped(&self, way: Way) -> bool {
+        let lane = match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        };
+        self.dismissed.is_some() && !lane.inlet.is_within_frame()
+    }
+
+    /// Begin to end it, where it is to end and nothing stands in the way.
+    pub(super) fn is_dismissed(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(dismissed) = &mut self.dismissed else { return false };
+        let stands = |lane: &Lane| lane.inlet.is_within_frame() && lane.state == super::State::Open;
+        if (stands(&self.up) || stands(&self.down)) && dismissed.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let Some(Dismissed { end, closing, .. }) = self.dismissed.take() else { return false };
+        self.close_code = self.close_code.or(Some(closing.code));
+        self.close_both(end, &closing);
+        true
     }
 
     /// Both sides are told the same.

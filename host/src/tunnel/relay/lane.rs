@@ -9,6 +9,7 @@ use super::inlet::Inlet;
 use super::outlet::{Outlet, give_back, lend};
 use crate::hook::{Content, Way};
 use crate::tunnel::flow::State;
+use crate::tunnel::frames::Frames;
 
 /// One way through the relay.
 pub(super) struct Lane {
@@ -21,6 +22,10 @@ pub(super) struct Lane {
     pub(super) passes_end: bool,
     pub(super) state: State,
     pub(super) noticed: bool,
+    /// Measures messages that may have so many bytes; none where they are of any length.
+    frames: Option<Box<Frames>>,
+    /// One was longer: what came before it is still looked at.
+    pub(super) too_long: bool,
 }
 
 impl Lane {
@@ -38,7 +43,27 @@ impl Lane {
             passes_end,
             state: State::Open,
             noticed: false,
+            frames: None,
+            too_long: false,
         }
+    }
+
+    /// Messages have at most so many bytes on the wire.
+    pub(super) fn bound(&mut self, most: Option<u64>) {
+        self.frames = most.map(|most| Box::new(Frames::new(Some(most))));
+        let left = std::mem::take(&mut self.left);
+        let goes_on = self.measure(&left);
+        self.left = left;
+        self.left.truncate(goes_on);
+    }
+
+    /// How many of these bytes come before a message that is too long.
+    pub(super) fn measure(&mut self, bytes: &[u8]) -> usize {
+        let Some(frames) = &mut self.frames else { return bytes.len() };
+        let Err(too_long) = frames.follow(bytes) else { return bytes.len() };
+        self.frames = None;
+        self.too_long = true;
+        too_long.before.unwrap_or(0)
     }
 
     /// A message that is whole, of the proxy's making, goes on: compressed if `came` so.

@@ -74,7 +74,7 @@ impl Relay {
                     self.handle(cx, way, event, part)
                 }
             };
-            if pause != Pause::Through {
+            if pause != Pause::Through || self.has_stopped(way) {
                 break;
             }
         }

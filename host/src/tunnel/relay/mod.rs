@@ -28,6 +28,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub(super) use close::frame as close_frame;
+
 use super::End;
 use super::ends::{Ends, HalfClose};
 use super::flow::{State, Step};
@@ -36,7 +38,7 @@ use crate::observe::MessageCounts;
 use crate::socket::Socket;
 
 use chain::Chain;
-use closing::{Leaving, Parting};
+use closing::{Dismissed, Leaving, Parting};
 use deflate::Caps;
 use extension::Deflate;
 use lane::Lane;
@@ -88,6 +90,8 @@ pub(super) struct Relay {
     caps: Caps,
     ends: Ends,
     parting: Option<Parting>,
+    /// It is to end, as soon as what has begun is through.
+    dismissed: Option<Dismissed>,
     leaving: Option<Leaving>,
     /// Bytes that were read.
     heard: u64,
@@ -102,8 +106,9 @@ impl Relay {
         (upstream, early_upstream): (Socket, &Bytes),
         inspection: Inspection,
         half_close: HalfClose,
+        max_message: Option<u64>,
     ) -> Self {
-        Self {
+        let mut relay = Self {
             client,
             upstream,
             up: Lane::new(Way::Up, early, &inspection, half_close.client),
@@ -112,11 +117,14 @@ impl Relay {
             chain: Chain::new(inspection.sessions, inspection.counts),
             ends: Ends::new(half_close),
             parting: None,
+            dismissed: None,
             leaving: None,
             heard: 0,
             close_code: None,
             listens: false,
-        }
+        };
+        relay.up.bound(max_message);
+        relay
     }
 
     /// Bytes that were delivered, from the client and to it.
@@ -161,7 +169,7 @@ impl Relay {
                 return None;
             }
             let down = self.flow(cx, Way::Down);
-            if self.leaving.is_some() {
+            if self.leaving.is_some() || self.is_dismissed(cx) {
                 return None;
             }
             // What one way has for the other side, or waited for: a task that is done now, room.
@@ -220,8 +228,13 @@ impl Relay {
             if self.lane(way).outlet.has_waiting() {
                 continue;
             }
+            if self.has_stopped(way) {
+                return Step::Dry;
+            }
             if self.lane(way).looked < self.lane(way).left.len() {
                 self.look_at_left(cx, way);
+            } else if self.lane(way).too_long {
+                self.violated(way, Violation::TooLarge);
             } else if self.read(cx, way).is_pending() {
                 return Step::Dry;
             }
@@ -277,6 +290,8 @@ impl Relay {
                 return Poll::Ready(());
             }
             self.heard += came.len() as u64;
+            let goes_on = self.lane(way).measure(came);
+            let came = came.get_mut(..goes_on).unwrap_or_default();
             let used = self.look(cx, way, came);
             if let Some(rest) = came.get(used..).filter(|rest| !rest.is_empty()) {
                 let lane = self.lane(way);

@@ -12,7 +12,7 @@ use crate::plugin::failure::Fault;
 use crate::plugin::instance::Ctx;
 
 /// A function that takes nothing.
-type Ask<R> = TypedFunc<(), (R,)>;
+pub(in crate::plugin) type Ask<R> = TypedFunc<(), (R,)>;
 type Edits = Result<Vec<types::FieldEdit>, types::LocalReply>;
 type Routed = Result<Option<wit::router::Target>, types::LocalReply>;
 /// `balancer.update`: the group's number and name, and its peers.
@@ -24,6 +24,7 @@ pub(in crate::plugin) type Configure<'a> = TypedFunc<(&'a str,), (Result<(), Str
 #[derive(Default)]
 pub(in crate::plugin) struct Exports {
     configure: Option<ComponentExportIndex>,
+    schema: Option<ComponentExportIndex>,
     hooks: [Option<ComponentExportIndex>; Hook::ALL.len()],
     /// Hook `balancer` has a second function.
     update: Option<ComponentExportIndex>,
@@ -63,7 +64,11 @@ impl Exports {
                 }
             }
         };
-        let mut exports = Self { configure: find("lifecycle", "configure")?, ..Self::default() };
+        let mut exports = Self {
+            configure: find("lifecycle", "configure")?,
+            schema: find("config-schema", "schema")?,
+            ..Self::default()
+        };
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
             *place = find(hook.name(), function_name(hook))?;
         }
@@ -87,6 +92,20 @@ impl Exports {
     /// Whether there is `lifecycle.configure`.
     pub(in crate::plugin) fn configurable(&self) -> bool {
         self.configure.is_some()
+    }
+
+    /// Whether there is `config-schema.schema`.
+    pub(in crate::plugin) fn has_schema(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// An instance's `config-schema.schema`, if it has one.
+    pub(in crate::plugin) fn schema(
+        &self,
+        store: impl AsContextMut,
+        instance: &Instance,
+    ) -> wasmtime::Result<Option<Ask<String>>> {
+        self.schema.as_ref().map(|index| instance.get_typed_func(store, index)).transpose()
     }
 
     /// An instance's `lifecycle.configure`, if it has one.
