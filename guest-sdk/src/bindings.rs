@@ -9,7 +9,7 @@ pub mod imports {
 }
 
 macro_rules! hook {
-    ($module:ident, $world:literal, $path:literal, $export:literal) => {
+    ($module:ident, $world:literal, $path:literal, $export:literal $(, $shared:literal = $($at:ident)::+)?) => {
         #[doc = concat!("World `", $world, "`.")]
         pub mod $module {
             wit_bindgen::generate!({
@@ -32,6 +32,7 @@ macro_rules! hook {
                     "tidegate:plugin/access@0.1.0": crate::bindings::imports::tidegate::plugin::access,
                     "tidegate:plugin/kv@0.1.0": crate::bindings::imports::tidegate::plugin::kv,
                     "tidegate:plugin/secrets@0.1.0": crate::bindings::imports::tidegate::plugin::secrets,
+                    $($shared: $($at)::+,)?
                 },
             });
         }
@@ -54,6 +55,14 @@ hook!(
     "response-headers-plugin",
     "tidegate_plugin::bindings::response_headers",
     "export_response_headers"
+);
+hook!(request_body, "request-body-plugin", "tidegate_plugin::bindings::request_body", "export_request_body");
+hook!(
+    response_body,
+    "response-body-plugin",
+    "tidegate_plugin::bindings::response_body",
+    "export_response_body",
+    "tidegate:plugin/bodies@0.1.0" = crate::bindings::request_body::tidegate::plugin::bodies
 );
 hook!(messages, "messages-plugin", "tidegate_plugin::bindings::messages", "export_messages");
 hook!(tunnel, "tunnel-plugin", "tidegate_plugin::bindings::tunnel", "export_tunnel");

@@ -2,8 +2,9 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::bodies::{Changes, ChunkVerdict, EndVerdict, Wish};
 use crate::messages::{self, Message, Subscription};
-use crate::{ConfigError, Decision, Edit, Peer, Reply, Summary, Target, Verdict};
+use crate::{ConfigError, Decision, Edit, Field, Peer, Reply, Summary, Target, Verdict};
 
 /// What every plugin is: something made from a configuration. One value serves many
 /// requests, one at a time, on one worker of the proxy, so its fields are a place for
@@ -88,6 +89,76 @@ pub trait RequestHeaders: Plugin {
     fn on_request(&mut self) -> Result<Vec<Edit>, Reply>;
 }
 
+/// Hook `request-body`: what clients send behind the head of a request. All calls for one exchange
+/// go to one value of the plugin, which others may share: keep what you know of one under its
+/// number. A plugin implements what it wishes for: `on_body`, or `on_chunk` and `on_end`.
+///
+/// ```
+/// use tidegate_plugin::bodies::{Changes, Wish};
+/// use tidegate_plugin::{ConfiguredAsIs, Edit, Field, Reply, RequestBody, request, testing};
+///
+/// /// Refuses forms with a word, and tells the upstream how long the others are.
+/// #[derive(serde::Deserialize)]
+/// struct Forms {
+///     word: String,
+/// }
+///
+/// impl ConfiguredAsIs for Forms {}
+///
+/// impl RequestBody for Forms {
+///     fn open(&mut self, _exchange: u64) -> Wish {
+///         let is_form = request::header("content-type").is_some_and(|kind| kind.ends_with(b"form-urlencoded"));
+///         if is_form { Wish::whole() } else { Wish::None }
+///     }
+///
+///     fn on_body(&mut self, _exchange: u64, body: Vec<u8>, _trailers: Vec<Field>) -> Result<Changes, Reply> {
+///         if String::from_utf8_lossy(&body).contains(&self.word) {
+///             return Err(Reply::new(422).text("not that word\n"));
+///         }
+///         Ok(Changes::none().edit(Edit::set("x-form-length", body.len().to_string())))
+///     }
+/// }
+///
+/// tidegate_plugin::export!(Forms: request_body);
+/// # fn main() {
+/// let mut forms: Forms = testing::configure(r#"{"word": "darn"}"#).unwrap();
+/// let request = testing::Request::new("POST", "/").header("Content-Type", "application/x-www-form-urlencoded");
+/// let refused = testing::request_body(&mut forms, &request, "a=1&b=darn");
+/// assert_eq!(refused.reply().map(|reply| reply.status), Some(422));
+/// assert_eq!(testing::request_body(&mut forms, &request, "a=1").body(), Some(&b"a=1"[..]));
+/// # }
+/// ```
+pub trait RequestBody: Plugin {
+    /// A request with a body; [`crate::request`] can be read.
+    fn open(&mut self, exchange: u64) -> Wish;
+
+    /// All of it, where [`RequestBody::open`] wished for it whole. [`crate::request`] can be read.
+    ///
+    /// # Errors
+    /// An answer to give instead of asking the upstream.
+    fn on_body(&mut self, exchange: u64, body: Vec<u8>, trailers: Vec<Field>) -> Result<Changes, Reply> {
+        let _unused = (exchange, body, trailers);
+        Ok(Changes::none())
+    }
+
+    /// A piece, where it wished for pieces.
+    fn on_chunk(&mut self, exchange: u64, data: Vec<u8>) -> ChunkVerdict {
+        let _unused = (exchange, data);
+        ChunkVerdict::Pass
+    }
+
+    /// There are no more pieces.
+    fn on_end(&mut self, exchange: u64, trailers: Vec<Field>) -> EndVerdict {
+        let _unused = (exchange, trailers);
+        EndVerdict::Pass
+    }
+
+    /// The body has ended or broken off: forget the exchange.
+    fn close(&mut self, exchange: u64) {
+        let _unused = exchange;
+    }
+}
+
 /// Hook `balancer`: which peer of an upstream a request goes to. nginx: the load balancing
 /// method of an `upstream`. A failure never costs a request: the upstream's own policy chooses.
 ///
@@ -156,6 +227,42 @@ pub trait ResponseHeaders: Plugin {
     /// # Errors
     /// Another answer; for a 101 this refuses the handshake.
     fn on_response(&mut self) -> Result<Vec<Edit>, Reply>;
+}
+
+/// Hook `response-body`: what upstreams, and files, answer behind the head. All calls for one exchange
+/// go to one value of the plugin, which others may share: keep what you know of one under its
+/// number. A plugin implements what it wishes for: `on_body`, or `on_chunk` and `on_end`.
+///
+pub trait ResponseBody: Plugin {
+    /// An answer with a body; [`crate::request`] and [`crate::response`] can be read.
+    fn open(&mut self, exchange: u64) -> Wish;
+
+    /// All of it, where [`ResponseBody::open`] wished for it whole. [`crate::request`] and
+    /// [`crate::response`] can be read.
+    ///
+    /// # Errors
+    /// An answer to give instead of the upstream's.
+    fn on_body(&mut self, exchange: u64, body: Vec<u8>, trailers: Vec<Field>) -> Result<Changes, Reply> {
+        let _unused = (exchange, body, trailers);
+        Ok(Changes::none())
+    }
+
+    /// A piece, where it wished for pieces.
+    fn on_chunk(&mut self, exchange: u64, data: Vec<u8>) -> ChunkVerdict {
+        let _unused = (exchange, data);
+        ChunkVerdict::Pass
+    }
+
+    /// There are no more pieces.
+    fn on_end(&mut self, exchange: u64, trailers: Vec<Field>) -> EndVerdict {
+        let _unused = (exchange, trailers);
+        EndVerdict::Pass
+    }
+
+    /// The body has ended or broken off: forget the exchange.
+    fn close(&mut self, exchange: u64) {
+        let _unused = exchange;
+    }
 }
 
 /// Hook `messages`: what flows through an open WebSocket. All calls for one tunnel go to one value

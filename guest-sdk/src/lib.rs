@@ -51,6 +51,7 @@
 pub mod access;
 #[doc(hidden)]
 pub mod bindings;
+pub mod bodies;
 pub mod clock;
 pub mod config;
 mod hook;
@@ -77,8 +78,8 @@ pub use bindings::imports::tidegate::plugin::types::{
 pub use bindings::router::exports::tidegate::plugin::router::Target;
 pub use config::{ConfigError, NoConfig};
 pub use hook::{
-    AccessLog, Authorizer, Balancer, ConfigSchema, ConfiguredAsIs, Messages, Origin, Plugin, RequestHeaders,
-    ResponseHeaders, Router, Tunnel,
+    AccessLog, Authorizer, Balancer, ConfigSchema, ConfiguredAsIs, Messages, Origin, Plugin, RequestBody,
+    RequestHeaders, ResponseBody, ResponseHeaders, Router, Tunnel,
 };
 #[doc(hidden)]
 pub use instance::Instance;

@@ -3,8 +3,8 @@
 /// Make the crate a component: `export!(MyPlugin: router, origin);`.
 ///
 /// The type implements [`Plugin`](crate::Plugin) and the trait of each hook named:
-/// `router`, `origin`, `authorizer`, `request_headers`, `balancer`, `response_headers`,
-/// `messages`, `tunnel`, `access_log`; and [`ConfigSchema`](crate::ConfigSchema): `config_schema`. Hooks that are not named are not exported. To be used once in a crate;
+/// `router`, `origin`, `authorizer`, `request_headers`, `request_body`, `balancer`, `response_headers`,
+/// `response_body`, `messages`, `tunnel`, `access_log`; and [`ConfigSchema`](crate::ConfigSchema): `config_schema`. Hooks that are not named are not exported. To be used once in a crate;
 /// it does nothing but check the traits when the crate is not built for wasm32.
 ///
 /// ```
@@ -135,6 +135,56 @@ macro_rules! __hook {
             Component with_types_in $crate::bindings::response_headers
         );
     };
+    (request_body) => {
+        impl $crate::bindings::request_body::exports::tidegate::plugin::request_body::Guest for Component {
+            fn open(exchange: u64) -> $crate::bodies::Wish {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::RequestBody::open(plugin, exchange)))
+            }
+            fn on_body(
+                exchange: u64,
+                body: ::std::vec::Vec<u8>,
+                trailers: ::std::vec::Vec<$crate::Field>,
+            ) -> ::std::result::Result<$crate::bodies::Changes, $crate::Reply> {
+                INSTANCE
+                    .with(|instance| instance.call(|plugin| $crate::RequestBody::on_body(plugin, exchange, body, trailers)))
+            }
+            fn on_chunk(exchange: u64, data: ::std::vec::Vec<u8>) -> $crate::bodies::ChunkVerdict {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::RequestBody::on_chunk(plugin, exchange, data)))
+            }
+            fn on_end(exchange: u64, trailers: ::std::vec::Vec<$crate::Field>) -> $crate::bodies::EndVerdict {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::RequestBody::on_end(plugin, exchange, trailers)))
+            }
+            fn close(exchange: u64) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::RequestBody::close(plugin, exchange)))
+            }
+        }
+        $crate::bindings::request_body::export_request_body!(Component with_types_in $crate::bindings::request_body);
+    };
+    (response_body) => {
+        impl $crate::bindings::response_body::exports::tidegate::plugin::response_body::Guest for Component {
+            fn open(exchange: u64) -> $crate::bodies::Wish {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::ResponseBody::open(plugin, exchange)))
+            }
+            fn on_body(
+                exchange: u64,
+                body: ::std::vec::Vec<u8>,
+                trailers: ::std::vec::Vec<$crate::Field>,
+            ) -> ::std::result::Result<$crate::bodies::Changes, $crate::Reply> {
+                INSTANCE
+                    .with(|instance| instance.call(|plugin| $crate::ResponseBody::on_body(plugin, exchange, body, trailers)))
+            }
+            fn on_chunk(exchange: u64, data: ::std::vec::Vec<u8>) -> $crate::bodies::ChunkVerdict {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::ResponseBody::on_chunk(plugin, exchange, data)))
+            }
+            fn on_end(exchange: u64, trailers: ::std::vec::Vec<$crate::Field>) -> $crate::bodies::EndVerdict {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::ResponseBody::on_end(plugin, exchange, trailers)))
+            }
+            fn close(exchange: u64) {
+                INSTANCE.with(|instance| instance.call(|plugin| $crate::ResponseBody::close(plugin, exchange)))
+            }
+        }
+        $crate::bindings::response_body::export_response_body!(Component with_types_in $crate::bindings::response_body);
+    };
     (messages) => {
         impl $crate::bindings::messages::exports::tidegate::plugin::messages::Guest for Component {
             fn open(tunnel: u64) -> ::std::option::Option<$crate::messages::Subscription> {
@@ -196,8 +246,10 @@ macro_rules! __assert_hook {
     (origin, $plugin:ty) => { $crate::__assert_hook!(@ Origin, $plugin); };
     (authorizer, $plugin:ty) => { $crate::__assert_hook!(@ Authorizer, $plugin); };
     (request_headers, $plugin:ty) => { $crate::__assert_hook!(@ RequestHeaders, $plugin); };
+    (request_body, $plugin:ty) => { $crate::__assert_hook!(@ RequestBody, $plugin); };
     (balancer, $plugin:ty) => { $crate::__assert_hook!(@ Balancer, $plugin); };
     (response_headers, $plugin:ty) => { $crate::__assert_hook!(@ ResponseHeaders, $plugin); };
+    (response_body, $plugin:ty) => { $crate::__assert_hook!(@ ResponseBody, $plugin); };
     (messages, $plugin:ty) => { $crate::__assert_hook!(@ Messages, $plugin); };
     (tunnel, $plugin:ty) => { $crate::__assert_hook!(@ Tunnel, $plugin); };
     (access_log, $plugin:ty) => { $crate::__assert_hook!(@ AccessLog, $plugin); };
@@ -211,7 +263,8 @@ macro_rules! __assert_hook {
     ($other:ident, $plugin:ty) => {
         ::std::compile_error!(::std::concat!(
             "no hook `", ::std::stringify!($other), "`: the hooks are router, origin, authorizer, request_headers, ",
-            "balancer, response_headers, messages, tunnel and access_log, and beside them config_schema"
+            "request_body, balancer, response_headers, response_body, messages, tunnel and access_log, ",
+            "and beside them config_schema"
         ));
     };
 }

@@ -116,6 +116,10 @@ pub enum Kind {
     Revoked,
     /// A plugin's call failed, and it fails closed.
     Plugin(HookFailureKind),
+    /// A plugin let a body go on no further.
+    BodyStopped,
+    /// An answer's body is larger than plugins may be shown it whole, by `bodies.max_size`.
+    AnswerTooLarge,
 }
 
 impl Kind {
@@ -155,7 +159,7 @@ impl Kind {
             Self::NotFound | Self::Forbidden | Self::Precondition | Self::Range(_) | Self::NoneOfThese(_) => {
                 Side::Downstream
             }
-            Self::Plugin(_) => Side::Plugin,
+            Self::Plugin(_) | Self::BodyStopped | Self::AnswerTooLarge => Side::Plugin,
             Self::NoRoute | Self::UnknownTarget | Self::File | Self::Circles => Side::Internal,
         }
     }
@@ -212,6 +216,8 @@ impl Kind {
             Self::UnaskedSwitch => "upstream.unasked_switch",
             Self::Revoked => "access.revoked",
             Self::Plugin(kind) => kind.code(),
+            Self::BodyStopped => "plugin.body_stopped",
+            Self::AnswerTooLarge => "plugin.answer_too_large",
         }
     }
 }

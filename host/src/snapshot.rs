@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Content, LastingAccess, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
+use crate::config::{Bodies, Content, LastingAccess, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::http1::HeadLimits;
 use crate::limit::{Limits, Zones};
@@ -105,6 +105,8 @@ pub struct Route {
     pub tally: Arc<Tally>,
     /// Where it leads; one without peers where it only answers itself.
     pub upstream: Arc<Upstream>,
+    /// The component that answers in the upstream's place; none where there is none.
+    pub handler: Option<Arc<dyn Plugin>>,
     /// Its plugins.
     pub chains: Chains,
     /// Its access logs.
@@ -123,6 +125,8 @@ pub struct Route {
     pub half_close: bool,
     /// How plugins see the messages of its tunnels.
     pub messages: Messages,
+    /// How plugins see bodies.
+    pub bodies: Bodies,
     /// What becomes of tunnels whose grant ends.
     pub access: LastingAccess,
     /// Its limits.

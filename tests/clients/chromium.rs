@@ -187,6 +187,40 @@ fn a_websocket_over_http2() {
     }
 }
 
+/// The page comes over HTTP/3, and its WebSocket opens beside it: chromium has no WebSockets over
+/// HTTP/3 (RFC 9220) yet, and takes a connection over TCP for it.
+#[test]
+fn a_page_over_http3() {
+    let pages = Backend::http(|_| Response::text(PAGE).header("Content-Type", "text/html; charset=utf-8"));
+    let sockets = Backend::ws_echo_with("Sec-WebSocket-Protocol: chat.v2\r\n");
+    let text = format!(
+        "[log_formats.short]\ntemplate = \"$server_protocol $request_method $request_uri $status $ssl_curve\"\n\
+         [access_log]\npath = \"access.log\"\nformat = \"short\"\ntunnel_opening = true\n[[sites]]\n\
+         [[sites.routes]]\nmatch = \"/\"\nupstream = \"http://{}\"\n[[sites.routes]]\nmatch = \"/ws\"\n\
+         upstream = \"http://{}\"\n",
+        pages.address(),
+        sockets.address(),
+    );
+    let running = Down::H3.proxy_trusting(Trust::new(), &text, |setup| setup);
+    let port = running.proxy.address().port();
+    let key = format!("--ignore-certificate-errors-spki-list={}", running.trust.certified.key_digest());
+    let quic = format!("--origin-to-force-quic-on=localhost:{port}");
+    let url = format!("https://localhost:{port}/");
+    // Names of this machine may also be ::1, where nothing listens.
+    let at = "--host-resolver-rules=MAP localhost 127.0.0.1";
+    let mut browser = Browser::open_with(&url, &["--enable-quic", at, &quic, &key]);
+    let lines = ["open chat.v2", "text hello", "bytes 70000", "closed 1000 true"];
+    browser.shows(&lines.map(|line| format!("<li>{line}</li>")));
+    let log = wait_for("the tunnel's lines", || {
+        let log = running.proxy.read_file("access.log");
+        (log.matches(" /ws ").count() == 2).then_some(log)
+    });
+    let page = log.lines().find(|line| line.contains(" GET / ")).expect("the page's line");
+    assert!(page.starts_with("HTTP/3.0 GET / 200"), "{log}");
+    let tunnel = log.lines().find(|line| line.contains(" /ws ")).expect("the tunnel's line");
+    assert!(tunnel.contains(" GET /ws 101 "), "{log}");
+}
+
 /// The README's first command, and what a stranger then sees in a browser.
 #[test]
 fn the_demo_page() {

@@ -29,7 +29,7 @@ fn text(version: &str) -> String {
         config = {{ version = "{version}" }}
         [plugins.messenger]
         component = "%messenger%"
-        config = {{ suffix = "-{version}" }}
+        config = {{ interest = ["text-up"], suffix = "-{version}" }}
         [[sites]]
         [[sites.routes]]
         match = "/"
@@ -61,6 +61,15 @@ fn status(port: &HeldPort) -> Value {
     serde_json::from_str(&page(port, "/status")).unwrap()
 }
 
+/// Ends the load, also where the test fails: its threads would go on for ever.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
@@ -77,6 +86,7 @@ fn no_request_is_lost_and_no_tunnel_is_cut() {
     let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (stop, answered) = (&stop, &answered);
     thread::scope(|scope| {
+        let _ended = Ended(stop);
         for _ in 0..2 {
             scope.spawn(move || {
                 let mut wire = Wire::connect(address);
@@ -107,7 +117,6 @@ fn no_request_is_lost_and_no_tunnel_is_cut() {
             let seen = answered.load(Ordering::Relaxed);
             eventually("requests go on", || answered.load(Ordering::Relaxed) > seen + 2);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(answered.load(Ordering::Relaxed) > 40);
 }

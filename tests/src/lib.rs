@@ -26,6 +26,7 @@ pub mod hello;
 pub mod http;
 pub mod http2;
 pub mod http3;
+pub mod languages;
 // Keys and tokens, as the tests of the plugin auth-jwt make them.
 #[path = "../../plugins/auth-jwt/src/tests/signer.rs"]
 pub mod jwt;

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::Result;
+use tidegate_authoring::wasm_target;
 
-use crate::{repository, wasm_target};
+use crate::repository;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

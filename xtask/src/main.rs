@@ -1,12 +1,10 @@
 //! The repository's own commands: `cargo xtask --help`.
 
 mod bench;
-mod componentize;
 mod plugins;
 mod repository;
 mod test;
 mod tidy;
-mod wasm_target;
 mod wit;
 
 use std::process::ExitCode;

@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-
-use crate::componentize::componentize;
-use crate::wasm_target::{self, Toolchain};
+use tidegate_authoring::componentize;
+use tidegate_authoring::wasm_target::{self, Toolchain};
 
 /// Where the compiler that made the committed components is noted.
 const COMPILER: &str = "COMPILER";

@@ -20,6 +20,7 @@
 //! });
 //! ```
 
+mod body;
 mod exchange;
 mod granted;
 mod host;
@@ -29,6 +30,7 @@ mod tunnel;
 
 use std::time::Duration;
 
+pub use body::{Sent, request_body, request_pieces, response_body, response_pieces};
 pub use exchange::{Request, Response};
 pub use granted::Access;
 pub(crate) use host::{access, clock, http_client, log, metrics, peers, request, response};

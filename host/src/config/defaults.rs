@@ -324,6 +324,13 @@ pub const HTTPS_PORT: u16 = 443;
 /// The largest port.
 pub const MOST_PORT: u64 = 65_535;
 
+/// `bodies.max_size`, bytes.
+pub(super) const BODY_SHOWN: u64 = 1 << 20;
+/// The most that it may be: each exchange holds so much, and a plugin's memory holds it too.
+pub(super) const MOST_BODY_SHOWN: u64 = 64 << 20;
+/// `bodies.too_large`
+pub(super) const BODIES_TOO_LARGE: &str = "refuse";
+
 /// The least of `reauthorize`: who is asked again gets time to answer.
 pub const LEAST_REAUTHORIZE: Duration = Duration::from_millis(100);
 /// `access_close_code`: RFC 6455 §7.4.1, policy violation.

@@ -191,8 +191,8 @@ keys! {
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
     HOOKS = "hooks" in [Plugin]: Texts, Other("all that it exports"), "",
-        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `balancer`, \
-         `response-headers`, `messages`, `tunnel`, `access-log`.";
+        "The hooks to call it for: `router`, `origin`, `authorizer`, `request-headers`, `request-body`, `balancer`, \
+         `handler`, `response-headers`, `response-body`, `messages`, `tunnel`, `access-log`.";
     CONFIG = "config" in [Plugin]: Free, Other("`{}`"), "",
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";
@@ -227,7 +227,7 @@ keys! {
         "The route's name for routers, logs and metrics; unique.";
     MATCH = "match" in [Route]: Text, Required, "location",
         "nginx's syntax and precedence: `/x`, `= /x`, `^~ /x`, `~ re`, `~* re`.";
-    UPSTREAM = "upstream" in [Site, Route]: Text, Other("required without `root` or `respond`"), "proxy_pass",
+    UPSTREAM = "upstream" in [Site, Route]: Text, Other("required without `root`, `respond` or `handler`"), "proxy_pass",
         "Where requests go: the name of an upstream, or `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or \
          `unix:PATH`, which make one of a single peer.";
     ROUTE_PLUGINS = "plugins" in [Site, Route]: Texts, Other("`[]`"), "",

@@ -44,12 +44,13 @@ pub(super) enum Section {
     Admission,
     RedirectHttps,
     Messages,
+    Bodies,
     Acme,
 }
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 42] = [
+    pub(super) const ALL: [Self; 43] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -77,6 +78,7 @@ impl Section {
         Self::RedirectHttps,
         Self::Timeouts,
         Self::Messages,
+        Self::Bodies,
         Self::Compress,
         Self::AuthBasic,
         Self::AuthRequest,
@@ -124,6 +126,7 @@ impl Section {
             Self::RedirectHttps => "redirect_https = { … }",
             Self::Timeouts => "timeouts = { … }",
             Self::Messages => "messages = { … }",
+            Self::Bodies => "bodies = { … }",
             Self::Compress => "compress = { … }",
             Self::AuthBasic => "auth_basic = { … }",
             Self::AuthRequest => "auth_request = { … }",
@@ -247,6 +250,10 @@ impl Section {
             Self::Messages => {
                 "What plugins with hook `messages` see of WebSockets, and how the proxy speaks the protocol for them. \
                  docs/messages.md has more."
+            }
+            Self::Bodies => {
+                "What plugins with hooks `request-body` and `response-body` see of requests and answers. docs/bodies.md \
+                 has more."
             }
             Self::AuthBasic => "User name and password (RFC 7617). nginx: `auth_basic`.",
             Self::AuthRequest => {

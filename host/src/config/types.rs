@@ -11,6 +11,7 @@ use tidegate_cidr::Cidr;
 use tracing::level_filters::LevelFilter;
 
 mod access;
+mod bodies;
 mod content;
 mod dial;
 mod health;
@@ -24,6 +25,7 @@ mod tls;
 mod upstream;
 
 pub use access::LastingAccess;
+pub use bodies::{Bodies, TooLarge};
 pub use content::{
     Coding, Compress, Content, ErrorPage, ErrorPages, Files, Goal, Mapping, Page, PageStatus, Redirects, Symlinks,
     Tries, Try,
@@ -322,6 +324,10 @@ pub struct Route {
     pub half_close: bool,
     /// `messages`, with what it inherits.
     pub messages: Messages,
+    /// `handler`: the index of the plugin that answers in an upstream's place.
+    pub handler: Option<usize>,
+    /// `bodies`, with what it inherits.
+    pub bodies: Bodies,
     /// What becomes of tunnels whose grant ends.
     pub access: LastingAccess,
     /// `limits`, with what it inherits.

@@ -156,6 +156,6 @@ mod tests {
     #[test]
     fn the_future_of_a_connection_is_small() {
         let size = size(serve);
-        assert!(size <= 1900, "{size} bytes");
+        assert!(size <= 1100, "{size} bytes");
     }
 }

@@ -17,8 +17,12 @@ pub struct Chains {
     pub authorizer: Chain,
     /// Hook `request-headers`.
     pub request_headers: Chain,
+    /// Hook `request-body`.
+    pub request_body: Chain,
     /// Hook `response-headers`.
     pub response_headers: Chain,
+    /// Hook `response-body`, in the order of the route: they are asked in the reverse.
+    pub response_body: Chain,
     /// Hook `messages`.
     pub messages: Chain,
     /// Hook `tunnel`.
@@ -30,7 +34,7 @@ pub struct Chains {
 impl Chains {
     /// Whether one of them may read the request after it has gone to a peer.
     pub fn read_request_later(&self) -> bool {
-        let later = [&self.response_headers, &self.messages, &self.tunnel, &self.access_log];
+        let later = [&self.response_headers, &self.response_body, &self.messages, &self.tunnel, &self.access_log];
         later.into_iter().any(|chain| !chain.is_empty())
     }
 
@@ -40,7 +44,9 @@ impl Chains {
             origin: chain_of(plugins, Hook::Origin),
             authorizer: chain_of(plugins, Hook::Authorizer),
             request_headers: chain_of(plugins, Hook::RequestHeaders),
+            request_body: chain_of(plugins, Hook::RequestBody),
             response_headers: chain_of(plugins, Hook::ResponseHeaders),
+            response_body: chain_of(plugins, Hook::ResponseBody),
             messages: chain_of(plugins, Hook::Messages),
             tunnel: chain_of(plugins, Hook::Tunnel),
             access_log: chain_of(plugins, Hook::AccessLog),

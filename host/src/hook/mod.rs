@@ -6,11 +6,13 @@
 
 mod access;
 mod balance;
+mod bodies;
 mod chain;
 mod exchange;
 mod fetch;
 mod fields;
 mod guard;
+mod handler;
 mod maps;
 mod messages;
 mod only_with;
@@ -21,11 +23,15 @@ mod template;
 
 pub use access::{AccessTerms, LONGEST_LABEL, MOST_TAGS};
 pub use balance::{Choice, PeerFacts, Peers};
+pub use bodies::{
+    BodyChanges, BodyOf, BodySession, BodyStop, BodyWish, ChunkVerdict, EndVerdict, OpenedBody, WholeBody,
+};
 pub use chain::{Chain, Chains, chain_of};
 pub use exchange::{Arrival, Builtins, ResponseView, Summary, View};
 pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use guard::{Caps, Isolation, Quarantine};
+pub use handler::{HandlerAnswer, HandlerRequest, Handling, Part, Parts};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,
@@ -183,10 +189,16 @@ pub enum Hook {
     Authorizer,
     /// What the upstream sees.
     RequestHeaders,
+    /// What is sent to it behind the head.
+    RequestBody,
     /// Which peer.
     Balancer,
+    /// The answer itself, in an upstream's place: `wasi:http/incoming-handler`.
+    Handler,
     /// What the client sees.
     ResponseHeaders,
+    /// What it is sent behind the head.
+    ResponseBody,
     /// What flows through a WebSocket.
     Messages,
     /// When tunnels open and end.
@@ -197,13 +209,16 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Router,
         Self::Origin,
         Self::Authorizer,
         Self::RequestHeaders,
+        Self::RequestBody,
         Self::Balancer,
+        Self::Handler,
         Self::ResponseHeaders,
+        Self::ResponseBody,
         Self::Messages,
         Self::Tunnel,
         Self::AccessLog,
@@ -216,8 +231,11 @@ impl Hook {
             Self::Origin => "origin",
             Self::Authorizer => "authorizer",
             Self::RequestHeaders => "request-headers",
+            Self::RequestBody => "request-body",
             Self::Balancer => "balancer",
+            Self::Handler => "handler",
             Self::ResponseHeaders => "response-headers",
+            Self::ResponseBody => "response-body",
             Self::Messages => "messages",
             Self::Tunnel => "tunnel",
             Self::AccessLog => "access-log",
@@ -319,12 +337,21 @@ pub trait Plugin: Send + Sync {
     /// Hook `balancer`: the id of a peer that [`Choice::active`] has, or none for the upstream's own
     /// policy. The caller goes on by that policy too where the call fails.
     fn pick(&self, view: &std::sync::Arc<View>, choice: Choice) -> Call<Option<u32>>;
+    /// Answer a request, as a route's handler.
+    fn handle(&self, request: HandlerRequest) -> Handling;
     /// Hook `response-headers`.
     fn on_response(
         &self,
         view: &std::sync::Arc<View>,
         response: &std::sync::Arc<ResponseView>,
     ) -> Call<Result<Vec<FieldEdit>, LocalReply>>;
+    /// Hook `request-body`, or `response-body` where there is a response: a message with a body.
+    /// None: the plugin does not want to see it. What it is asked later goes through the session.
+    fn open_body(
+        &self,
+        view: &std::sync::Arc<View>,
+        response: Option<&std::sync::Arc<ResponseView>>,
+    ) -> Call<OpenedBody>;
     /// Hook `messages`: a tunnel opens, whose 101 is this. None: the plugin does not want to look
     /// into it. What the plugin is asked later goes through the session.
     fn open(

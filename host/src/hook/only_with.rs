@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{
-    Call, Choice, Decision, FieldEdit, HookSet, LocalReply, OnFailure, Plugin, ResponseView, Session, Summary, Target,
-    TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HandlerRequest, Handling, HookSet, LocalReply, OnFailure, OpenedBody, Plugin,
+    ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Spares a plugin the calls of hook `response-headers` for answers without these headers;
@@ -56,12 +56,20 @@ impl Plugin for OnlyWith {
         self.plugin.pick(view, choice)
     }
 
+    fn handle(&self, request: HandlerRequest) -> Handling {
+        self.plugin.handle(request)
+    }
+
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         if self.headers.iter().any(|name| response.headers.contains(name.as_str())) {
             self.plugin.on_response(view, response)
         } else {
             Call::Ready(Ok(Ok(Vec::new())))
         }
+    }
+
+    fn open_body(&self, view: &Arc<View>, response: Option<&Arc<ResponseView>>) -> Call<OpenedBody> {
+        self.plugin.open_body(view, response)
     }
 
     fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::file::{Event, Said, Side, Step};
 use super::{peers, request, show};
 use crate::hook::{
-    Call, Choice, Content, Counts, Hook, HookFailure, HookSet, Message, Plugin, ResponseView, Session, Summary,
-    TunnelSummary, View, Way,
+    BodyWish, Call, Choice, Content, Counts, Hook, HookFailure, HookSet, Message, OpenedBody, Plugin, ResponseView,
+    Session, Summary, TunnelSummary, View, Way,
 };
 
 /// A step that can be taken: its hook is known and its request is one.
@@ -41,6 +41,9 @@ pub(super) fn ready(step: Step, hooks: HookSet) -> Result<Ready, String> {
     };
     if hook != Hook::Messages && !step.messages.is_empty() {
         return Err(format!("hook `{hook}` sees no messages"));
+    }
+    if hook == Hook::Handler {
+        return Err("hook `handler` has no cases: what it speaks is wasi:http".to_owned());
     }
     Ok(Ready { hook, view, response, step, choice })
 }
@@ -88,6 +91,10 @@ async fn answer(plugin: &Arc<dyn Plugin>, ready: &Ready) -> Result<Value, HookFa
                 None => show::kind("next"),
             }
         }
+        Hook::RequestBody => wish(plugin.open_body(view, None).answer().await?),
+        Hook::ResponseBody => wish(plugin.open_body(view, Some(response)).answer().await?),
+        // Refused by `ready`.
+        Hook::Handler => show::kind("next"),
         Hook::Messages => show::opened(plugin.open(view, response).answer().await?.map(|s| s.subscription())),
         Hook::Tunnel => {
             match step.event {
@@ -100,6 +107,15 @@ async fn answer(plugin: &Arc<dyn Plugin>, ready: &Ready) -> Result<Value, HookFa
             plugin.on_end(view, response, &summary(step, response)).answer().await?;
             show::kind("done")
         }
+    })
+}
+
+/// How a plugin wants to see a body.
+fn wish(opened: OpenedBody) -> Value {
+    show::kind(match opened.map(|session| session.wish()) {
+        None => "none",
+        Some(BodyWish::Whole(_)) => "whole",
+        Some(BodyWish::Chunks) => "chunks",
     })
 }
 
@@ -117,6 +133,9 @@ pub(super) fn call(plugin: &Arc<dyn Plugin>, ready: &Ready) -> Called {
             Some(choice) => Called::of(plugin.pick(view, choice)),
             None => Called::of(Call::Ready(Ok(()))),
         },
+        Hook::RequestBody => Called::of(plugin.open_body(view, None)),
+        Hook::ResponseBody => Called::of(plugin.open_body(view, Some(response))),
+        Hook::Handler => Called::of(Call::Ready(Ok(()))),
         Hook::Messages => Called::of(plugin.open(view, response)),
         Hook::Tunnel => match step.event {
             Some(Event::Close) => Called::of(plugin.on_tunnel_close(view, response, &tunnel_summary(step))),

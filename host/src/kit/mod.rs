@@ -1,8 +1,8 @@
 //! Plugins without a proxy: cases that are run through the same plugin host code as requests are,
 //! and the time that calls take. No server, no upstream, no wait.
 //!
-//! [`read`] reads a file of cases (`docs/plugins/testing.md` has its keys), [`Bench::run`] and
-//! [`Stand::run`] take it from there.
+//! [`read`] reads a file of cases (`docs/plugins/testing.md` has its keys), [`Stand::run`]
+//! and [`Stand::bench`] take it from there.
 
 mod ask;
 mod bench;
@@ -13,8 +13,6 @@ mod peers;
 mod request;
 mod run;
 mod show;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -36,7 +36,7 @@ pub enum PluginError {
     NotAComponent,
     /// The component uses async functions, streams or futures of the component model.
     #[error(
-        "the component uses the component model's async ABI, which this version does not run: build it for WASI 0.2 with synchronous exports ({detail})"
+        "the component uses the component model's async ABI, which this version does not run: build it for WASI 0.2 with synchronous exports, an HTTP handler with `wasi:http/incoming-handler@0.2` ({detail})"
     )]
     AsyncAbi {
         /// What was found.

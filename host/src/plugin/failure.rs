@@ -73,6 +73,11 @@ impl Failure {
         }
     }
 
+    /// An answer breaks the contract.
+    pub(super) fn answer(detail: String) -> Self {
+        Self::new(HookFailureKind::BadAnswer, detail)
+    }
+
     /// Too many calls are under way.
     pub(super) fn busy() -> Self {
         Self { blame: false, ..Self::new(HookFailureKind::Instantiate, "too many calls are under way") }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::hook::Hook;
 
 /// The types of `wit/v0.1`, in an order in which each uses only earlier ones.
-const TYPES: [(&str, &str); 22] = [
+const TYPES: [(&str, &str); 26] = [
     ("field", r#"(record (field "name" string) (field "value" (list u8)))"#),
     ("local-reply", r#"(record (field "status" u16) (field "fields" (list $field)) (field "body" (list u8)))"#),
     ("edit-operation", r#"(enum "set" "append" "set-default" "remove")"#),
@@ -43,6 +43,22 @@ const TYPES: [(&str, &str); 22] = [
         "judgement",
         r#"(variant (case "pass") (case "drop") (case "replace" (list u8)) (case "inject" $injection)
              (case "close" $closing))"#,
+    ),
+    ("wish", r#"(variant (case "none") (case "whole" u64) (case "chunks"))"#),
+    (
+        "changes",
+        r#"(record (field "edits" (list $field-edit)) (field "body" (option (list u8)))
+             (field "trailers" (option (list $field))))"#,
+    ),
+    (
+        "chunk-verdict",
+        r#"(variant (case "pass") (case "drop") (case "replace" (list u8)) (case "reply" $local-reply)
+             (case "abort" string))"#,
+    ),
+    (
+        "end-verdict",
+        r#"(variant (case "pass") (case "append" (list u8)) (case "finish" (tuple (list u8) (list $field)))
+             (case "reply" $local-reply) (case "abort" string))"#,
     ),
     ("counts", r#"(record (field "to-upstream" u64) (field "to-client" u64))"#),
     (
@@ -234,6 +250,8 @@ fn functions(hook: Hook) -> &'static [(&'static str, &'static str)] {
             ("update", r#"(param "group" u32) (param "name" string) (param "peers" (list $peer))"#),
             ("pick", r#"(param "group" u32) (result (option u32))"#),
         ],
+        // Not of this contract.
+        Hook::Handler => &[],
         Hook::ResponseHeaders => &[("on-response", "(result (result (list $field-edit) (error $local-reply)))")],
         Hook::Messages => &[
             ("open", r#"(param "tunnel" u64) (result (option $subscription))"#),
@@ -242,6 +260,17 @@ fn functions(hook: Hook) -> &'static [(&'static str, &'static str)] {
                 r#"(param "tunnel" u64) (param "message" $message) (param "data" (list u8)) (result $judgement)"#,
             ),
             ("close", r#"(param "tunnel" u64)"#),
+        ],
+        Hook::RequestBody | Hook::ResponseBody => &[
+            ("open", r#"(param "exchange" u64) (result $wish)"#),
+            (
+                "on-body",
+                r#"(param "exchange" u64) (param "body" (list u8)) (param "trailers" (list $field))
+                     (result (result $changes (error $local-reply)))"#,
+            ),
+            ("on-chunk", r#"(param "exchange" u64) (param "data" (list u8)) (result $chunk-verdict)"#),
+            ("on-end", r#"(param "exchange" u64) (param "trailers" (list $field)) (result $end-verdict)"#),
+            ("close", r#"(param "exchange" u64)"#),
         ],
         Hook::Tunnel => &[
             ("on-open", r#"(param "tunnel" u64)"#),

@@ -12,9 +12,12 @@ use tokio::sync::Semaphore;
 
 use super::failure::{Failure, Fault};
 use super::instance::Live;
+use super::loaded::Loaded;
+use super::quarantine::Pass;
+use crate::hook::{Hook, HookFailure, HookFailureKind};
 
 /// Tunnels that an instance has before another one is made, where another may be.
-const CROWDED: usize = 64;
+pub(super) const CROWDED: usize = 64;
 
 /// An instance and the tunnels that live in it.
 pub(super) struct Home {
@@ -98,11 +101,14 @@ pub(super) struct Homes {
     streets: Box<[CachePadded<Street>]>,
     /// How many a worker has at most.
     most: usize,
+    /// Tunnels of one before another one is made.
+    crowded: usize,
 }
 
 impl Homes {
-    pub(super) fn new(workers: usize, most: usize) -> Self {
-        Self { streets: (0..workers.max(1)).map(|_| CachePadded::default()).collect(), most: most.max(1) }
+    pub(super) fn new(workers: usize, most: usize, crowded: usize) -> Self {
+        let streets = (0..workers.max(1)).map(|_| CachePadded::default()).collect();
+        Self { streets, most: most.max(1), crowded }
     }
 
     /// The home for a tunnel that opens on this seat: the emptiest; none where there is to be a new one.
@@ -111,7 +117,7 @@ impl Homes {
         let load = |home: &Arc<Home>| home.tunnels.load(Ordering::Relaxed);
         let emptiest = homes.iter().filter(|home| !home.has_failed()).min_by_key(|home| load(home))?;
         let may_be_more = homes.len() < self.most;
-        (!may_be_more || load(emptiest) < CROWDED).then(|| Arc::clone(emptiest))
+        (!may_be_more || load(emptiest) < self.crowded).then(|| Arc::clone(emptiest))
     }
 
     /// There is a new one.
@@ -182,5 +188,42 @@ impl Drop for Held<'_> {
         if self.live.is_some() {
             self.home.fail();
         }
+    }
+}
+
+impl Loaded {
+    /// After a call in a home: none where the home has no instance any more.
+    pub(super) fn finished<T>(
+        &self,
+        hook: Hook,
+        home: &Arc<Home>,
+        pass: Pass<'_>,
+        answer: Option<Judged<T>>,
+    ) -> Result<T, HookFailure> {
+        match answer {
+            Some(Ok((answer, is_good))) => {
+                self.went_well(pass, self.seats.mine());
+                if !is_good {
+                    self.retire(home);
+                }
+                Ok(answer)
+            }
+            Some(Err(failure)) => {
+                home.fail();
+                self.retire(home);
+                Err(self.failed(hook, pass, failure))
+            }
+            None => {
+                let detail = "its instance failed for another one".to_owned();
+                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
+            }
+        }
+    }
+
+    /// Nobody moves into it any more, whichever kind of home it is.
+    #[cold]
+    fn retire(&self, home: &Arc<Home>) {
+        self.homes.retire(home);
+        self.body_homes.retire(home);
     }
 }

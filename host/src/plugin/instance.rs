@@ -6,11 +6,12 @@ use tracing::Level;
 use wasmtime::Store;
 use wasmtime::component::{Instance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::abi::v0_1::hooks::{Functions, HookFunction};
 use super::balance::{self, Asked, Known};
 use super::failure::{Failure, Fault};
-use super::imports::Said;
+use super::imports::{Outgoing, Said};
 use super::lane::{self, Lane};
 use super::limits::{Limits, Meter};
 use super::load::Compiled;
@@ -63,7 +64,28 @@ pub(super) struct Ctx {
     /// The series that this instance registered; their ids are the indexes.
     pub(super) series: Vec<Arc<Series>>,
     /// Made when the guest first asks for something of WASI.
-    wasi: Option<Box<(WasiCtx, ResourceTable)>>,
+    wasi: Option<Box<Wasi>>,
+}
+
+/// What WASI works on.
+struct Wasi {
+    ctx: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
+}
+
+impl Ctx {
+    fn of_wasi(&mut self) -> &mut Wasi {
+        let (shared, voice) = (&self.shared, &self.voice);
+        self.wasi.get_or_insert_with(|| {
+            // No files, no sockets, no environment, no arguments: only what it says is let out.
+            let mut wasi = WasiCtx::builder();
+            wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
+            let outgoing = Outgoing::new(shared.fetch.clone());
+            Box::new(Wasi { ctx: wasi.build(), table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing })
+        })
+    }
 }
 
 impl Ctx {
@@ -77,14 +99,16 @@ impl Ctx {
 impl WasiView for Ctx {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.meter.count_call();
-        let voice = &self.voice;
-        let (ctx, table) = &mut **self.wasi.get_or_insert_with(|| {
-            // No files, no sockets, no environment, no arguments: only what it says is let out.
-            let mut wasi = WasiCtx::builder();
-            wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
-            Box::new((wasi.build(), ResourceTable::new()))
-        });
+        let Wasi { ctx, table, .. } = self.of_wasi();
         WasiCtxView { ctx, table }
+    }
+}
+
+impl WasiHttpView for Ctx {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.meter.count_call();
+        let Wasi { table, http, outgoing, .. } = self.of_wasi();
+        WasiHttpCtxView { hooks: outgoing, table, ctx: http }
     }
 }
 
@@ -92,6 +116,7 @@ impl WasiView for Ctx {
 pub(super) struct Live {
     pub(super) store: Store<Ctx>,
     pub(super) functions: Functions,
+    pub(super) instance: Instance,
     /// The peers that it was told of.
     known: Known,
     /// Calls so far.
@@ -142,8 +167,9 @@ impl Live {
     }
 
     fn finish(compiled: &Compiled, mut store: Store<Ctx>, made: Result<Instance, Fault>) -> Result<Box<Self>, Failure> {
-        let functions = made.and_then(|instance| Functions::load(&compiled.exports, &mut store, &instance));
-        let functions = functions.map_err(|fault| Failure::of(&fault, store.data()))?;
+        let load = |instance: Instance| Ok((Functions::load(&compiled.exports, &mut store, &instance)?, instance));
+        let loaded = made.and_then(load);
+        let (functions, instance) = loaded.map_err(|fault| Failure::of(&fault, store.data()))?;
         let ctx = store.data();
         ctx.voice.tell();
         // Between what a fresh instance has and what it may have: an instance that only
@@ -154,6 +180,7 @@ impl Live {
         Ok(Box::new(Self {
             store,
             functions,
+            instance,
             known: Known::default(),
             calls: 0,
             soft_memory,

@@ -190,11 +190,13 @@ pub(super) fn link(linker: &Linker<Ctx>, component: &Component, size: usize) -> 
 }
 
 fn pre(linker: &Linker<Ctx>, component: &Component, inspection: &Inspection) -> wasmtime::Result<InstancePre<Ctx>> {
-    if !inspection.wasi.iter().any(|import| import.starts_with("wasi:http/")) {
-        return linker.instantiate_pre(component);
+    let pre = linker.instantiate_pre(component);
+    if pre.is_ok() || !inspection.wasi.iter().any(|import| import.starts_with("wasi:http/")) {
+        return pre;
     }
-    // The JavaScript and Python toolchains import wasi:http even where the plugin never
-    // uses it: it traps when called.
+    // The JavaScript and Python toolchains import wasi:http even where the plugin never uses it: what
+    // of it is not offered traps when called. Only then, since the engine does not see that another
+    // 0.2 of an interface is there, and would put traps in its place.
     let mut linker = linker.clone();
     linker.define_unknown_imports_as_traps(component)?;
     linker.instantiate_pre(component)
@@ -229,7 +231,7 @@ fn inspect(engine: &Engine, component: &Component, exports: &Exports, size: usiz
         let list = match import {
             _ if import.starts_with("wasi:") => &mut found.wasi,
             // Names for types, nothing to call.
-            _ if is_ours(import, "types") => continue,
+            _ if is_ours(import, "types") || is_ours(import, "bodies") => continue,
             _ if import.starts_with(PACKAGE) => &mut found.services,
             _ => &mut found.others,
         };

@@ -8,9 +8,11 @@ use tracing::Level;
 
 use super::abi::v0_1::hooks::{HookFunction, call};
 use super::abi::v0_1::{convert, messages};
+use super::bodies;
 use super::clock::{self, Reading};
 use super::failure::{Failure, Fault};
-use super::home::{Home, Homes, Judged};
+use super::handler;
+use super::home::Homes;
 use super::instance::{Exchange, Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
@@ -19,8 +21,8 @@ use super::pool::{Pool, Seats};
 use super::quarantine::{Guard, Pass, Sentence};
 use super::session::{self, Line};
 use crate::hook::{
-    Call, Choice, Decision, FieldEdit, Hook, HookFailure, HookFailureKind, HookSet, LocalReply, OnFailure, Plugin,
-    ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
+    Call, Choice, Decision, FieldEdit, HandlerRequest, Handling, Hook, HookFailure, HookFailureKind, HookSet,
+    LocalReply, OnFailure, OpenedBody, Plugin, ResponseView, Session, Summary, Target, TunnelSummary, Verdict, View,
 };
 
 /// Calls of one plugin that each worker may have under way, where the calls wait. More wait
@@ -48,6 +50,8 @@ pub(super) struct Loaded {
     pub(super) turns: Semaphore,
     /// Instances that tunnels live in.
     pub(super) homes: Homes,
+    /// Instances that bodies are shown to.
+    pub(super) body_homes: Homes,
     /// Whether open tunnels move to a newer version of the plugin.
     pub(super) restarts: bool,
     /// The plugins of this name.
@@ -165,34 +169,6 @@ impl Loaded {
         }
     }
 
-    /// After a call in a home: none where the home has no instance any more.
-    pub(super) fn finished<T>(
-        &self,
-        hook: Hook,
-        home: &Arc<Home>,
-        pass: Pass<'_>,
-        answer: Option<Judged<T>>,
-    ) -> Result<T, HookFailure> {
-        match answer {
-            Some(Ok((answer, is_good))) => {
-                self.went_well(pass, self.seats.mine());
-                if !is_good {
-                    self.homes.retire(home);
-                }
-                Ok(answer)
-            }
-            Some(Err(failure)) => {
-                home.fail();
-                self.homes.retire(home);
-                Err(self.failed(hook, pass, failure))
-            }
-            None => {
-                let detail = "its instance failed for another tunnel".to_owned();
-                Err(self.hook_failure(hook, HookFailureKind::Trap, detail))
-            }
-        }
-    }
-
     /// Count the call, and refuse it where the plugin is in quarantine.
     pub(super) fn enter(&self, hook: Hook) -> Result<(usize, Pass<'_>), HookFailure> {
         let seat = self.seats.mine();
@@ -213,7 +189,7 @@ impl Loaded {
         seat
     }
 
-    async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
+    pub(super) async fn turn(&self, hook: Hook) -> Result<SemaphorePermit<'_>, HookFailure> {
         if let Ok(turn) = self.turns.try_acquire() {
             return Ok(turn);
         }
@@ -362,8 +338,16 @@ impl Plugin for Handle {
         self.call::<call::Pick>(Exchange { view: Arc::clone(view), response: None, choice: Some(choice) }, (group,))
     }
 
+    fn handle(&self, request: HandlerRequest) -> Handling {
+        handler::handle(&self.0, request)
+    }
+
     fn on_response(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Result<Vec<FieldEdit>, LocalReply>> {
         self.ask::<call::OnResponse>(view, Some(response), ())
+    }
+
+    fn open_body(&self, view: &Arc<View>, response: Option<&Arc<ResponseView>>) -> Call<OpenedBody> {
+        bodies::open(&self.0, view, response)
     }
 
     fn open(&self, view: &Arc<View>, response: &Arc<ResponseView>) -> Call<Option<Box<dyn Session>>> {

@@ -20,12 +20,14 @@
 mod abi;
 mod backtrace;
 mod balance;
+mod bodies;
 mod cache;
 mod clock;
 mod cwasm;
 mod engine;
 mod error;
 mod failure;
+mod handler;
 mod home;
 mod imports;
 mod instance;

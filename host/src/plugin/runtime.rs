@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use super::bodies;
 use super::cache::{self, Cache, ComponentDigest};
 use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Failure, Subject};
-use super::home::Homes;
+use super::home::{self, Homes};
 use super::instance::{Ctx, Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
@@ -158,7 +159,8 @@ impl Runtime {
             isolated,
             pool,
             guard,
-            homes: Homes::new(self.workers, idle),
+            homes: Homes::new(self.workers, idle, home::CROWDED),
+            body_homes: Homes::new(self.workers, idle, bodies::CROWDED),
             restarts: spec.restart_tunnels,
             line: self.line(&spec.name),
         });

@@ -85,8 +85,8 @@ impl Live {
         Ok(closed.ok_or(Fault::Deadline)??)
     }
 
-    /// Begin a call that has no exchange: a tunnel has the number of the request that opened it.
-    fn begin_bare(&mut self, tunnel: u64) {
+    /// Begin a call that has no exchange: a tunnel or body has the number of its request.
+    pub(super) fn begin_bare(&mut self, tunnel: u64) {
         let ctx = self.store.data_mut();
         if let Some((serial, _)) = &mut ctx.about {
             *serial = tunnel;

@@ -95,7 +95,7 @@ fn is_listed(settings: &Compress, fields: &Fields) -> bool {
 }
 
 /// The bytes are no longer those that a strong tag promises (RFC 9110 §8.8.1).
-fn weaken(fields: &mut Fields) {
+pub(super) fn weaken(fields: &mut Fields) {
     let Some(tag) = fields.get("etag").map(<[u8]>::to_vec) else { return };
     match tag.first() {
         Some(b'"') => fields.set("ETag", &[b"W/", tag.as_slice()].concat()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::bodies::Replied;
 use super::error_page::Shown;
 use super::handshake::Upgrade;
 use super::variables;
@@ -53,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) page: Option<Box<Shown>>,
     /// What the answer sets so that the client comes back to its peer: a Set-Cookie line's value.
     pub(super) sticky: Option<Vec<u8>>,
+    /// What a plugin answers that sees the request's body on its way; none where none looks.
+    pub(super) replied: Option<Replied>,
     /// What authorizers bound the tunnel to that it asks for; none where they did not.
     pub(super) access: Option<Box<Access>>,
     /// What will be logged; taken by whatever outlives the exchange.

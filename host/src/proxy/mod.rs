@@ -4,11 +4,12 @@
 //! nginx's words for the phases: POST_READ (receive), SERVER_REWRITE and FIND_CONFIG
 //! (route), PREACCESS (limit), ACCESS (access), PRECONTENT and CONTENT (content),
 //! `proxy_set_header` (request_headers), upstream peer and upstream request (forward), header
-//! filters (response_headers), body filters (buffer, compress), LOG (the record that `deliver`
+//! filters (response_headers), body filters (buffer, bodies, compress), LOG (the record that `deliver`
 //! hands on).
 
 mod access;
 mod ask;
+mod bodies;
 mod buffer;
 mod challenge;
 mod compress;
@@ -17,6 +18,7 @@ mod deliver;
 mod error_page;
 mod exchange;
 mod forward;
+mod handler;
 mod handshake;
 mod headers;
 mod inspect;
@@ -229,11 +231,15 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
             Step::Upstream => {
                 let body = buffer::request(exchange, body).await?;
                 request_headers::map(exchange).await?;
+                let body = bodies::request(exchange, body).await?;
+                if let Some(handler) = handler::of(exchange) {
+                    break handler::ask(exchange, handler.as_ref(), body).await?;
+                }
                 inspect::offer(exchange);
                 // Peers are chosen inside, one for each try.
                 let answer = forward::send(exchange, body).await;
                 outcome::answered(exchange, &answer);
-                let mut answer = answer?;
+                let mut answer = answer.map_err(|error| bodies::replied(exchange, error))?;
                 inspect::agree(exchange, &answer)?;
                 buffer::response(exchange, &mut answer);
                 break answer;
@@ -243,6 +249,7 @@ async fn from_route(exchange: &mut Exchange, connection: &Connection, mut body: 
     // Before headers are mapped: rules go by the status.
     error_page::apply(exchange, &mut answer)?;
     response_headers::map(exchange, &mut answer).await?;
+    bodies::response(exchange, &mut answer).await?;
     compress::wrap(exchange, &mut answer)?;
     // With the head as it will be sent: a plugin that fails closed still refuses the handshake.
     let inspection = inspect::open(exchange, connection, inspect::switch(exchange, &answer)).await?;

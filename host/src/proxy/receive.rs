@@ -104,6 +104,7 @@ fn make(connection: &Connection, head: RequestHead) -> Exchange {
         spared: false,
         page: None,
         sticky: None,
+        replied: None,
         access: None,
         record: Some(record),
     }

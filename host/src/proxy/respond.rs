@@ -43,7 +43,9 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         | Kind::TlsBroken
         | Kind::BadResponse
         | Kind::BadSwitch
-        | Kind::UnaskedSwitch => StatusCode::BAD_GATEWAY,
+        | Kind::UnaskedSwitch
+        | Kind::BodyStopped
+        | Kind::AnswerTooLarge => StatusCode::BAD_GATEWAY,
         Kind::UnknownTarget | Kind::Plugin(_) | Kind::File | Kind::Circles => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn snapshot(
             site: Arc::clone(&route.site),
             tally: shared.tallies.of(Subject::Site(Arc::clone(&route.site))),
             upstream: Arc::clone(upstream),
+            handler: route.handler.and_then(|index| plugins.get(index)).map(Arc::clone),
             chains: Chains::new(&at(&route.plugins)),
             pass_headers: route.pass_headers.clone().into(),
             logs: opened.logs(&route.access_logs)?,
@@ -55,6 +56,7 @@ pub(super) fn snapshot(
             upgrade: route.upgrade.clone(),
             half_close: route.half_close,
             messages: route.messages,
+            bodies: route.bodies,
             access: route.access,
             limits: Limits::new(&route.limits, &zones),
             client_auth: route.client_auth.clone(),
@@ -159,7 +161,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     ready(config, &shared(config, Arc::default()), &runtime(config, 1)?).map(drop)
 }
 
-/// The plugins that choose peers, by upstream.
+/// The plugins that choose peers, by upstream; what is named as a balancer or handler must be one.
 fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, Vec<Problem>> {
     let (mut found, mut problems) = (HashMap::new(), Vec::new());
     for upstream in &config.upstreams {
@@ -174,6 +176,16 @@ fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, 
                 problems.push(Problem::at_plugin(config, &what));
             }
             None => {}
+        }
+    }
+    for (route, index) in config.routes.iter().filter_map(|route| Some((route, route.handler?))) {
+        let Some((config, plugin)) = config.plugins.get(index).zip(plugins.get(index)) else { continue };
+        if !plugin.hooks().contains(Hook::Handler) {
+            let what = format!(
+                "route `{}` names it as its handler: it does not export `wasi:http/incoming-handler@0.2`",
+                route.name
+            );
+            problems.push(Problem::at_plugin(config, &what));
         }
     }
     if problems.is_empty() { Ok(found) } else { Err(problems) }

@@ -15,11 +15,12 @@ use super::farewell::{Farewell, Followed};
 use super::flow::{Flow, Step};
 use super::registry::Entry;
 use super::relay::Relay;
-use super::told::Told;
+use super::told::{self, Told};
 use super::{End, Opening, Terms};
 use crate::hook::{Closing, Counts, Moment};
 use crate::observe::Record;
 use crate::socket::Socket;
+use crate::upstream::Lease;
 
 /// Two streams and the two flows between them.
 struct Tunnel {
@@ -48,71 +49,89 @@ trait Joined {
     fn dismiss(&mut self, end: End, closing: &Closing);
 }
 
+/// Both sides, and how they are joined.
+#[expect(clippy::large_enum_variant, reason = "nearly every tunnel is plain: what is boxed is what is rare")]
+enum Sides {
+    /// Bytes go through.
+    Plain(Tunnel),
+    /// Plugins look at messages. Boxed, since a tunnel that nobody looks into has no room for it.
+    Inspected(Box<Relay>),
+}
+
+/// What a tunnel has beside its sides, all its life.
+struct Life {
+    terms: Terms,
+    entry: Entry,
+    record: Option<Box<Record>>,
+    lease: Lease,
+    told: Option<told::Opened>,
+    /// Boxed, since a tunnel that nothing binds has no room for it.
+    watch: Option<Box<Watch>>,
+}
+
 /// Run a tunnel to its end, then write its record. `early` is what the client sent behind
 /// its handshake.
-pub async fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) {
-    let Opening { upstream, early: early_upstream, terms, record, lease, inspection, told, access } = opening;
+///
+/// What is needed only to begin is over before the future is made: most of a tunnel's memory is
+/// this future's.
+pub fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) -> impl Future<Output = ()> + Send + 'static {
+    let Opening { upstream, early: early_upstream, terms, mut record, lease, inspection, told, access } = opening;
     let follows = access.as_ref().and_then(|access| access.follows());
-    // Boxed, since a tunnel that nothing binds has no room for it.
-    let mut watch = access.map(|access| Box::new(Watch::new(access)));
-    let mut record = record;
+    let watch = access.map(|access| Box::new(Watch::new(access)));
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
     }
     let told = told.map(Told::opened);
     let half_close = HalfClose::of(terms.half_close, &client);
-    let mut messages = None;
-    let close_code;
-    let (end, (up, down)) = if let Some(inspection) = inspection {
-        // Boxed, since a tunnel that nobody looks into has no room for it.
+    let mut sides = if let Some(inspection) = inspection {
         let (client, upstream) = ((client, &early), (upstream, &early_upstream));
-        let mut relay = Box::new(Relay::new(client, upstream, inspection, half_close, follows.flatten()));
-        drop((early, early_upstream));
-        let end = live(&mut *relay, terms, &entry, &mut watch, &mut record).await;
-        poll_fn(|cx| {
-            relay.say_goodbye(cx, end);
-            Poll::Ready(())
-        })
-        .await;
-        (messages, close_code) = (Some(relay.messages()), relay.close_code);
-        (end, relay.bytes())
+        Sides::Inspected(Box::new(Relay::new(client, upstream, inspection, half_close, follows.flatten())))
     } else {
         let (mut up, mut down) = (Flow::new(early, half_close.client), Flow::new(early_upstream, half_close.upstream));
         if let Some(most) = follows {
             (up, down) = (up.following(Followed::new(most)), down.following(Followed::new(None)));
         }
         let ends = Ends::new(half_close);
-        let mut tunnel = Tunnel { client, upstream, up, down, ends, farewell: None, dismissed: None, close_code: None };
-        let end = live(&mut tunnel, terms, &entry, &mut watch, &mut record).await;
-        tunnel.say_goodbye(end);
-        close_code = tunnel.close_code;
-        (end, tunnel.bytes())
+        Sides::Plain(Tunnel { client, upstream, up, down, ends, farewell: None, dismissed: None, close_code: None })
     };
-    if let Some(watch) = watch {
-        watch.ended(end);
-    }
-    drop(lease);
-    // Out of the registry before the record is written: who reads the log finds it gone.
-    drop(entry);
-    if let Some(told) = told {
-        told.ended(end, Counts { up, down }, messages, close_code);
-    }
-    if let Some(mut record) = record {
-        record.bytes_in = up;
-        record.bytes_out = down;
-        record.messages = messages;
-        record.close_code = close_code;
-        record.finish(end.code());
+    let mut life = Life { terms, entry, record, lease, told, watch };
+    async move {
+        let end = live(&mut sides, &mut life).await;
+        poll_fn(|cx| {
+            sides.say_goodbye(cx, end);
+            Poll::Ready(())
+        })
+        .await;
+        life.over(end, &sides);
     }
 }
 
-async fn live(
-    tunnel: &mut impl Joined,
-    terms: Terms,
-    entry: &Entry,
-    watch: &mut Option<Box<Watch>>,
-    record: &mut Option<Box<Record>>,
-) -> End {
+impl Life {
+    /// The tunnel has ended: everyone who counts it is told.
+    fn over(self, end: End, sides: &Sides) {
+        let Self { entry, record, lease, told, watch, .. } = self;
+        let ((up, down), messages, close_code) = (sides.bytes(), sides.messages(), sides.close_code());
+        if let Some(watch) = watch {
+            watch.ended(end);
+        }
+        drop(lease);
+        // Out of the registry before the record is written: who reads the log finds it gone.
+        drop(entry);
+        if let Some(told) = told {
+            told.ended(end, Counts { up, down }, messages, close_code);
+        }
+        if let Some(mut record) = record {
+            record.bytes_in = up;
+            record.bytes_out = down;
+            record.messages = messages;
+            record.close_code = close_code;
+            record.finish(end.code());
+        }
+    }
+}
+
+async fn live(tunnel: &mut Sides, life: &mut Life) -> End {
+    let Life { terms, entry, watch, record, .. } = life;
     let mut dismissed = false;
     let mut reports = record.as_ref().and_then(|record| record.tunnel_interval()).map(Reports::new);
     let mut told = pin!(entry.control.told());
@@ -279,5 +298,60 @@ impl Joined for Relay {
 
     fn dismiss(&mut self, end: End, closing: &Closing) {
         self.dismiss(end, closing);
+    }
+}
+
+impl Joined for Sides {
+    fn step(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        match self {
+            Self::Plain(tunnel) => Joined::step(tunnel, cx),
+            Self::Inspected(relay) => Joined::step(&mut **relay, cx),
+        }
+    }
+
+    fn bytes(&self) -> (u64, u64) {
+        match self {
+            Self::Plain(tunnel) => Joined::bytes(tunnel),
+            Self::Inspected(relay) => Joined::bytes(&**relay),
+        }
+    }
+
+    fn activity(&self) -> u64 {
+        match self {
+            Self::Plain(tunnel) => Joined::activity(tunnel),
+            Self::Inspected(relay) => Joined::activity(&**relay),
+        }
+    }
+
+    fn dismiss(&mut self, end: End, closing: &Closing) {
+        match self {
+            Self::Plain(tunnel) => Joined::dismiss(tunnel, end, closing),
+            Self::Inspected(relay) => Joined::dismiss(&mut **relay, end, closing),
+        }
+    }
+}
+
+impl Sides {
+    fn say_goodbye(&mut self, cx: &mut Context<'_>, end: End) {
+        match self {
+            Self::Plain(tunnel) => tunnel.say_goodbye(end),
+            Self::Inspected(relay) => relay.say_goodbye(cx, end),
+        }
+    }
+
+    /// Messages that were delivered; none where nobody looked.
+    fn messages(&self) -> Option<Counts> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Inspected(relay) => Some(relay.messages()),
+        }
+    }
+
+    /// The code of the close frame that ended it.
+    fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Plain(tunnel) => tunnel.close_code,
+            Self::Inspected(relay) => relay.close_code,
+        }
     }
 }

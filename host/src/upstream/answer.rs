@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 
 use super::asked::Asked;
 use crate::body::{Piece, Source};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Side};
 use crate::http1::{Decoder, Length, Step};
 use crate::stream::Patience;
 
@@ -69,8 +69,13 @@ impl AnswerBody {
 impl Source for AnswerBody {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
         if let Some(asked) = self.asked.as_mut().filter(|asked| !asked.is_sent()) {
-            // The answer counts, whatever becomes of the rest of the request.
-            let _unsent = asked.send(cx);
+            // The answer counts, whatever becomes of the rest of the request; unless a plugin ended it.
+            if let Err(error) = asked.send(cx)
+                && error.kind.side() == Side::Plugin
+            {
+                self.asked = None;
+                return Poll::Ready(Err(error));
+            }
         }
         loop {
             let step = self.decoder.step(&mut self.bytes);

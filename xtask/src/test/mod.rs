@@ -13,8 +13,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use tidegate_authoring::wasm_target;
 
-use crate::{plugins, repository, tidy, wasm_target};
+use crate::{plugins, repository, tidy};
 
 /// The suites that run against a Tidegate of their own choice.
 const SUITES: &[&str] = &["e2e", "nginx_compat", "clients"];

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use tidegate_authoring::{APT, NPM, PIP};
 
 use crate::repository::{self, find};
 
@@ -37,18 +38,45 @@ pub(super) fn install() -> Result<()> {
     if !Path::new(NGINX_STREAM).is_file() {
         missing.push("libnginx-mod-stream");
     }
+    if !has_c_for_wasm() {
+        missing.extend(APT);
+    }
     if !missing.is_empty() {
         apt(&missing)?;
     }
     let folder = repository::target()?.join("test-tools");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    if !folder.join("node_modules/ws").is_dir() {
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder).arg("ws@8");
-        repository::run(&mut npm)?;
-    }
+    npm(&folder)?;
     python(&folder.join("venv"))?;
     super::autobahn::install(&folder.join("autobahn"))
+}
+
+/// The client `ws`, and what makes plugins of JavaScript, TypeScript and AssemblyScript.
+fn npm(folder: &Path) -> Result<()> {
+    let modules = folder.join("node_modules");
+    let has = |package: &str, version: &str| {
+        let manifest = std::fs::read(modules.join(package).join("package.json")).unwrap_or_default();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap_or_default();
+        manifest.get("version").and_then(serde_json::Value::as_str).is_some_and(|is| is.starts_with(version))
+    };
+    let wanted = NPM.iter().map(|(package, version, _)| (*package, *version)).chain([("ws", "8")]);
+    let missing: Vec<String> = wanted
+        .filter(|(package, version)| !has(package, version))
+        .map(|(package, version)| format!("{package}@{version}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(folder).args(missing);
+    repository::run(&mut npm)
+}
+
+/// Whether there is what `tidegate plugin build` makes C and C++ with.
+fn has_c_for_wasm() -> bool {
+    find("clang++-22").is_some()
+        && find("wasm-ld-22").is_some()
+        && ["libc.a", "libc++.a"].iter().all(|library| Path::new("/usr/lib/wasm32-wasi").join(library).is_file())
 }
 
 /// Python's clients: what is imported, and what it is installed by.
@@ -60,12 +88,16 @@ const MODULES: &[(&str, &str)] = &[
     ("sslyze", "sslyze"),
 ];
 
-/// Python's clients, in an environment of their own.
+/// Python's clients, and the compilers that come as Python's packages, in an environment of their own.
 fn python(folder: &Path) -> Result<()> {
     let python = folder.join("bin/python");
     let has =
         |module: &str| repository::output(Command::new(&python).args(["-c", &format!("import {module}")])).is_ok();
-    let missing: Vec<&str> = MODULES.iter().filter(|(module, _)| !has(module)).map(|(_, package)| *package).collect();
+    let clients = MODULES.iter().filter(|(module, _)| !has(module)).map(|(_, package)| (*package).to_owned());
+    // Plugins are made of Python, Go and Zig with these.
+    let compilers = PIP.iter().filter(|(.., program)| !folder.join("bin").join(program).is_file());
+    let compilers = compilers.map(|(package, version, _)| format!("{package}=={version}"));
+    let missing: Vec<String> = clients.chain(compilers).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -34,8 +34,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["import", "kit", "server", "plugin"]),
     // Cases become requests as hooks see them, and are asked as the proxy asks.
     ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
-    // Which headers are the proxy's own, which types are usual, and a server to compare with.
-    ("import", &["content", "hook", "server"]),
+    // Which headers are the proxy's own, which types are usual, a server to compare with, and TLS to ask it over.
+    ("import", &["content", "hook", "server", "tls"]),
     (
         "server",
         &[

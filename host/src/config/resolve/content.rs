@@ -35,6 +35,9 @@ pub(super) fn content(table: &Reader<'_>, pattern: &str, build: &Build<'_>) -> C
 /// Whether requests are answered with files: of what the route, those around it and the site
 /// say, the nearest counts.
 pub(super) fn has_files(table: &Reader<'_>) -> bool {
+    if table.is_route() && table.own(&k::HANDLER).is_some() {
+        return false;
+    }
     let holder = table.holder(&[&k::UPSTREAM, &k::ROOT]);
     holder.is_some_and(|holder| holder.own(&k::ROOT).is_some()) || has_alias(table)
 }

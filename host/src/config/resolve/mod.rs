@@ -3,6 +3,7 @@
 
 mod access;
 mod acme;
+mod bodies;
 mod content;
 mod fetch;
 mod headers;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::headers::Rules;
 use super::site::{Inherited, Taken, plugins};
-use super::{Build, access, content, fetch, headers, limits, logs, note, retry, secure, stock, upstream_values};
+use super::{
+    Build, access, bodies, content, fetch, headers, limits, logs, note, retry, secure, stock, upstream_values,
+};
 use crate::config::defaults;
 use crate::config::keys as k;
 use crate::config::pattern::{self, Match};
@@ -58,9 +60,10 @@ fn route<'a>(
     let name = name.map_or_else(|| made_name(outer.name, pattern.text, taken), |name| name.text.to_owned());
     build.router.begin(table, &name, &build.variables);
     let mut indexes = Vec::new();
-    if upstream.is_some() || table.own(&k::RESPOND).is_some() || content::has_files(table) {
+    let answers = [&k::RESPOND, &k::HANDLER].iter().any(|key| table.own(key).is_some());
+    if upstream.is_some() || answers || content::has_files(table) {
         indexes.push(build.routes.len());
-        let parts = (limits::limits(table, build), content::content(table, pattern.text, build));
+        let parts = (limits::limits(table, build), content::content(table, pattern.text, build), handler(table, build));
         build.routes.push(resolved(&inherited, &name, pattern.text, upstream, chain, parts));
     }
     indexes.extend(routes(table, &inherited, build, taken));
@@ -84,7 +87,7 @@ fn named(
     }
     let place = (content::site_of(&table.path).to_owned(), pattern.to_owned());
     let Some(name) = build.named.get(&place).cloned() else { return Vec::new() };
-    let parts = (limits::limits(table, build), content::content(table, pattern, build));
+    let parts = (limits::limits(table, build), content::content(table, pattern, build), handler(table, build));
     build.routes.push(resolved(own, &name, pattern, upstream, chain, parts));
     vec![build.routes.len() - 1]
 }
@@ -115,7 +118,7 @@ pub(super) fn name_of_site(table: &Reader<'_>, site: &Inherited<'_>, taken: &mut
 /// The route of that name.
 pub(super) fn of_site<'a>(site: &Inherited<'a>, build: &mut Build<'a>, name: &str) {
     let chain = chain(site, None, build);
-    let parts = (limits::limits(&site.table, build), content::content(&site.table, "", build));
+    let parts = (limits::limits(&site.table, build), content::content(&site.table, "", build), None);
     build.routes.push(resolved(site, name, "", None, chain, parts));
 }
 
@@ -125,7 +128,7 @@ fn resolved(
     pattern: &str,
     upstream: Option<usize>,
     plugins: Vec<usize>,
-    (limits, content): (Limits, Content),
+    (limits, content, handler): (Limits, Content, Option<usize>),
 ) -> Route {
     let table = &own.table;
     let upgrade = match table.texts(&k::UPGRADE) {
@@ -146,6 +149,8 @@ fn resolved(
         upgrade,
         half_close: table.flag(&k::HALF_CLOSE),
         messages: messages(table),
+        handler,
+        bodies: bodies::bodies(table),
         access: access::lasting(table),
         limits,
         client_auth: own.client_auth.clone(),
@@ -171,7 +176,7 @@ fn made_name(site: &str, pattern: &str, taken: &mut Taken) -> String {
 }
 
 fn upstream(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
-    if content::has_files(table) {
+    if content::has_files(table) || table.own(&k::HANDLER).is_some() {
         return None;
     }
     match table.placed(&k::UPSTREAM) {
@@ -183,6 +188,23 @@ fn upstream(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
                 let hint = "on the route or its site: a name of [upstreams], or HOST:PORT; `root` serves files";
                 table.cx.hinted(table.at, &table.path_of(&k::UPSTREAM), "is missing", hint);
             }
+            None
+        }
+    }
+}
+
+/// The plugin that answers in an upstream's place.
+fn handler(table: &Reader<'_>, build: &mut Build<'_>) -> Option<usize> {
+    let text = table.own_placed(&k::HANDLER).filter(|text| !text.text.is_empty())?;
+    for key in [&k::UPSTREAM, &k::RESPOND, &k::ROOT, &k::ALIAS] {
+        if let Some(item) = table.own(key) {
+            table.cx.problem(item.at(), &item.path, "does not go with `handler`");
+        }
+    }
+    match build.plugins.custom(table.cx, text.text) {
+        Ok(index) => index,
+        Err((message, hint)) => {
+            table.cx.hinted(text.at, &text.path, message, hint);
             None
         }
     }

@@ -143,6 +143,28 @@ fn limits_are_read_and_inherited_key_by_key() {
     assert_eq!((access.reauthorize, access.close_code), (Some(Duration::from_secs(30)), 4001));
     assert!(config.admin.is_some_and(|admin| admin.revoke));
     assert!(config.plugins.iter().any(|plugin| &*plugin.name == "mine" && plugin.restart_tunnels));
+    let bodies = |route: usize| config.routes[route].bodies;
+    assert_eq!(bodies(0), Bodies { max_size: 2 << 20, too_large: TooLarge::Pass, plain: false });
+    assert_eq!(bodies(3), Bodies { max_size: 1 << 20, too_large: TooLarge::Refuse, plain: true });
+}
+
+#[test]
+fn a_handler_takes_the_place_of_files_and_upstream() {
+    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[plugins.mine]\ncomponent = \"wasi-handler.wasm\"\n\
+                [[sites]]\nroot = \"www\"\n[[sites.routes]]\nmatch = \"/\"\nhandler = \"mine\"\n";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/guests/dist");
+    let config = load_str(text, &folder, "t.toml").unwrap();
+    let route = &config.routes[0];
+    let handler = route.handler.map(|index| &*config.plugins[index].name);
+    assert_eq!((handler, route.upstream, route.content.files.is_some()), (Some("mine"), None, false));
+    for (more, wrong) in [
+        ("upstream = \"127.0.0.1:1\"", "does not go with `handler`"),
+        ("respond = { status = 200 }", "does not go with `handler`"),
+        ("[[sites.routes]]\nmatch = \"/x\"\nhandler = \"nine\"", "did you mean \"mine\"?"),
+    ] {
+        let problems = load_str(&format!("{text}{more}\n"), &folder, "t.toml").unwrap_err();
+        assert!(problems.to_string().contains(wrong), "{problems}");
+    }
 }
 
 #[test]

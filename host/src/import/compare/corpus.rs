@@ -82,13 +82,9 @@ impl Request {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.method, self.host, self.target)?;
-        match self
-            .headers
-            .iter()
-            .find(|(name, _)| !matches!(*name, "Connection" | "Sec-WebSocket-Key" | "Sec-WebSocket-Version"))
-        {
-            Some((name, value)) => write!(f, " {name}: {value}")?,
-            None => {}
+        let of_handshake = |name: &str| matches!(name, "Connection" | "Sec-WebSocket-Key" | "Sec-WebSocket-Version");
+        if let Some((name, value)) = self.headers.iter().find(|(name, _)| !of_handshake(name)) {
+            write!(f, " {name}: {value}")?;
         }
         match self.beside {
             0 => Ok(()),

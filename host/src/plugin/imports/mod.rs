@@ -6,13 +6,16 @@ mod config;
 mod http_client;
 mod log;
 mod metrics;
+mod outgoing;
 mod peers;
 mod request;
 mod response;
 
-pub(super) use access::Said;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
+
+pub(super) use access::Said;
+pub(super) use outgoing::Outgoing;
 
 use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
@@ -25,6 +28,7 @@ pub(super) const SERVICES: [&str; 9] =
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::bodies::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::request::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::response::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::log::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
@@ -35,13 +39,15 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)
 }
 
 impl wit::types::Host for Ctx {}
+impl wit::bodies::Host for Ctx {}
 
 /// Header lines as the guest sees them.
-fn fields(headers: &crate::message::Fields) -> Vec<wit::types::Field> {
+pub(super) fn fields(headers: &crate::message::Fields) -> Vec<wit::types::Field> {
     let field =
         |(name, value): (&str, &[u8])| wit::types::Field { name: name.to_ascii_lowercase(), value: value.to_vec() };
     headers.iter().map(field).collect()

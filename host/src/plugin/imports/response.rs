@@ -10,7 +10,7 @@ impl Ctx {
         self.meter.allow_call()?;
         self.response.as_deref().ok_or_else(|| {
             wasmtime::Error::msg(
-                "there is no response: `response` can be read in `response-headers` and `access-log` only",
+                "there is no response: `response` can be read in hooks that come after it (wit/v0.1/request.wit has them)",
             )
         })
     }

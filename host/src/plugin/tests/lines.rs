@@ -106,6 +106,6 @@ fn last_words_are_part_of_the_failures_line() {
     assert_eq!(first, " INFO tidegate::guest: panicked plugin=\"test\"");
     assert_eq!(failure.lines().count(), 1, "{lines}");
     assert!(failure.contains(r#"said="panicked at\nsrc/lib.rs:7""#), "{failure}");
-    // By name, since it has names; innermost first.
-    assert!(failure.contains(r#"backtrace="guest::rule < "#), "{failure}");
+    // By name, with the module's before it, since it has names; innermost first.
+    assert!(failure.contains(r#"backtrace="main!guest::rule < "#), "{failure}");
 }

@@ -38,7 +38,9 @@ impl Open {
         // The answer counts, whatever the peer does with the rest of the request. A client whose
         // body broke off will not read it, and the peer must not take the request for whole.
         match self.sender.send(cx) {
-            Err(error) if error.kind.side() == Side::Downstream => return Poll::Ready(Err(error)),
+            Err(error) if matches!(error.kind.side(), Side::Downstream | Side::Plugin) => {
+                return Poll::Ready(Err(error));
+            }
             _ => {}
         }
         self.incoming.poll_piece(cx).map_err(|error| failure::broken(&error))

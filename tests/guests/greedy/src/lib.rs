@@ -49,7 +49,9 @@ fn obey(command: &str, edits: &mut Vec<Edit>) {
     let (word, number) = command.split_once(' ').unwrap_or((command, "0"));
     let number = number.parse::<usize>().unwrap_or_default();
     match word {
-        "calls" => (0..number).for_each(|_| drop(black_box(request::is_websocket()))),
+        "calls" => (0..number).for_each(|_| {
+            black_box(request::is_websocket());
+        }),
         "bytes" => edits.push(Edit::set("x-long", "b".repeat(number))),
         "edits" => edits.extend((0..number).map(|n| Edit::append("x-many", n.to_string()))),
         "log" => log::info("l".repeat(number)),

@@ -20,6 +20,13 @@ fn value(name: &FieldName, bytes: Vec<u8>) -> Checked<FieldValue> {
     FieldValue::new(bytes).map_err(|error| format!("the value of `{name}`: {error}"))
 }
 
+/// A header line.
+pub(super) fn field(raw: types::Field) -> Checked<(FieldName, FieldValue)> {
+    let name = name(raw.name)?;
+    let value = value(&name, raw.value)?;
+    Ok((name, value))
+}
+
 fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
     let name = name(edit.name)?;
     if is_hosts_own(name.as_str()) {
@@ -37,22 +44,21 @@ fn edit(edit: types::FieldEdit) -> Checked<FieldEdit> {
     })
 }
 
-fn edits(list: Vec<types::FieldEdit>) -> Checked<Vec<FieldEdit>> {
+pub(super) fn edits(list: Vec<types::FieldEdit>) -> Checked<Vec<FieldEdit>> {
     list.into_iter().map(edit).collect()
 }
 
-fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
+pub(super) fn reply(reply: types::LocalReply) -> Checked<LocalReply> {
     let status = StatusCode::from_u16(reply.status).ok().filter(|s| (200..600).contains(&s.as_u16()));
     let status = status.ok_or_else(|| format!("{} is not a status from 200 to 599", reply.status))?;
-    let field = |field: types::Field| {
-        let name = name(field.name)?;
+    let line = |raw: types::Field| {
+        let (name, value) = field(raw)?;
         if is_one_of(&FRAMING, name.as_str()) {
             return Err(format!("`{name}` in a reply is the host's to add"));
         }
-        let value = value(&name, field.value)?;
         Ok((name, value))
     };
-    let fields = reply.fields.into_iter().map(field).collect::<Checked<_>>()?;
+    let fields = reply.fields.into_iter().map(line).collect::<Checked<_>>()?;
     Ok(LocalReply { status, fields, body: reply.body.into() })
 }
 

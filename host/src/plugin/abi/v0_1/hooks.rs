@@ -5,7 +5,7 @@ use wasmtime::{AsContextMut, Engine};
 
 use super::bindings::exports::tidegate::plugin as wit;
 use super::bindings::tidegate::plugin::types;
-use super::{PACKAGE, VERSION, convert};
+use super::{HANDLER, PACKAGE, VERSION, convert};
 use crate::hook::{self, Hook, HookSet};
 use crate::plugin::error::PluginError;
 use crate::plugin::failure::Fault;
@@ -39,7 +39,9 @@ fn function_name(hook: Hook) -> &'static str {
         Hook::Origin => "check",
         Hook::Authorizer => "authorize",
         Hook::RequestHeaders => "on-request",
+        Hook::RequestBody | Hook::ResponseBody => "on-body",
         Hook::Balancer => "pick",
+        Hook::Handler => "handle",
         Hook::ResponseHeaders => "on-response",
         Hook::Messages => "on-message",
         Hook::Tunnel => "on-close",
@@ -53,8 +55,7 @@ impl Exports {
     /// # Errors
     /// [`PluginError::WrongShape`], [`PluginError::WrongVersion`], [`PluginError::NoHooks`].
     pub(in crate::plugin) fn of(engine: &Engine, component: &Component) -> Result<Self, PluginError> {
-        let find = |name: &str, function: &str| {
-            let name = interface(name);
+        let find = |name: String, function: &str| {
             // Semver-aware: never compare these names as strings.
             let Some(instance) = component.get_export_index(None, &*name) else { return Ok(None) };
             match component.get_export_index(Some(&instance), function) {
@@ -65,15 +66,15 @@ impl Exports {
             }
         };
         let mut exports = Self {
-            configure: find("lifecycle", "configure")?,
-            schema: find("config-schema", "schema")?,
+            configure: find(interface("lifecycle"), "configure")?,
+            schema: find(interface("config-schema"), "schema")?,
             ..Self::default()
         };
         for (hook, place) in Hook::ALL.into_iter().zip(&mut exports.hooks) {
-            *place = find(hook.name(), function_name(hook))?;
+            *place = find(interface_of(hook), function_name(hook))?;
         }
-        exports.update = find(Hook::Balancer.name(), "update")?;
-        exports.tunnel_open = find(Hook::Tunnel.name(), "on-open")?;
+        exports.update = find(interface_of(Hook::Balancer), "update")?;
+        exports.tunnel_open = find(interface_of(Hook::Tunnel), "on-open")?;
         // One hook of another version would go uncalled in silence: refuse it, whatever
         // else there is.
         let ty = component.component_type();
@@ -127,7 +128,9 @@ pub(in crate::plugin) struct Functions {
     update: Option<Update>,
     pick: Option<TypedFunc<(u32,), (Option<u32>,)>>,
     on_response: Option<Ask<Edits>>,
-    /// Its functions take borrowed bytes, which a type with a lifetime of its own cannot say.
+    /// Their functions take borrowed bytes, which a type with a lifetime of its own cannot say.
+    request_body: Option<wit::request_body::Guest>,
+    response_body: Option<wit::response_body::Guest>,
     messages: Option<wit::messages::Guest>,
     tunnel_open: Option<TypedFunc<(u64,), ()>>,
     tunnel_close: Option<TypedFunc<(u64, wit::tunnel::Summary), ()>>,
@@ -144,7 +147,8 @@ impl Functions {
         mut store: impl AsContextMut,
         instance: &Instance,
     ) -> Result<Self, Fault> {
-        let [route, check, authorize, on_request, pick, on_response, messages, tunnel_close, on_end] = &exports.hooks;
+        let [route, check, authorize, on_request, request_body, pick, rest @ ..] = &exports.hooks;
+        let [_handler, on_response, response_body, messages, tunnel_close, on_end] = rest;
         let store = &mut store;
         Ok(Self {
             route: typed(Hook::Router, route, store, instance)?,
@@ -154,6 +158,8 @@ impl Functions {
             update: typed(Hook::Balancer, &exports.update, store, instance)?,
             pick: typed(Hook::Balancer, pick, store, instance)?,
             on_response: typed(Hook::ResponseHeaders, on_response, store, instance)?,
+            request_body: request_body.as_ref().map(|_| request_body_of(store, instance)).transpose()?,
+            response_body: response_body.as_ref().map(|_| response_body_of(store, instance)).transpose()?,
             messages: messages.as_ref().map(|_| messages_of(store, instance)).transpose()?,
             tunnel_open: typed(Hook::Tunnel, &exports.tunnel_open, store, instance)?,
             tunnel_close: typed(Hook::Tunnel, tunnel_close, store, instance)?,
@@ -168,19 +174,37 @@ impl Functions {
         self.update
     }
 
+    /// Hook `request-body`, if the plugin has it.
+    pub(in crate::plugin) fn request_body(&self) -> Option<&wit::request_body::Guest> {
+        self.request_body.as_ref()
+    }
+
+    /// Hook `response-body`, if the plugin has it.
+    pub(in crate::plugin) fn response_body(&self) -> Option<&wit::response_body::Guest> {
+        self.response_body.as_ref()
+    }
+
     /// Hook `messages`, if the plugin has it.
     pub(in crate::plugin) fn messages(&self) -> Option<&wit::messages::Guest> {
         self.messages.as_ref()
     }
 }
 
-/// All functions of hook `messages`.
-fn messages_of(store: &mut impl AsContextMut, instance: &Instance) -> Result<wit::messages::Guest, Fault> {
-    let pre = instance.instance_pre(&*store);
-    let indices = wit::messages::GuestIndices::new(&pre);
-    let guest = indices.and_then(|indices| indices.load(store, instance));
-    guest.map_err(|error| Fault::Shape(interface(Hook::Messages.name()), error))
+/// All functions of a hook of several, whose types the bindings know.
+macro_rules! all_functions {
+    ($name:ident, $module:ident, $hook:ident) => {
+        fn $name(store: &mut impl AsContextMut, instance: &Instance) -> Result<wit::$module::Guest, Fault> {
+            let pre = instance.instance_pre(&*store);
+            let indices = wit::$module::GuestIndices::new(&pre);
+            let guest = indices.and_then(|indices| indices.load(store, instance));
+            guest.map_err(|error| Fault::Shape(interface(Hook::$hook.name()), error))
+        }
+    };
 }
+
+all_functions!(messages_of, messages, Messages);
+all_functions!(request_body_of, request_body, RequestBody);
+all_functions!(response_body_of, response_body, ResponseBody);
 
 fn typed<P, R>(
     hook: Hook,
@@ -193,12 +217,17 @@ where
     R: ComponentNamedList + Lift,
 {
     let function = index.as_ref().map(|index| instance.get_typed_func(store, index)).transpose();
-    function.map_err(|error| Fault::Shape(interface(hook.name()), error))
+    function.map_err(|error| Fault::Shape(interface_of(hook), error))
 }
 
 /// The version in the name of an interface of ours.
 pub(in crate::plugin) fn version_of(name: &str) -> Option<&str> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@').map(|(_, version)| version)
+}
+
+/// The interface that a plugin exports for a hook.
+fn interface_of(hook: Hook) -> String {
+    if hook == Hook::Handler { HANDLER.to_owned() } else { interface(hook.name()) }
 }
 
 /// The full name of one of our interfaces.

@@ -14,14 +14,21 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 /// The target of every plugin: no operating system, not even WASI's.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The profile that [`Toolchain::cargo_build`] builds with, which names the folder of what it makes.
+pub const PROFILE: &str = "plugin";
+
+/// What brings a compiler, where there is none.
+pub const INSTALL: &str = "rustup target add wasm32-unknown-unknown\nor, where rustup cannot be used,\n  apt-get install \
+                           rustc-web rust-web-src";
 
 /// Where Debian's `rustc-web` puts its compiler.
 const DEBIAN: &str = "/usr/bin/rustc";
 
 /// A compiler that can build for [`TARGET`].
 #[derive(Debug)]
-pub(crate) struct Toolchain {
+pub struct Toolchain {
     rustc: PathBuf,
     sysroot: PathBuf,
     /// Where the standard library is built from source: the linker to use then.
@@ -35,16 +42,13 @@ pub(crate) struct Toolchain {
 ///
 /// # Errors
 /// There is none; the message says which commands would bring one.
-pub(crate) fn find(noted: Option<&str>) -> Result<Toolchain> {
+pub fn find(noted: Option<&str>) -> Result<Toolchain> {
     if let Some(chosen) = std::env::var_os("TIDEGATE_WASM_RUSTC").filter(|value| !value.is_empty()) {
         let chosen = PathBuf::from(chosen);
         return candidate(&chosen)?.with_context(|| format!("{} cannot build for {TARGET}", chosen.display()));
     }
-    let active = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    let mut ready = Vec::new();
-    for rustc in [active.as_path(), Path::new(DEBIAN)] {
-        ready.extend(candidate(rustc)?);
-    }
+    let active = active();
+    let mut ready = ready();
     if let Some(noted) = noted
         && let Some(same) = ready.iter().position(|toolchain| toolchain.identity().is_ok_and(|own| own == noted))
     {
@@ -58,11 +62,17 @@ pub(crate) fn find(noted: Option<&str>) -> Result<Toolchain> {
     if ready.is_empty() && apt_install() {
         ready.extend(candidate(Path::new(DEBIAN))?);
     }
-    let hint = format!(
-        "no compiler here builds for {TARGET}: run one of\n  rustup target add {TARGET}\n  rustup component add \
-         rust-src\n  apt-get install rustc-web rust-web-src"
-    );
-    ready.into_iter().next().context(hint)
+    ready.into_iter().next().with_context(|| format!("no compiler here builds for {TARGET}: run\n  {INSTALL}"))
+}
+
+/// The compilers that are here and can build for [`TARGET`], the active toolchain's first. Nothing is installed.
+#[must_use]
+pub fn ready() -> Vec<Toolchain> {
+    [active(), DEBIAN.into()].iter().filter_map(|rustc| candidate(rustc).ok().flatten()).collect()
+}
+
+fn active() -> PathBuf {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()).into()
 }
 
 /// What this compiler can be used as: with its own standard library, or else with its
@@ -83,7 +93,7 @@ impl Toolchain {
     /// A `cargo build` for the target with this compiler: same input, same bytes,
     /// wherever the sources and the caches of cargo stand. `roots` are folders of
     /// sources and the names that stand for them in the output.
-    pub(crate) fn cargo_build(&self, roots: &[(&Path, &str)]) -> Command {
+    pub fn cargo_build(&self, roots: &[(&Path, &str)]) -> Command {
         let mut command = Command::new(cargo());
         // What the caller's environment says about builds would change the bytes.
         for (name, _) in std::env::vars_os() {
@@ -101,7 +111,7 @@ impl Toolchain {
             flags.push(format!("--remap-path-prefix={}={to}", from.display()));
         }
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-        command.arg("build").args(["--target", TARGET, "--profile", "plugin"]);
+        command.arg("build").args(["--target", TARGET, "--profile", PROFILE]);
         for setting in [
             "inherits='release'",
             "opt-level=3",
@@ -123,11 +133,17 @@ impl Toolchain {
         command
     }
 
+    /// Whether the standard library is built from its source, which takes a minute.
+    #[must_use]
+    pub fn builds_std(&self) -> bool {
+        self.build_std.is_some()
+    }
+
     /// What decides the bytes besides the sources: lines for `plugins/dist/COMPILER`.
     ///
     /// # Errors
     /// One of the tools does not tell its version.
-    pub(crate) fn identity(&self) -> Result<String> {
+    pub fn identity(&self) -> Result<String> {
         let rustc = first_line(Command::new(&self.rustc).arg("-V"))?;
         let cargo = first_line(Command::new(cargo()).arg("-V"))?;
         let rest = match &self.build_std {
@@ -143,7 +159,7 @@ impl Toolchain {
 }
 
 /// `cargo`, the one that runs this program if any.
-pub(crate) fn cargo() -> PathBuf {
+pub fn cargo() -> PathBuf {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
 }
 

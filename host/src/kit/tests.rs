@@ -1,1 +1,0 @@
-//! Cases against real components.
