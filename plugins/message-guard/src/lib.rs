@@ -12,7 +12,7 @@ use config::{Check, Config};
 use policy::{Answer, Arrived, Policy, State};
 use tidegate_plugin::messages::{Interest, Message, Subscription, Verdict, Way};
 use tidegate_plugin::metrics::Counter;
-use tidegate_plugin::{ConfigError, Messages, Plugin, clock};
+use tidegate_plugin::{ConfigError, ConfigSchema, Messages, Plugin, clock};
 
 /// The plugin: the policies of both ways, and what is known of each tunnel.
 #[derive(Debug)]
@@ -103,4 +103,10 @@ impl Messages for MessageGuard {
     }
 }
 
-tidegate_plugin::export!(MessageGuard: messages);
+impl ConfigSchema for MessageGuard {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(MessageGuard: messages, config_schema);

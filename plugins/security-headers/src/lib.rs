@@ -4,7 +4,7 @@
 pub mod policy;
 
 use policy::Policy;
-use tidegate_plugin::{ConfigError, Edit, Plugin, Reply, ResponseHeaders, request, response};
+use tidegate_plugin::{ConfigError, ConfigSchema, Edit, Plugin, Reply, ResponseHeaders, request, response};
 
 /// The plugin: the policy and the answer it asks about.
 #[derive(Debug)]
@@ -24,4 +24,10 @@ impl ResponseHeaders for SecurityHeaders {
     }
 }
 
-tidegate_plugin::export!(SecurityHeaders: response_headers);
+impl ConfigSchema for SecurityHeaders {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(SecurityHeaders: response_headers, config_schema);
