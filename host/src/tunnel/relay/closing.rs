@@ -131,7 +131,8 @@ impl Relay {
         let step = self.flow(cx, Way::Down);
         // Not where a plugin has ended the tunnel meanwhile.
         let Some(mut parting) = self.parting.take() else { return };
-        let is_over = is_gone || step == super::Step::Over || !self.upstream_talks();
+        // Nor is more of it delivered once the tunnel is to end for another reason: its grant, say.
+        let is_over = is_gone || step == super::Step::Over || !self.upstream_talks() || self.has_stopped(Way::Down);
         if is_over || parting.timer.as_mut().poll(cx).is_ready() {
             self.end_parting(&parting);
         } else {
