@@ -5,6 +5,7 @@
 
 mod compile;
 
+use std::cell::Cell;
 use std::fmt::Write;
 
 use regex_lite::Regex;
@@ -22,6 +23,21 @@ pub struct Schema {
 
 /// The place of a subschema.
 type Place = usize;
+
+/// How deep the schema has followed itself.
+#[derive(Clone, Copy)]
+struct Depth<'a> {
+    level: usize,
+    /// Whether it was deeper than [`DEEPEST`] somewhere: what was answered there is no answer, and `not` would
+    /// turn it round.
+    exceeded: &'a Cell<bool>,
+}
+
+impl Depth<'_> {
+    fn deeper(self) -> Self {
+        Self { level: self.level + 1, ..self }
+    }
+}
 
 /// A subschema.
 #[derive(Debug)]
@@ -113,11 +129,16 @@ impl Schema {
 
     /// Whether a value is as the schema wants it.
     pub fn is_satisfied_by(&self, value: &Value) -> bool {
-        self.satisfied(0, value, 0)
+        let exceeded = Cell::new(false);
+        self.satisfied(0, value, Depth { level: 0, exceeded: &exceeded }) && !exceeded.get()
     }
 
-    fn satisfied(&self, place: Place, value: &Value, depth: usize) -> bool {
-        if depth > DEEPEST {
+    fn satisfied(&self, place: Place, value: &Value, depth: Depth<'_>) -> bool {
+        if depth.level > DEEPEST {
+            depth.exceeded.set(true);
+        }
+        // Nothing that is found from here on changes the answer.
+        if depth.exceeded.get() {
             return false;
         }
         match self.nodes.get(place) {
@@ -136,9 +157,9 @@ impl Schema {
         }
     }
 
-    fn array(&self, rules: &Rules, items: &[Value], depth: usize) -> bool {
+    fn array(&self, rules: &Rules, items: &[Value], depth: Depth<'_>) -> bool {
         let within = is_within(items.len(), rules.min_items, rules.max_items);
-        let of = |place: Place, item: &Value| self.satisfied(place, item, depth + 1);
+        let of = |place: Place, item: &Value| self.satisfied(place, item, depth.deeper());
         let prefix = rules.prefix.iter().zip(items).all(|(place, item)| of(*place, item));
         let rest = items.get(rules.prefix.len()..).unwrap_or_default();
         let rest = rules.items.is_none_or(|place| rest.iter().all(|item| of(place, item)));
@@ -149,7 +170,7 @@ impl Schema {
         within && prefix && rest && contains && (!rules.unique || are_unique(items))
     }
 
-    fn object(&self, rules: &Rules, object: &serde_json::Map<String, Value>, depth: usize) -> bool {
+    fn object(&self, rules: &Rules, object: &serde_json::Map<String, Value>, depth: Depth<'_>) -> bool {
         if !is_within(object.len(), rules.min_properties, rules.max_properties)
             || !rules.required.iter().all(|name| object.contains_key(name))
         {
@@ -161,7 +182,7 @@ impl Schema {
         }
         object.iter().all(|(name, value)| {
             let mut is_known = false;
-            let of = |place: Place| self.satisfied(place, value, depth + 1);
+            let of = |place: Place| self.satisfied(place, value, depth.deeper());
             for (_, place) in rules.properties.iter().filter(|(known, _)| known == name) {
                 is_known = true;
                 if !of(*place) {
@@ -175,13 +196,14 @@ impl Schema {
                 }
             }
             let additional = is_known || rules.additional.is_none_or(of);
-            let named = rules.names.is_none_or(|place| self.satisfied(place, &Value::String(name.clone()), depth + 1));
+            let named =
+                rules.names.is_none_or(|place| self.satisfied(place, &Value::String(name.clone()), depth.deeper()));
             additional && named
         })
     }
 
-    fn combined(&self, rules: &Rules, value: &Value, depth: usize) -> bool {
-        let of = |place: Place| self.satisfied(place, value, depth + 1);
+    fn combined(&self, rules: &Rules, value: &Value, depth: Depth<'_>) -> bool {
+        let of = |place: Place| self.satisfied(place, value, depth.deeper());
         let all = rules.all.iter().all(|place| of(*place));
         let any = rules.any.as_ref().is_none_or(|places| places.iter().any(|place| of(*place)));
         let one = rules.one.as_ref().is_none_or(|places| places.iter().filter(|place| of(**place)).count() == 1);

@@ -120,6 +120,16 @@ fn what_refers_to_itself() {
         deep = json!({"v": 1, "next": deep});
     }
     assert!(!Schema::new(&tree).unwrap().is_satisfied_by(&deep), "deeper than is followed");
+    // Nor does a value get round what is forbidden by hiding it where nobody follows.
+    let hidden = json!({"not": {"$ref": "#/$defs/bad"}, "$defs": {
+        "bad": {"anyOf": [{"required": ["bad"]}, {"required": ["next"], "properties": {"next": {"$ref": "#/$defs/bad"}}}]}
+    }});
+    judge(&hidden, &[json!({}), json!({"next": {"next": {}}})], &[json!({"bad": 1}), json!({"next": {"bad": 1}})]);
+    let mut deep = json!({"bad": 1});
+    for _ in 0..120 {
+        deep = json!({"next": deep});
+    }
+    assert!(!Schema::new(&hidden).unwrap().is_satisfied_by(&deep), "deeper than is followed");
 }
 
 #[test]
