@@ -57,6 +57,7 @@ pub mod config;
 mod hook;
 pub mod http_client;
 mod instance;
+pub mod kv;
 pub mod log;
 mod macros;
 pub mod messages;
@@ -64,6 +65,7 @@ pub mod metrics;
 pub mod peers;
 pub mod request;
 pub mod response;
+pub mod secrets;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

@@ -48,6 +48,9 @@ fn main() {
             restart_tunnels: false,
             isolation: Isolation::Worker,
             fetch: None,
+            kv: Vec::new(),
+            secrets: Vec::new(),
+            environment: Vec::new(),
             stage: None,
         };
         runtime.load(&spec).unwrap()

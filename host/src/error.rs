@@ -85,6 +85,8 @@ pub enum Kind {
     Admission(u32),
     /// Every peer is down or was tried.
     NoPeer,
+    /// The peer's address is not public, and it was found by a name that a plugin may ask.
+    Private,
     /// The connection to the peer was refused or failed.
     Connect,
     /// The connection to the peer took longer than `timeouts.connect`.
@@ -144,6 +146,7 @@ impl Kind {
             | Self::Revoked
             | Self::ClientTimeout => Side::Downstream,
             Self::NoPeer
+            | Self::Private
             | Self::Connect
             | Self::ConnectTimeout
             | Self::Tls
@@ -202,6 +205,7 @@ impl Kind {
             Self::NoRoute => "internal.no_route",
             Self::UnknownTarget => "internal.unknown_target",
             Self::NoPeer => "upstream.no_peer",
+            Self::Private => "upstream.private",
             Self::Connect => "upstream.connect",
             Self::ConnectTimeout => "upstream.connect_timeout",
             Self::Tls => "upstream.tls",

@@ -15,6 +15,7 @@
 //!   [`stock`]: the embedded components
 //! - [`content`]: files, compression, reading ahead
 //! - [`limit`]: rates, and how many are open at once
+//! - [`kv`]: what plugins keep, in memory or in a Redis
 //! - [`upstream`]: peers, the choice among them, connections to them; [`body`]: the one body type
 //! - [`tunnel`]: after the switch
 //! - [`ca`]: certificates that are ordered (ACME), and whether one is revoked (OCSP)
@@ -43,6 +44,7 @@ pub mod http1;
 pub mod http3;
 pub mod import;
 pub mod kit;
+pub mod kv;
 pub mod limit;
 pub mod listener;
 pub mod message;

@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 use crate::config::{Bodies, Content, LastingAccess, Messages, NextUpstream, RealIp, Satisfy, Timeouts};
 use crate::hook::{Chain, Chains, Maps, Plugin};
 use crate::http1::HeadLimits;
+use crate::kv::Stores;
 use crate::limit::{Limits, Zones};
 use crate::observe::{Logs, Tally};
 use crate::tls::server::ClientAuth;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub debug_clients: Vec<Cidr>,
     /// What is counted by, by name: what a reload takes over.
     pub zones: Zones,
+    /// What plugins keep.
+    pub stores: Stores,
     /// Who is believed about the client's address; none where nobody is.
     pub real_ip: Option<RealIp>,
     /// What listeners need to read requests.

@@ -12,6 +12,7 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "auth-basic" => include_bytes!("../../plugins/dist/auth-basic.wasm"),
         "auth-jwt" => include_bytes!("../../plugins/dist/auth-jwt.wasm"),
         "auth-request" => include_bytes!("../../plugins/dist/auth-request.wasm"),
+        "rate-limit" => include_bytes!("../../plugins/dist/rate-limit.wasm"),
         "affinity" => include_bytes!("../../plugins/dist/affinity.wasm"),
         "message-guard" => include_bytes!("../../plugins/dist/message-guard.wasm"),
         "security-headers" => include_bytes!("../../plugins/dist/security-headers.wasm"),

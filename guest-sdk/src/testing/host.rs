@@ -111,6 +111,13 @@ pub(super) fn set_clock(monotonic: Duration, unix: Duration) {
     HOST.with_borrow_mut(|host| (host.monotonic, host.unix) = (monotonic, unix));
 }
 
+pub(super) fn advance_clock(by: Duration) {
+    HOST.with_borrow_mut(|host| {
+        host.monotonic += by;
+        host.unix += by;
+    });
+}
+
 pub(super) fn answer_fetches(answer: Box<http_client::Answer>) {
     HOST.with_borrow_mut(|host| host.answer = Some(answer.into()));
 }

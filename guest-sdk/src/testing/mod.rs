@@ -24,6 +24,7 @@ mod body;
 mod exchange;
 mod granted;
 mod host;
+mod kept;
 mod load;
 mod path;
 mod tunnel;
@@ -34,10 +35,12 @@ pub use body::{Sent, request_body, request_pieces, response_body, response_piece
 pub use exchange::{Request, Response};
 pub use granted::Access;
 pub(crate) use host::{access, clock, http_client, log, metrics, peers, request, response};
+pub(crate) use kept::{kv, secrets};
 pub use load::Load;
 pub use tunnel::Tunnel;
 
 use crate::http_client::FetchError;
+use crate::kv::KvError;
 use crate::log::Level;
 use crate::{ConfigError, Plugin, config};
 
@@ -98,4 +101,25 @@ pub fn take_fetches() -> Vec<crate::http_client::Request> {
 /// What [`crate::clock`] says on this thread from now on; both start at 0.
 pub fn set_clock(monotonic: Duration, unix: Duration) {
     host::set_clock(monotonic, unix);
+}
+
+/// Let time pass on this thread, by both clocks of [`crate::clock`].
+pub fn advance_clock(by: Duration) {
+    host::advance_clock(by);
+}
+
+/// Grant this thread's plugins a store, which is empty; one that is granted already stays as
+/// it is. Keys end by the clock of [`set_clock`] and [`advance_clock`].
+pub fn grant_store(name: &str) {
+    kept::grant_store(name);
+}
+
+/// Let everything that is asked of this thread's stores fail from now on, or work again.
+pub fn fail_stores(failure: Option<KvError>) {
+    kept::fail_stores(failure);
+}
+
+/// Grant this thread's plugins a secret.
+pub fn set_secret(name: &str, text: &str) {
+    kept::set_secret(name, text);
 }

@@ -123,6 +123,9 @@ pub(crate) fn messenger(runtime: &Runtime) -> Arc<dyn Plugin> {
         restart_tunnels: false,
         isolation: Isolation::Worker,
         fetch: None,
+        kv: Vec::new(),
+        secrets: Vec::new(),
+        environment: Vec::new(),
         stage: None,
     };
     runtime.load(&spec).unwrap()

@@ -115,6 +115,7 @@ impl Admin {
         peers::metrics(&self.proxy, &mut text);
         certificates::metrics(&self.proxy, &mut text);
         self.runtime.metrics().render(&mut text);
+        self.proxy.snapshot.load().stores.render(&mut text);
         ("text/plain; version=0.0.4", text)
     }
 }

@@ -72,6 +72,11 @@ impl Check<'_> {
                     self.value(&entry.node, Kind::AnyText, &join(path, &entry.key));
                 }
             }
+            (Kind::SecretMap, Value::Table(table)) => {
+                for entry in &table.entries {
+                    self.value(&entry.node, Kind::Secret, &join(path, &entry.key));
+                }
+            }
             (Kind::Free, Value::Table(_)) => {}
             (Kind::Secret, Value::Table(table)) => self.reference(node, table, path),
             (
@@ -227,6 +232,7 @@ fn expected(kind: Kind) -> (&'static str, String) {
         Kind::Texts => ("a list of strings", "such as [\"one\", \"two\"]"),
         Kind::TextMap => ("a table of strings", "such as { Name = \"value\" }"),
         Kind::TextMapOrFlag => ("a table of strings, true or false", "such as { Name = \"value\" }"),
+        Kind::SecretMap => ("a table of strings or references", "such as { name = { from_env = \"NAME\" } }"),
         Kind::Secret => ("a string or a reference", "such as { from_file = \"path\" } or { from_env = \"NAME\" }"),
         Kind::TextsOrTables(Section::Peer) => ("a list", "such as [\"127.0.0.1:9000\"]"),
         Kind::TextsOrTables(section) => return ("a list", section.heading().to_owned()),

@@ -303,6 +303,34 @@ pub(super) const MAX_STREAMS: u64 = 128;
 /// More serve nobody.
 pub(super) const MOST_STREAMS: u64 = 10_000;
 
+/// `plugins.NAME.deadline` of a plugin with a store in a Redis.
+pub(super) const DEADLINE_REDIS: Duration = seconds(2);
+/// `kv.NAME.max_value`, bytes.
+pub(crate) const KV_VALUE: u64 = 64 << 10;
+/// The most that `kv.NAME.max_value` may be.
+pub(super) const MOST_KV_VALUE: u64 = 1 << 20;
+/// `kv.NAME.max_keys`.
+pub(crate) const KV_KEYS: u64 = 100_000;
+/// The most that `kv.NAME.max_keys` may be.
+pub(super) const MOST_KV_KEYS: u64 = 100_000_000;
+/// `kv.NAME.max_bytes`.
+pub(crate) const KV_BYTES: u64 = 64 << 20;
+/// The least of `kv.NAME.max_bytes`.
+pub(super) const LEAST_KV_BYTES: u64 = 4 << 10;
+/// The most of `kv.NAME.max_bytes`.
+pub(super) const MOST_KV_BYTES: u64 = 1 << 40;
+/// `kv.NAME.full`: a client that makes up keys must not lock out everybody else.
+pub(crate) const KV_FULL: &str = "evict";
+/// `kv.NAME.timeout`: a request waits for it.
+pub(super) const KV_TIMEOUT: Duration = Duration::from_millis(100);
+/// `kv.NAME.connect_timeout`.
+pub(super) const KV_CONNECT_TIMEOUT: Duration = seconds(1);
+/// The most that the two may be.
+pub(super) const MOST_KV_TIME: Duration = seconds(60);
+/// `plugins.NAME.max_fetches`.
+pub(super) const MAX_FETCHES: u64 = 128;
+/// The most that `plugins.NAME.max_fetches` may be.
+pub(super) const MOST_FETCHES: u64 = 100_000;
 /// `messages.max_size`, bytes.
 pub(super) const MAX_MESSAGE: u64 = 1 << 20;
 /// The least that it may be: what a control frame may carry fits.

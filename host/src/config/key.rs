@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Free,
     /// A string, or `{ from_file = … }`, or `{ from_env = … }`.
     Secret,
+    /// A table of such values.
+    SecretMap,
     /// A table with keys of its own.
     Table(Section),
     /// A list of such tables.
@@ -73,6 +75,7 @@ impl fmt::Display for Kind {
             Self::TextMap => f.write_str("table of strings"),
             Self::TextMapOrFlag => f.write_str("table of strings, or boolean"),
             Self::Free => f.write_str("table"),
+            Self::SecretMap => f.write_str("table of strings, `{ from_file = \"…\" }` or `{ from_env = \"…\" }`"),
             Self::Secret => f.write_str("string, `{ from_file = \"…\" }` or `{ from_env = \"…\" }`"),
             Self::Table(section) | Self::Tables(section) | Self::Named(section) => {
                 write!(f, "`{}`", section.heading())

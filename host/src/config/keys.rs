@@ -35,6 +35,7 @@ mod balance;
 mod content;
 mod health;
 mod http3;
+mod kv;
 mod messages;
 mod plugin_limits;
 mod retry;
@@ -51,6 +52,7 @@ pub(super) use balance::*;
 pub(super) use content::*;
 pub(super) use health::*;
 pub(super) use http3::*;
+pub(super) use kv::*;
 pub(super) use messages::*;
 pub(super) use plugin_limits::*;
 pub(super) use retry::*;
@@ -63,7 +65,7 @@ pub(super) use upstream::*;
 pub(super) static ALL: LazyLock<Vec<&Key>> = LazyLock::new(|| {
     let parts = [content_keys(), routing_keys(), auth_keys(), tls_keys(), acme_keys(), http3_keys(), secure_keys()];
     let more = [balance_keys(), upstream_keys(), health_keys(), retry_keys(), stream_keys(), message_keys()];
-    let more = more.into_iter().chain([plugin_limit_keys(), access_keys()]);
+    let more = more.into_iter().chain([plugin_limit_keys(), access_keys(), kv_keys()]);
     PART.iter().chain(parts.into_iter().chain(more).flatten()).copied().collect()
 });
 
@@ -186,7 +188,7 @@ keys! {
     ON_FAILURE = "on_failure" in [Plugin]: Choice { now: &["closed", "open"], later: &[] }, S(d::ON_FAILURE), "",
         "What a failed call means: answer with 500, or go on without the plugin.";
     DEADLINE = "deadline" in [Plugin]: Duration { least: d::LEAST_TIME, most: d::MOST_DEADLINE },
-        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-jwt `\"10s\"`, auth-request `\"1m\"`"), "",
+        Other("`\"10ms\"`; auth-basic with bcrypt or apr1 hashes `\"2s\"`, auth-jwt `\"10s\"`, auth-request `\"1m\"`, any with a store in a Redis `\"2s\"`"), "",
         "The longest that one call may take, with what it waits for.";
     MEMORY = "memory" in [Plugin]: Size { least: d::LEAST_MEMORY, most: d::MOST_MEMORY }, Z(d::MEMORY), "",
         "The most memory that one instance may have.";
@@ -197,8 +199,10 @@ keys! {
         "The plugin's own configuration, handed over as JSON; a table of exactly one key `from_file` or `from_env` \
          is replaced by the text of that file (less one line end) or environment variable.";
     GRANTS = "grants" in [Plugin]: Texts, Other("`[]`; the stock auth-request is granted what `auth_request` names"), "",
-        "Where it may send requests of its own (`http-client`): `\"http-client:upstream:NAME\"` or \
-         `\"http-client:http://HOST:PORT\"` (or `https://`), of which a name is looked up as a peer's is.";
+        "What it may use besides its requests: `\"http-client:upstream:NAME\"` or `\"http-client:http://HOST:PORT/PATH\"` \
+         (or `https://`), where it may send requests of its own; `\"private:10.0.0.0/8\"`, addresses that names of those \
+         may have though they are not public; `\"kv:STORE\"` or `\"kv:STORE/PREFIX\"`; `\"secret:NAME\"`; `\"env:NAME\"`. \
+         services.md has more.";
 
     MAP_FROM = "from" in [Map]: AnyText, Required, "", "The value to look up, with variables in it.";
     MAP_DEFAULT = "default" in [Map]: AnyText, S(d::MAP_DEFAULT), "",

@@ -19,6 +19,7 @@ pub(super) enum Section {
     Health,
     Plugin,
     Quarantine,
+    Kv,
     Map,
     Stream,
     Site,
@@ -50,7 +51,7 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, in the order of the reference.
-    pub(super) const ALL: [Self; 43] = [
+    pub(super) const ALL: [Self; 44] = [
         Self::Top,
         Self::Server,
         Self::Log,
@@ -69,6 +70,7 @@ impl Section {
         Self::Health,
         Self::Plugin,
         Self::Quarantine,
+        Self::Kv,
         Self::Map,
         Self::Stream,
         Self::Site,
@@ -117,6 +119,7 @@ impl Section {
             Self::Health => "health = { … }",
             Self::Plugin => "[plugins.NAME]",
             Self::Quarantine => "quarantine = { … }",
+            Self::Kv => "[kv.NAME]",
             Self::Map => "[maps.NAME]",
             Self::Stream => "[[streams]]",
             Self::Site => "[[sites]]",
@@ -230,6 +233,10 @@ impl Section {
     /// The same for what stands within sites, routes and listeners, or is named by them.
     fn doc_of_a_part(self) -> &'static str {
         match self {
+            Self::Kv => {
+                "A store of keys and values for plugins (interface `kv`), which `grants` names. Without `url` it is in \
+                 memory: all workers share it, and it goes on over reloads. services.md has more."
+            }
             Self::Stream => {
                 "Connections that are passed on as they are, before HTTP or in its place. With `names`, `alpn` or `default`: \
                  those of TLS clients that ask for them, without being terminated; what else comes at the same listener goes \

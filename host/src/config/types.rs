@@ -16,6 +16,7 @@ mod content;
 mod dial;
 mod health;
 mod http3;
+mod kv;
 mod limits;
 mod messages;
 mod resolver;
@@ -33,6 +34,7 @@ pub use content::{
 pub use dial::{Dial, PeerTls};
 pub use health::{Expect, Health, HttpProbe, OnUnhealthy, Pattern, Probe, ProbeRequest, TcpProbe, WebSocketProbe};
 pub use http3::{AltSvc, HostKey, Http3, QuicRetry};
+pub use kv::{Kv, KvAddress, KvGranted, KvMemory, KvPlace, KvRedis, Services};
 pub use limits::{Level, Limits, OpenLimit, RateLimit, RealIp, Refusal, Satisfy, Zone};
 pub use messages::{DeflatePolicy, Messages};
 pub use resolver::{Lookup, Question, Resolve, Resolver};
@@ -62,6 +64,8 @@ pub struct Config {
     pub resolver: Arc<Resolver>,
     /// `[real_ip]`; none where the table is absent.
     pub real_ip: Option<RealIp>,
+    /// `[kv.*]`
+    pub kv: Vec<Kv>,
     /// `[limits.*]`, in order; routes refer to them by name.
     pub zones: Vec<Zone>,
     /// `[acme]` and what is wanted of it; none where nothing is.
@@ -232,6 +236,8 @@ pub struct Plugin {
     pub response_with: Vec<http::HeaderName>,
     /// Where it may send requests of its own.
     pub grants: Vec<Grant>,
+    /// What else it is granted.
+    pub services: Services,
     /// Where it stands in the configuration, for problems that `configure` reports.
     pub place: Place,
 }
@@ -241,6 +247,10 @@ pub struct Plugin {
 pub struct Grant {
     /// As the plugin names it: `upstream:NAME`, or `http://HOST:PORT` in lower case.
     pub destination: String,
+    /// What paths begin with, at least `/`.
+    pub path: String,
+    /// Whether it is a name, whose addresses are not known before it is looked up.
+    pub by_name: bool,
     /// Index into `Config::upstreams`.
     pub upstream: usize,
 }

@@ -13,6 +13,7 @@ mod fetch;
 mod fields;
 mod guard;
 mod handler;
+mod kv;
 mod maps;
 mod messages;
 mod only_with;
@@ -32,6 +33,7 @@ pub use fetch::{Fetch, FetchError, FetchRequest, FetchResponse, Fetching};
 pub use fields::{FRAMING, HANDSHAKE, ROUTE_OF_REPLY, is_hosts_own, is_one_of};
 pub use guard::{Caps, Isolation, Quarantine};
 pub use handler::{HandlerAnswer, HandlerRequest, Handling, Part, Parts};
+pub use kv::{Kv, KvError, KvGrant, KvOperation, KvReply, KvValue};
 pub use maps::{Kept, Map, Maps, Twice};
 pub use messages::{
     Closing, Content, Counts, Interest, Judgement, Message, Outgoing, Session, SessionState, Sessions, Subscription,

@@ -1,5 +1,6 @@
 //! Files of cases: TOML, or JSON of the same shape.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use super::fakes::HttpAnswer;
 use super::peers::Peer;
 use super::request::{RequestPart, ResponsePart};
+use super::stores::Contents;
 
 /// Why a file of cases cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,14 @@ pub struct Cases {
     pub(super) clock: Option<Clock>,
     /// What its requests are answered with; without it, it is granted no destination.
     pub(super) http: Option<Vec<HttpAnswer>>,
+    /// The stores that it is granted, and what they begin with.
+    pub(super) kv: Option<Contents>,
+    /// The secrets that it is granted.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, String>,
+    /// Its environment.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
     /// The request that those of cases are laid over.
     #[serde(default)]
     pub(super) request: RequestPart,
@@ -63,6 +73,7 @@ pub(super) struct Case {
     pub(super) config: Option<Map<String, Value>>,
     pub(super) clock: Option<Clock>,
     pub(super) http: Option<Vec<HttpAnswer>>,
+    pub(super) kv: Option<Contents>,
     /// In place of the one step that the keys below describe; they then hold for each step that says
     /// nothing else.
     #[serde(default)]

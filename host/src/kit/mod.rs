@@ -13,6 +13,7 @@ mod peers;
 mod request;
 mod run;
 mod show;
+mod stores;
 
 use std::path::{Path, PathBuf};
 

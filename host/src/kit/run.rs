@@ -12,6 +12,7 @@ use super::ask::{self, Ready, Tunnels};
 use super::compare::{self, Mismatch};
 use super::fakes::Http;
 use super::file::{Case, Cases, Clock, Step};
+use super::stores::Kept;
 use crate::config::{defaults, units};
 use crate::hook::{Caps, Hook, Isolation, OnFailure, Plugin};
 use crate::plugin::{Inspection, Prepared, Runtime, RuntimeSettings, Source, Spec, Stage};
@@ -62,6 +63,7 @@ pub(super) struct World {
     pub(super) spec: Spec,
     pub(super) stage: Arc<Stage>,
     pub(super) http: Option<Arc<Http>>,
+    pub(super) stores: Option<Kept>,
 }
 
 impl Stand {
@@ -116,6 +118,9 @@ impl Stand {
             restart_tunnels: false,
             isolation: Isolation::Worker,
             fetch: None,
+            kv: Vec::new(),
+            secrets: Vec::new(),
+            environment: Vec::new(),
             stage: None,
         }
     }
@@ -218,6 +223,9 @@ impl Stand {
         if let Some(http) = &world.http {
             answer.insert("requests".to_owned(), Value::Array(http.take_asked()));
         }
+        if let Some(stores) = &world.stores {
+            answer.insert("kv".to_owned(), stores.show());
+        }
     }
 
     /// What a case's plugin is loaded with.
@@ -227,6 +235,7 @@ impl Stand {
             stage.set_clock(clock.time()?);
         }
         let http = case.http.as_ref().or(cases.http.as_ref()).map(|answers| Http::new(answers));
+        let stores = case.kv.as_ref().or(cases.kv.as_ref()).map(Kept::new).transpose()?;
         let deadline = cases.deadline.as_deref().map(units::parse_duration).transpose();
         let memory = cases.memory.as_deref().map(units::parse_size).transpose();
         let isolation = match cases.isolation.as_deref() {
@@ -241,11 +250,14 @@ impl Stand {
             memory: memory.map_err(|error| format!("`memory` {error}"))?.unwrap_or(defaults::MEMORY),
             isolation,
             fetch: http.clone().map(|http| http as _),
+            kv: stores.as_ref().map(Kept::grants).unwrap_or_default(),
+            secrets: cases.secrets.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect(),
+            environment: cases.env.clone().into_iter().collect(),
             stage: Some(Arc::clone(&stage)),
             // Metrics are kept by name, and each case has its own.
             ..self.bare(&case.name)
         };
-        Ok(World { spec, stage, http })
+        Ok(World { spec, stage, http, stores })
     }
 }
 

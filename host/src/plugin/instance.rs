@@ -20,7 +20,7 @@ use super::output::{Output, Stream};
 use super::stage::Stage;
 use super::ticker::Ticker;
 use super::voice::Voice;
-use crate::hook::{Builtins, Choice, Fetch, Hook, ResponseView, View};
+use crate::hook::{Builtins, Choice, Fetch, Hook, KvGrant, ResponseView, View};
 
 /// What all instances of one plugin share.
 pub(super) struct Shared {
@@ -37,6 +37,12 @@ pub(super) struct Shared {
     pub(super) ticker: Arc<Ticker>,
     /// Sends its own requests; none where it is granted no destination.
     pub(super) fetch: Option<Arc<dyn Fetch>>,
+    /// The stores that it may use; the guest's numbers for them are the indexes.
+    pub(super) kv: Vec<KvGrant>,
+    /// The secrets that it may read, by name.
+    pub(super) secrets: Vec<(Arc<str>, Arc<str>)>,
+    /// Its environment.
+    pub(super) environment: Vec<(String, String)>,
     /// In place of the log and the clock, for tools.
     pub(super) stage: Option<Arc<Stage>>,
 }
@@ -53,8 +59,8 @@ pub(super) struct Ctx {
     /// What the call has said of the access that it grants; none where the hook grants none.
     pub(super) access: Option<Said>,
     room: Vec<u32>,
-    /// Whether a hook was called: requests of its own can be sent from hooks only.
-    pub(super) begun: bool,
+    /// Whether it has read its configuration: from then on its calls are hooks.
+    pub(super) configured: bool,
     /// The number of the request that the call is about, and who makes its id of it: what the line
     /// about a failure names. Kept when the request is let go.
     pub(super) about: Option<(u64, &'static dyn Builtins)>,
@@ -79,8 +85,10 @@ impl Ctx {
     fn of_wasi(&mut self) -> &mut Wasi {
         let (shared, voice) = (&self.shared, &self.voice);
         self.wasi.get_or_insert_with(|| {
-            // No files, no sockets, no environment, no arguments: only what it says is let out.
+            // No files, no sockets, no arguments, and of the environment what is granted: only what
+            // it says is let out.
             let mut wasi = WasiCtx::builder();
+            wasi.envs(&shared.environment);
             wasi.stdout(Stream::new(voice, Level::INFO)).stderr(Stream::new(voice, Level::WARN));
             let outgoing = Outgoing::new(shared.fetch.clone());
             Box::new(Wasi { ctx: wasi.build(), table: ResourceTable::new(), http: WasiHttpCtx::new(), outgoing })
@@ -170,6 +178,7 @@ impl Live {
         let load = |instance: Instance| Ok((Functions::load(&compiled.exports, &mut store, &instance)?, instance));
         let loaded = made.and_then(load);
         let (functions, instance) = loaded.map_err(|fault| Failure::of(&fault, store.data()))?;
+        store.data_mut().configured = true;
         let ctx = store.data();
         ctx.voice.tell();
         // Between what a fresh instance has and what it may have: an instance that only
@@ -252,7 +261,6 @@ impl Live {
         let ctx = self.store.data_mut();
         ctx.about = Some((exchange.view.serial, exchange.view.builtins));
         ctx.view = Some(exchange.view);
-        ctx.begun = true;
         ctx.response = exchange.response;
         ctx.balance = exchange.choice.map(|choice| Asked::new(choice, std::mem::take(&mut ctx.room)));
         let limit = ctx.shared.limits.deadline;
@@ -326,7 +334,7 @@ pub(super) fn new_store(compiled: &Compiled, shared: &Arc<Shared>) -> Store<Ctx>
         balance: None,
         access: None,
         room: Vec::new(),
-        begun: false,
+        configured: false,
         about: None,
         voice: Voice::new(&shared.output),
         meter: Meter::new(&shared.limits, &shared.numbers),

@@ -11,13 +11,13 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::abi::v0_1::hooks::{Exports, version_of};
 use super::abi::v0_1::{PACKAGE, VERSION};
 use super::error::PluginError;
-use super::imports::SERVICES;
+use super::imports::{Linkers, SERVICES};
 use super::instance::Ctx;
 use super::lane::{self, Lane};
 use super::schema::Schema;
 use super::stage::Stage;
 use super::start::Prepared;
-use crate::hook::{Caps, Fetch, Hook, HookSet, Isolation, OnFailure, Quarantine};
+use crate::hook::{Caps, Fetch, Hook, HookSet, Isolation, KvGrant, OnFailure, Quarantine};
 
 /// The largest component that is read, bytes: JavaScript and Python ones have 2 to 18 MiB.
 const LARGEST: u64 = 40 << 20;
@@ -50,6 +50,12 @@ pub struct Spec {
     pub isolation: Isolation,
     /// Sends the requests that it makes itself; none where it is granted no destination.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// The stores that it may use.
+    pub kv: Vec<KvGrant>,
+    /// The secrets that it may read, by name.
+    pub secrets: Vec<(Arc<str>, Arc<str>)>,
+    /// Its environment: names and values.
+    pub environment: Vec<(String, String)>,
     /// In place of the log and the clock, for tools; none in a proxy.
     pub stage: Option<Arc<Stage>>,
 }
@@ -91,6 +97,32 @@ pub struct Inspection {
     pub size: usize,
     /// How it is called where its deadline is 20 ms or less.
     pub lane: Lane,
+}
+
+impl Inspection {
+    /// Whether it imports our interface of this name.
+    pub(super) fn imports(&self, interface: &str) -> bool {
+        self.services.iter().any(|import| is_ours(import, interface))
+    }
+
+    /// Tell of services that it imports and is not granted. It may well do without: some
+    /// toolchains import all that there is, so this is no error before it asks.
+    pub(super) fn warn_of_missing_grants(&self, spec: &Spec) {
+        let missing = [
+            ("http-client", spec.fetch.is_none(), "http-client:upstream:NAME"),
+            ("kv", spec.kv.is_empty(), "kv:STORE"),
+            ("secrets", spec.secrets.is_empty(), "secret:NAME"),
+        ];
+        for (service, _, grant) in missing.into_iter().filter(|(s, missing, _)| *missing && self.imports(s)) {
+            let plugin = &*spec.name;
+            tracing::info!(plugin, service, "it imports this and is granted none of it: {}", denial(plugin, grant));
+        }
+    }
+}
+
+/// What to do about a missing grant.
+pub(super) fn denial(plugin: &str, grant: &str) -> String {
+    format!("grant it with `grants = [\"{grant}\"]` in [plugins.{plugin}]")
 }
 
 /// A component that is ready to be instantiated, for any configuration.
@@ -166,10 +198,19 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Plugin
 ///
 /// # Errors
 /// What [`Exports::of`] says, [`PluginError::MissingImport`].
-pub(super) fn link(linker: &Linker<Ctx>, component: &Component, size: usize) -> Result<Compiled, PluginError> {
+pub(super) fn link(
+    linkers: &Linkers,
+    component: &Component,
+    size: usize,
+    kv_waits: bool,
+) -> Result<Compiled, PluginError> {
+    let linker = linkers.of(kv_waits);
     let engine = linker.engine();
     let exports = Exports::of(engine, component)?;
-    let inspection = inspect(engine, component, &exports, size);
+    let mut inspection = inspect(engine, component, &exports, size);
+    if kv_waits && inspection.imports("kv") {
+        inspection.lane = Lane::Fiber;
+    }
     if let Some(import) = inspection.others.first() {
         return Err(PluginError::MissingImport {
             import: import.clone(),

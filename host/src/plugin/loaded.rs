@@ -76,6 +76,9 @@ impl Loaded {
             restart_tunnels,
             isolation,
             fetch,
+            kv,
+            secrets,
+            environment,
             stage,
         } = spec;
         let mine = &self.spec;
@@ -90,6 +93,11 @@ impl Loaded {
             && hooks == &mine.hooks
             && restart_tunnels == &mine.restart_tunnels
             && isolation == &mine.isolation
+            && secrets == &mine.secrets
+            && environment == &mine.environment
+            // A store has the bounds of a configuration.
+            && kv.is_empty()
+            && mine.kv.is_empty()
             // Requests of its own go through a configuration's upstreams, and a balancer learns a
             // configuration's groups: both would keep what is gone.
             && fetch.is_none()

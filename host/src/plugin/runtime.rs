@@ -7,7 +7,6 @@ use std::thread;
 
 use parking_lot::Mutex;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
 use super::bodies;
 use super::cache::{self, Cache, ComponentDigest};
@@ -15,7 +14,8 @@ use super::engine::{self, MAX_MEMORY};
 use super::error::PluginError;
 use super::failure::{Failure, Subject};
 use super::home::{self, Homes};
-use super::instance::{Ctx, Live, Shared};
+use super::imports::Linkers;
+use super::instance::{Live, Shared};
 use super::isolated::Isolated;
 use super::lane::Lane;
 use super::limits::Limits;
@@ -66,17 +66,17 @@ pub struct Loads {
 /// the disk cache and the metrics. Plugins keep it alive as far as they need it.
 pub struct Runtime {
     engine: Engine,
-    linker: Linker<Ctx>,
+    linkers: Linkers,
     cache: Option<Cache>,
     ticker: Arc<Ticker>,
     registry: Arc<Registry>,
     seats: Arc<Seats>,
     workers: usize,
     pub(super) stack: usize,
-    /// Compiled components by digest, for as long as a plugin uses them: many plugins of
+    /// Compiled components by digest and whether their stores make them wait, for as long as a plugin uses them: many plugins of
     /// one component, or a reload, compile nothing. Locked while one compiles, so that a
     /// start does not compile one component many times.
-    compiled: Mutex<HashMap<ComponentDigest, Weak<Compiled>>>,
+    compiled: Mutex<HashMap<(ComponentDigest, bool), Weak<Compiled>>>,
     /// Which plugin of each name is in use.
     lines: Mutex<HashMap<Arc<str>, Weak<Line>>>,
     /// Every plugin that is in use.
@@ -91,7 +91,7 @@ impl Runtime {
     pub fn new(settings: &RuntimeSettings) -> Result<Arc<Self>, PluginError> {
         let broken = |error: wasmtime::Error| PluginError::Engine { detail: format!("{error:#}") };
         let engine = engine::engine(settings.instances.max(1), settings.stack).map_err(broken)?;
-        let linker = super::imports::linker(&engine).map_err(broken)?;
+        let linkers = Linkers::new(&engine).map_err(broken)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| PluginError::Engine { detail: e.to_string() })?;
         let cache = settings.cache_dir.as_ref().and_then(|dir| match Cache::open(dir, &engine) {
             Ok(cache) => Some(cache),
@@ -103,7 +103,7 @@ impl Runtime {
         let workers = settings.workers.max(1);
         Ok(Arc::new(Self {
             engine,
-            linker,
+            linkers,
             cache,
             ticker: Arc::new(ticker),
             registry: Arc::new(Registry::new(workers)),
@@ -123,7 +123,8 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the component, its configuration or its limits.
     pub fn load(&self, spec: &Spec) -> Result<Arc<dyn Plugin>, PluginError> {
-        let compiled = self.ready(&spec.source)?;
+        let compiled = self.ready(spec)?;
+        compiled.inspection.warn_of_missing_grants(spec);
         for unknown in &compiled.inspection.unknown_hooks {
             tracing::warn!(
                 plugin = &*spec.name,
@@ -186,10 +187,10 @@ impl Runtime {
     }
 
     /// The component of a plugin, compiled.
-    pub(super) fn ready(&self, source: &Source) -> Result<Arc<Compiled>, PluginError> {
-        match source {
+    pub(super) fn ready(&self, spec: &Spec) -> Result<Arc<Compiled>, PluginError> {
+        match &spec.source {
             Source::Ready(prepared) => Ok(Arc::clone(&prepared.0)),
-            source => self.compiled(&source.read()?),
+            source => self.compiled(&source.read()?, spec.kv.iter().any(|granted| granted.store.waits())),
         }
     }
 
@@ -211,6 +212,9 @@ impl Runtime {
             registry: Arc::clone(&self.registry),
             ticker: Arc::clone(&self.ticker),
             fetch: spec.fetch.clone(),
+            kv: spec.kv.clone(),
+            secrets: spec.secrets.clone(),
+            environment: spec.environment.clone(),
             stage: spec.stage.clone(),
         }))
     }
@@ -232,7 +236,7 @@ impl Runtime {
     /// # Errors
     /// Why it could not be loaded with any configuration.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, PluginError> {
-        Ok(self.compiled(bytes)?.inspection.clone())
+        Ok(self.compiled(bytes, false)?.inspection.clone())
     }
 
     /// The numbers of all plugins.
@@ -246,11 +250,11 @@ impl Runtime {
         &self.ticker
     }
 
-    /// Compile a component, or find it compiled.
-    pub(super) fn compiled(&self, bytes: &[u8]) -> Result<Arc<Compiled>, PluginError> {
+    /// Compile a component, or find it compiled. `kv_waits`: whether a store may make it wait.
+    pub(super) fn compiled(&self, bytes: &[u8], kv_waits: bool) -> Result<Arc<Compiled>, PluginError> {
         let digest = cache::digest(bytes);
         let mut all = self.compiled.lock();
-        if let Some(compiled) = all.get(&digest).and_then(Weak::upgrade) {
+        if let Some(compiled) = all.get(&(digest, kv_waits)).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
         all.retain(|_, compiled| compiled.strong_count() > 0);
@@ -265,8 +269,8 @@ impl Runtime {
                 component
             }
         };
-        let compiled = Arc::new(load::link(&self.linker, &component, bytes.len())?);
-        all.insert(digest, Arc::downgrade(&compiled));
+        let compiled = Arc::new(load::link(&self.linkers, &component, bytes.len(), kv_waits)?);
+        all.insert((digest, kv_waits), Arc::downgrade(&compiled));
         Ok(compiled)
     }
 }

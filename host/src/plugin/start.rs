@@ -44,7 +44,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`], but for what is about the configuration.
     pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared, PluginError> {
-        self.compiled(bytes).map(Prepared)
+        self.compiled(bytes, false).map(Prepared)
     }
 
     /// What the plugin's configuration looks like; none where it does not say.
@@ -52,7 +52,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`].
     pub fn schema(&self, spec: &Spec) -> Result<Option<serde_json::Value>, PluginError> {
-        let compiled = self.ready(&spec.source)?;
+        let compiled = self.ready(spec)?;
         let shared = self.shared(spec, &compiled)?;
         Ok(described(&compiled, &shared, self.stack)?.map(|schema| schema.document().clone()))
     }
@@ -62,7 +62,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`].
     pub fn starts(&self, spec: &Spec, times: usize) -> Result<Vec<Start>, PluginError> {
-        let compiled = self.ready(&spec.source)?;
+        let compiled = self.ready(spec)?;
         let shared = self.shared(spec, &compiled)?;
         let starts = match shared.lane {
             Lane::Sync => on_own_stack(self.stack, || (0..times).map(|_| start(&compiled, &shared)).collect()),

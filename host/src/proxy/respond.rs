@@ -35,6 +35,7 @@ pub(super) fn status_of(kind: Kind) -> StatusCode {
         Kind::NoneOfThese(status) => status,
         Kind::ConnectTimeout | Kind::ReadTimeout | Kind::SendTimeout => StatusCode::GATEWAY_TIMEOUT,
         Kind::NoPeer
+        | Kind::Private
         | Kind::Connect
         | Kind::Closed
         | Kind::Refused

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{StartError, fetch};
 use crate::config::{self, Config, PluginSource, Problem};
-use crate::hook::{Chains, Hook, Isolation, Maps, OnlyWith, Plugin, chain_of};
+use crate::hook::{Chains, Hook, Isolation, KvGrant, Maps, OnlyWith, Plugin, chain_of};
+use crate::kv::{Store, Stores};
 use crate::limit::{Limits, Zone, Zones};
 use crate::observe::{LogFiles, Logs, Subject, Tallies, level};
 use crate::plugin::{PluginError, Runtime, RuntimeSettings, Source, Spec, WAITING_CALLS};
@@ -13,8 +14,8 @@ use crate::snapshot::{Downstream, Route, Snapshot};
 use crate::stock;
 use crate::upstream::{self, Shared, Upstream};
 
-/// Make a configuration ready. Nothing that runs is touched. `before` are the zones in use:
-/// what is counted by those that stay the same goes on.
+/// Make a configuration ready. Nothing that runs is touched. `before` is what is in use:
+/// what is counted by zones that stay the same goes on, and so does what stores hold.
 ///
 /// # Errors
 /// Every name without an answer and every plugin that is refused, or the access log that cannot be opened.
@@ -23,17 +24,18 @@ pub(super) fn snapshot(
     runtime: &Arc<Runtime>,
     files: &Arc<LogFiles>,
     shared: &Shared,
-    before: Option<&Zones>,
+    before: Option<&Snapshot>,
 ) -> Result<Snapshot, StartError> {
     if !config.debug_clients.is_empty() || config.routes.iter().any(|route| route.log_level.is_some()) {
         level::activate();
     }
     let shared = &Shared { resolver: Arc::clone(&config.resolver), ..shared.clone() };
-    let (upstreams, plugins, balancers) = ready(config, shared, runtime)?;
+    let stores = Stores::new(&config.kv, before.map(|before| &before.stores));
+    let (upstreams, plugins, balancers) = ready(config, shared, &stores, runtime)?;
     let at = |indexes: &[usize]| -> Vec<Arc<dyn Plugin>> {
         indexes.iter().filter_map(|i| plugins.get(*i)).map(Arc::clone).collect()
     };
-    let zones = zones(config, before);
+    let zones = zones(config, before.map(|before| &before.zones));
     // For routes that only answer themselves; a router's own plugin may lead to one all the same.
     let nowhere = Arc::new(Upstream::new(&nowhere(), shared));
     let mut opened = Opened { files, maps: &config.maps, logs: Vec::new() };
@@ -76,6 +78,7 @@ pub(super) fn snapshot(
         debug_clients: config.debug_clients.clone(),
         real_ip: config.real_ip.clone(),
         zones,
+        stores,
         server_header: config.server.server_header.clone(),
         downstream: Downstream {
             header_timeout: config.server.header_timeout,
@@ -158,7 +161,8 @@ pub(super) fn shared(config: &Config, tallies: Arc<Tallies>) -> Shared {
 /// # Errors
 /// As [`super::Server::start`], but for the listeners.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    ready(config, &shared(config, Arc::default()), &runtime(config, 1)?).map(drop)
+    let stores = Stores::new(&config.kv, None);
+    ready(config, &shared(config, Arc::default()), &stores, &runtime(config, 1)?).map(drop)
 }
 
 /// The plugins that choose peers, by upstream; what is named as a balancer or handler must be one.
@@ -192,12 +196,12 @@ fn balancers(config: &Config, plugins: &[Arc<dyn Plugin>]) -> Result<Balancers, 
 }
 
 /// The upstreams and plugins of a configuration; all that is wrong with them at once.
-fn ready(config: &Config, shared: &Shared, runtime: &Arc<Runtime>) -> Result<Ready, StartError> {
+fn ready(config: &Config, shared: &Shared, stores: &Stores, runtime: &Arc<Runtime>) -> Result<Ready, StartError> {
     // What is known of names is held by the upstreams, so they come first and follow after.
     let upstreams: Vec<_> = config.upstreams.iter().map(|u| Arc::new(Upstream::new(u, shared))).collect();
     let mut problems = upstream::problems(&config.upstreams, shared);
     upstreams.iter().for_each(|upstream| upstream.follow());
-    match plugins(config, &upstreams, runtime).and_then(|plugins| Ok((balancers(config, &plugins)?, plugins))) {
+    match plugins(config, &upstreams, stores, runtime).and_then(|plugins| Ok((balancers(config, &plugins)?, plugins))) {
         Ok((balancers, plugins)) if problems.is_empty() => return Ok((upstreams, plugins, balancers)),
         Ok(_) => {}
         Err(refused) => problems.extend(refused),
@@ -215,12 +219,13 @@ type Balancers = HashMap<Arc<str>, Arc<dyn Plugin>>;
 fn plugins(
     config: &Config,
     upstreams: &[Arc<Upstream>],
+    stores: &Stores,
     runtime: &Arc<Runtime>,
 ) -> Result<Vec<Arc<dyn Plugin>>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut loaded = Vec::new();
     for plugin in &config.plugins {
-        match runtime.load(&spec(plugin, upstreams)) {
+        match runtime.load(&spec(plugin, upstreams, stores)) {
             Ok(loaded_now) if plugin.response_with.is_empty() => loaded.push(loaded_now),
             Ok(loaded_now) => loaded.push(Arc::new(OnlyWith::new(loaded_now, plugin.response_with.clone()))),
             // Each with its own place.
@@ -242,8 +247,10 @@ pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, P
     const SPARE: usize = 500;
     /// Each reserves 4 GiB of address space, of which a process has 128 TiB.
     const MOST: usize = 8000;
-    // Those that make requests have an instance for each call that waits, others one for each request.
-    let many = |plugin: &&config::Plugin| !plugin.grants.is_empty() || plugin.isolation == Isolation::Request;
+    // Those that wait have an instance for each call that does, others one for each request.
+    let many = |plugin: &&config::Plugin| {
+        !plugin.grants.is_empty() || !plugin.services.kv.is_empty() || plugin.isolation == Isolation::Request
+    };
     let waiting = config.plugins.iter().filter(many).count();
     let wanted = (config.plugins.len() * 2 + waiting * WAITING_CALLS) * workers + SPARE;
     let wanted = wanted.min(MOST);
@@ -255,7 +262,7 @@ pub(super) fn runtime(config: &Config, workers: usize) -> Result<Arc<Runtime>, P
     })
 }
 
-fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
+fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>], stores: &Stores) -> Spec {
     let source = match &plugin.source {
         PluginSource::File(path) => Source::File(path.clone()),
         // A name that is none was refused when the configuration was read.
@@ -273,9 +280,17 @@ fn spec(plugin: &config::Plugin, upstreams: &[Arc<Upstream>]) -> Spec {
         hooks: plugin.hooks,
         restart_tunnels: plugin.restart_tunnels,
         isolation: plugin.isolation,
-        fetch: fetch::granted(&plugin.grants, upstreams),
+        fetch: fetch::granted(plugin, upstreams),
+        kv: plugin.services.kv.iter().filter_map(|granted| kv(granted, stores)).collect(),
+        secrets: plugin.services.secrets.iter().map(|(name, text)| (Arc::clone(name), text.expose().into())).collect(),
+        environment: plugin.services.environment.iter().map(|(n, v)| (n.clone(), v.expose().to_owned())).collect(),
         stage: None,
     }
+}
+
+fn kv(granted: &config::KvGranted, stores: &Stores) -> Option<KvGrant> {
+    let store: Arc<Store> = Arc::clone(stores.get(granted.store)?);
+    Some(KvGrant { name: Arc::clone(&granted.name), prefix: Arc::clone(&granted.prefix), store })
 }
 
 fn problem(plugin: &config::Plugin, error: &PluginError) -> Problem {

@@ -151,8 +151,8 @@ impl Server {
     /// [`StartError`]; the old configuration stays in use then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let log_files = &self.proxy.log_files;
-        let zones = &self.proxy.snapshot.load().zones;
-        let snapshot = build::snapshot(config, &self.runtime, log_files, &self.shared, Some(zones))?;
+        let before = self.proxy.snapshot.load_full();
+        let snapshot = build::snapshot(config, &self.runtime, log_files, &self.shared, Some(&before))?;
         let streams = streams::streams(config, &snapshot, log_files, &self.shared, &self.rooms)?;
         let mut state = self.state.lock();
         state.listeners.change(&config.listeners, streams, &self.workers)?;

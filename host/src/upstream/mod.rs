@@ -18,6 +18,7 @@ mod pace;
 mod peer;
 mod policy;
 mod pool;
+mod public;
 mod sessions;
 mod set;
 mod sticky;

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use tidegate_cidr::Cidr;
 
 use super::http2::{self, Again, Found, Slot};
+use super::public::is_public;
 use super::{Ask, Asked, Lease, Link, Upstream, checkout, connect};
 use crate::body::{Body, Piece, Source};
+use crate::config::Address;
 use crate::error::{Error, Kind, Retry};
 use crate::http1::{self, Length};
 use crate::message::{FieldName, FieldValue, Fields, ResponseHead};
@@ -41,6 +44,18 @@ pub struct OwnRequest {
     pub max_body: usize,
     /// How long each step may take: to connect, to send, between two reads.
     pub patience: Duration,
+    /// Where peers must have public addresses, the ranges that may be asked all the same.
+    pub only_public: Option<Arc<[Cidr]>>,
+}
+
+impl OwnRequest {
+    /// Whether a peer at this address may be asked. It is the one that is connected to, so a
+    /// name cannot mean another address in between.
+    fn may_ask(&self, address: &Address) -> bool {
+        let (Some(listed), Address::Tcp(address)) = (&self.only_public, address) else { return true };
+        let ip = address.ip().to_canonical();
+        is_public(ip) || listed.iter().any(|range| range.contains(ip))
+    }
 }
 
 /// What came of it.
@@ -57,7 +72,7 @@ impl Upstream {
     /// connection can be made.
     ///
     /// # Errors
-    /// Upstream kinds.
+    /// Upstream kinds; [`Kind::Private`] where no other peer is left.
     pub async fn ask(&self, request: &OwnRequest) -> Result<OwnAnswer, Error> {
         let (mut tried, mut last) = (Vec::new(), None);
         loop {
@@ -66,6 +81,11 @@ impl Upstream {
                 return Err(last.unwrap_or_else(none));
             };
             let (peer, picked) = (Arc::clone(lease.peer()), lease.picked());
+            if !request.may_ask(&peer.way.address) {
+                last = Some(Error::new(Kind::Private, format!("{}: {} is not a public address", self.name, peer.name)));
+                tried.push(peer);
+                continue;
+            }
             let answer = self.ask_peer(lease, request).await;
             peer.judge(answer.as_ref().is_ok_and(|answer| !answer.head.status.is_server_error()), picked);
             match &answer {

@@ -15,7 +15,7 @@ mod tests;
 use std::time::Duration;
 
 use tidegate_plugin::http_client::{self, Request};
-use tidegate_plugin::{Authorizer, ConfigError, Edit, Plugin, Reply, ResponseHeaders, Verdict};
+use tidegate_plugin::{Authorizer, ConfigError, ConfigSchema, Edit, Plugin, Reply, ResponseHeaders, Verdict};
 use tidegate_plugin::{access, clock, log, request, response};
 
 use cache::Cache;
@@ -137,4 +137,10 @@ impl ResponseHeaders for AuthJwt {
     }
 }
 
-tidegate_plugin::export!(AuthJwt: authorizer, response_headers);
+impl ConfigSchema for AuthJwt {
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+}
+
+tidegate_plugin::export!(AuthJwt: authorizer, response_headers, config_schema);

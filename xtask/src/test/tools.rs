@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("nghttp", "nghttp2-client"),
     ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
 ];
 
 /// nginx's `stream`, which Debian has in a package of its own.

@@ -33,7 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["import", "kit", "server", "plugin"]),
     // Cases become requests as hooks see them, and are asked as the proxy asks.
-    ("kit", &["hook", "message", "plugin", "proxy", "tls"]),
+    ("kit", &["hook", "kv", "message", "plugin", "proxy", "tls"]),
     // Which headers are the proxy's own, which types are usual, a server to compare with, and TLS to ask it over.
     ("import", &["content", "hook", "server", "tls"]),
     (
@@ -43,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ca",
             "downstream",
             "hook",
+            "kv",
             "limit",
             "listener",
             "plugin",
@@ -57,7 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Tunnels are closed there by the names of their grants.
     ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
-    ("snapshot", &["hook", "http1", "limit", "tls", "upstream"]),
+    ("snapshot", &["hook", "http1", "kv", "limit", "tls", "upstream"]),
     ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
     (
         "downstream",
@@ -103,6 +104,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
+    // What plugins keep; a Redis is connected to with the TLS of peers.
+    ("kv", &["hook", "tls"]),
     // Its peers are what hook `balancer` chooses from.
     // Keys of hashes and of sticky sessions are texts with variables.
     ("upstream", &["body", "duplex", "hook", "http1", "message", "proxy_protocol", "socket", "stream", "tls"]),

@@ -1,70 +1,25 @@
-//! Where plugins may send requests of their own: `grants`, and `auth_request` with what the
-//! stock plugin auth-request is told.
+//! `auth_request`: what the stock plugin auth-request is told and granted.
 
 use http::HeaderName;
 use serde_json::{Map as Object, Value as Json};
 
+use super::grants::{UNNAMEABLE, is_nameable};
 use super::note;
 use super::plugin::Generated;
 use super::upstream::Upstreams;
+use crate::config::defaults;
 use crate::config::key::Kind;
 use crate::config::keys as k;
 use crate::config::pattern;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{Grant, Spot};
 use crate::config::variables::{BUILTIN, BUILTIN_FAMILIES, Variables};
-use crate::config::{defaults, suggest};
 use crate::hook::is_hosts_own;
-
-/// What a grant begins with.
-const SERVICE: &str = "http-client:";
-
-/// `grants` of a plugin.
-pub(super) fn grants(table: &Reader<'_>, upstreams: &mut Upstreams) -> Vec<Grant> {
-    table.own_texts(&k::GRANTS).iter().filter_map(|text| grant(table, upstreams, text)).collect()
-}
-
-fn grant(table: &Reader<'_>, upstreams: &mut Upstreams, text: &Text<'_>) -> Option<Grant> {
-    let refuse = |message: &str, hint: &str| {
-        table.cx.hinted(text.at, &text.path, message, hint);
-        None
-    };
-    let usual = "such as \"http-client:upstream:NAME\" or \"http-client:http://127.0.0.1:9000\"";
-    let Some(destination) = text.text.strip_prefix(SERVICE) else {
-        return refuse(&format!("\"{}\" is not a grant", text.text), usual);
-    };
-    if let Some(name) = destination.strip_prefix("upstream:") {
-        return match upstreams.named(name) {
-            Some(_) if !is_nameable(name) => refuse(UNNAMEABLE, "give the upstream a plain name"),
-            Some(upstream) => Some(Grant { destination: destination.to_owned(), upstream }),
-            None => refuse(&format!("no upstream named \"{name}\""), &suggest::hint(name, upstreams.names(), usual)),
-        };
-    }
-    let Some((_, place)) = destination.split_once("://") else {
-        return refuse(&format!("\"{destination}\" is not a destination"), usual);
-    };
-    if place.contains(['/', '?', '#', '@', '*']) {
-        return refuse("a destination is scheme, host and port, and nothing else", usual);
-    }
-    // Unknown schemes are refused there, as for a route's upstream.
-    let wanted = Text { text: destination, path: text.path.clone(), at: text.at };
-    let upstream = upstreams.find(table, &wanted)?;
-    let address = upstreams.list.get(upstream).map(|upstream| upstream.name.to_ascii_lowercase())?;
-    let scheme = if address.starts_with("https://") { "" } else { "http://" };
-    Some(Grant { destination: format!("{scheme}{address}"), upstream })
-}
-
-/// Whether a URL with this upstream in it ends the name where it ends.
-fn is_nameable(upstream: &str) -> bool {
-    !upstream.contains(['/', '?', '#'])
-}
 
 /// Whether an upstream is a route's own `https://HOST:PORT`, which is a URL's beginning itself.
 fn is_https(upstream: &str) -> bool {
     upstream.strip_prefix("https://").is_some_and(is_nameable)
 }
-
-const UNNAMEABLE: &str = "an upstream with `/`, `?` or `#` in its name cannot be asked by a plugin";
 
 /// Whether `auth_request` is given and not `false`.
 pub(super) fn has_auth_request(table: &Reader<'_>) -> bool {
@@ -98,7 +53,7 @@ pub(super) fn auth_request(
     told.config.insert("destination".into(), destination.as_str().into());
     let Told { config, spots, .. } = told;
     let made = Generated { config, spots, at: item.at(), path: item.path, hooks: None, response_with: Vec::new() };
-    Some((made, vec![Grant { destination, upstream }]))
+    Some((made, vec![Grant { destination, path: "/".to_owned(), by_name: false, upstream }]))
 }
 
 /// The names that `auth_request` gives to headers of answers, in this very table.

@@ -6,8 +6,10 @@ mod acme;
 mod bodies;
 mod content;
 mod fetch;
+mod grants;
 mod headers;
 mod http3;
+mod kv;
 mod limits;
 mod logs;
 mod maps;
@@ -70,7 +72,8 @@ struct Build<'a> {
 /// Make the configuration. It is whole only if `root.cx` has no problems afterwards.
 pub(super) fn resolve(root: &Reader<'_>) -> Config {
     let mut upstreams = Upstreams::read(root);
-    let mut plugins = Plugins::read(root, &mut upstreams);
+    let kept = kv::read(root);
+    let mut plugins = Plugins::read(root, &mut upstreams, &kept);
     upstreams.take_balancers(root, &mut plugins);
     let maps = maps::read(root);
     let mut defined = captures(root);
@@ -116,6 +119,7 @@ pub(super) fn resolve(root: &Reader<'_>) -> Config {
         admin: server::admin(root),
         resolver: Arc::new(resolver::resolver(root)),
         real_ip: access::real_ip(root),
+        kv: kept.stores,
         zones: build.zones,
         acme,
         listeners,

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::grants;
+use super::kv::Kept;
+use super::plugin_limits;
 use super::upstream::Upstreams;
-use super::{fetch, plugin_limits};
 use crate::config::keys as k;
 use crate::config::reader::{Named, Reader};
-use crate::config::types::{Grant, Place, Plugin, PluginSource, Spot};
+use crate::config::types::{Grant, Place, Plugin, PluginSource, Services, Spot};
 use crate::config::{defaults, json, suggest};
 use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 11] = [
+pub(super) const STOCK: [&str; 12] = [
     "router",
     "header-map",
     "origin-check",
@@ -25,6 +27,7 @@ pub(super) const STOCK: [&str; 11] = [
     "auth-jwt",
     "auth-request",
     "affinity",
+    "rate-limit",
     "message-guard",
     "security-headers",
 ];
@@ -43,6 +46,7 @@ struct Definition {
     isolation: Isolation,
     restart_tunnels: bool,
     grants: Vec<Grant>,
+    services: Services,
 }
 
 /// What the file's other keys say to a stock plugin.
@@ -81,10 +85,10 @@ pub(super) struct Plugins {
 
 impl Plugins {
     /// `[plugins.*]`.
-    pub(super) fn read(root: &Reader<'_>, upstreams: &mut Upstreams) -> Self {
+    pub(super) fn read(root: &Reader<'_>, upstreams: &mut Upstreams, kept: &Kept) -> Self {
         let mut all = Self::default();
         for named in root.named(&k::PLUGINS) {
-            match definition(&named, upstreams) {
+            match definition(&named, upstreams, kept) {
                 Some(definition) => {
                     all.definitions.insert(named.name.to_owned(), definition);
                 }
@@ -129,6 +133,9 @@ impl Plugins {
             "header-map" => "it is in every chain that needs it",
             "security-headers" => "the key `security_headers` asks for it",
             "router" => "`routers` asks for it",
+            "rate-limit" => {
+                return "it needs to know how much is too much: [plugins.rate-limit] grants = [\"kv:STORE\"], config = { … }".into();
+            }
             "affinity" => {
                 return "it needs to know by what: [plugins.affinity] config = { by = { cookie = \"room\" } }".into();
             }
@@ -208,6 +215,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         restart_tunnels,
         response_with,
         grants,
+        services,
         place: _,
     } = a;
     name == &b.name
@@ -223,6 +231,7 @@ fn equal(a: &Plugin, b: &Plugin) -> bool {
         && restart_tunnels == &b.restart_tunnels
         && response_with == &b.response_with
         && grants == &b.grants
+        && services == &b.services
 }
 
 fn generated(cx: &crate::config::Context, name: &str, definition: &Definition, made: Generated) -> Plugin {
@@ -269,6 +278,7 @@ fn plugin(
         restart_tunnels: definition.restart_tunnels,
         response_with: Vec::new(),
         grants: definition.grants.clone(),
+        services: definition.services.clone(),
         place,
     }
 }
@@ -293,19 +303,23 @@ fn stock_definition(name: &str) -> Definition {
         isolation: Isolation::default(),
         restart_tunnels: false,
         grants: Vec::new(),
+        services: Services::default(),
     }
 }
 
-fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Option<Definition> {
+fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams, kept: &Kept) -> Option<Definition> {
     let table = &named.value;
     let source = source(named);
     // Problems of both are told at once.
-    let grants = fetch::grants(table, upstreams);
+    let (grants, services) = grants::read(table, named.name, upstreams, kept);
     let source = source?;
     let stock = stock_definition(match &source {
         PluginSource::Stock(name) => name,
         PluginSource::File(_) => named.name,
     });
+    // It has to outlast what a store may take, which says itself when it gives up.
+    let deadline =
+        if kept.has_redis(&services) { stock.deadline.max(defaults::DEADLINE_REDIS) } else { stock.deadline };
     let mut place = Place { path: table.path.clone(), ..Place::default() };
     (place.line, place.column) = table.cx.position(table.at);
     let config = table.own(&k::CONFIG).and_then(|item| {
@@ -317,12 +331,13 @@ fn definition(named: &Named<'_, Reader<'_>>, upstreams: &mut Upstreams) -> Optio
         config: config.unwrap_or_default(),
         place,
         on_failure: if table.text(&k::ON_FAILURE) == Some("open") { OnFailure::Open } else { OnFailure::Closed },
-        deadline: table.duration(&k::DEADLINE).unwrap_or(stock.deadline),
+        deadline: table.duration(&k::DEADLINE).unwrap_or(deadline),
         memory: table.size(&k::MEMORY).unwrap_or(stock.memory),
         caps: plugin_limits::caps(table),
         quarantine: plugin_limits::quarantine(table),
         hooks: hooks(table),
         grants,
+        services,
         restart_tunnels: table.text(&k::TUNNELS_ON_RELOAD) == Some("restart"),
         isolation: if table.text(&k::ISOLATION) == Some("request") { Isolation::Request } else { Isolation::Worker },
     })

@@ -220,7 +220,8 @@ fn auth_request_is_told_its_keys_and_granted_its_upstream() {
         granted(&config.plugins[config.routers[0]]),
         [
             ("upstream:chat".to_owned(), "chat".to_owned()),
-            ("http://127.0.0.1:9000".to_owned(), "127.0.0.1:9000".to_owned())
+            ("http://127.0.0.1:9000".to_owned(), "127.0.0.1:9000".to_owned()),
+            ("https://keys.example.com:443".to_owned(), "https://Keys.example.com:443".to_owned()),
         ]
     );
     let others = config.plugins.iter().filter(|plugin| !["auth-request", "mine"].contains(&&*plugin.name));
@@ -251,4 +252,24 @@ fn auth_basic_has_time_for_hashes_that_are_slow() {
         let basic = &config.plugins[config.routes[0].plugins[0]];
         assert_eq!(basic.deadline, Duration::from_millis(deadline), "{users}");
     }
+}
+
+#[test]
+fn grants_are_what_they_say_and_no_more() {
+    let config = valid("every_key.toml");
+    let plugin = &config.plugins[config.routers[0]];
+    let places: Vec<_> = plugin.grants.iter().map(|grant| (grant.path.as_str(), grant.by_name)).collect();
+    assert_eq!(places, [("/", false), ("/", false), ("/jwks", true)]);
+    let Services { kv, secrets, environment, private, max_fetches } = &plugin.services;
+    let stores: Vec<_> = kv.iter().map(|kv| (&*config.kv[kv.store].name, &*kv.name, &*kv.prefix)).collect();
+    assert_eq!(stores, [("sessions", "sessions", "mine:"), ("counters", "counters", "shared:")]);
+    assert_eq!(secrets.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["token"]);
+    assert!(!secrets[0].1.expose().is_empty());
+    assert_eq!(environment.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["PATH"]);
+    assert_eq!((private.len(), *max_fetches), (1, 7));
+    let KvPlace::Redis(redis) = &config.kv[1].place else { panic!("{:?}", config.kv[1]) };
+    assert_eq!((redis.address.to_string().as_str(), redis.database), ("redis.example.com:6379", 4));
+    assert_eq!((redis.user.as_deref(), redis.password.expose()), (Some("ann"), "s3 cret"));
+    assert!(!format!("{config:?}").contains("s3 cret"));
+    assert_eq!(config.kv[0].place, KvPlace::Memory(KvMemory { max_keys: 500, max_bytes: 1 << 20, refuse: true }));
 }

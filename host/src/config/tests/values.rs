@@ -94,7 +94,8 @@ fn routes_inherit_from_their_site() {
     let upstreams: Vec<&str> =
         config.routes.iter().filter_map(|r| Some(&*config.upstreams[r.upstream?].name)).collect();
     assert_eq!(upstreams, ["chat", "127.0.0.1:9000", "127.0.0.1:9000", "localhost:9000", "localhost:9000"]);
-    assert_eq!(config.upstreams.len(), 4);
+    // And what its own requests go to.
+    assert_eq!(config.upstreams.len(), 5);
 }
 
 #[test]
@@ -170,7 +171,8 @@ fn a_handler_takes_the_place_of_files_and_upstream() {
 #[test]
 fn names_of_peers_are_questions() {
     let config = valid("every_key.toml");
-    let peer = &config.upstreams[3].peers[0];
+    let local = config.upstreams.iter().find(|upstream| &*upstream.name == "localhost:9000").unwrap();
+    let peer = &local.peers[0];
     let Source::Name(lookup) = &peer.source else { panic!("{:?}", peer.source) };
     assert_eq!((&*peer.name, &lookup.question), ("localhost:9000", &Question::Host("localhost".into())));
     assert_eq!((lookup.port, lookup.resolve), (Some(9000), Resolve::Ttl));

@@ -10,6 +10,7 @@ use super::wit::types::Field;
 use crate::hook::{self, FRAMING, FetchRequest, is_one_of};
 use crate::message::{FieldName, FieldValue};
 use crate::plugin::instance::Ctx;
+use crate::plugin::load::denial;
 
 /// The largest body of a request, bytes.
 const LARGEST_REQUEST: usize = 256 << 10;
@@ -32,10 +33,13 @@ impl Ctx {
         let denied = |why: &str| FetchError::Denied(why.to_owned());
         // What cannot be sent is told before what may not be: it is the author's to mend.
         let request = checked(request)?;
-        if !self.begun {
+        if !self.configured {
             return Err(denied("there is no request to make it for: only hooks can fetch, not `configure`"));
         }
-        let fetch = self.shared.fetch.as_ref().ok_or_else(|| denied("the plugin has no grant for http-client"))?;
+        let fetch = self.shared.fetch.as_ref().ok_or_else(|| {
+            let what = denial(&self.shared.name, &format!("http-client:{}", request.destination));
+            FetchError::Denied(format!("the plugin has no grant for http-client: {what}"))
+        })?;
         Ok(fetch.fetch(request))
     }
 }

@@ -4,12 +4,14 @@ mod access;
 mod clock;
 mod config;
 mod http_client;
+mod kv;
 mod log;
 mod metrics;
 mod outgoing;
 mod peers;
 mod request;
 mod response;
+mod secrets;
 
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
@@ -21,11 +23,33 @@ use super::abi::v0_1::bindings::tidegate::plugin as wit;
 use super::instance::Ctx;
 
 /// The interfaces of ours that can be imported, besides `types`.
-pub(super) const SERVICES: [&str; 9] =
-    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access"];
+pub(super) const SERVICES: [&str; 11] =
+    ["request", "response", "log", "config", "clock", "metrics", "http-client", "peers", "access", "kv", "secrets"];
 
-/// A linker that offers everything: ours, and WASI 0.2 with nothing granted.
-pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
+/// Linkers that offer everything: ours, and WASI 0.2 with nothing granted.
+pub(super) struct Linkers {
+    /// Stores answer at once.
+    ready: Linker<Ctx>,
+    /// A store may make the guest wait.
+    waiting: Linker<Ctx>,
+}
+
+impl Linkers {
+    pub(super) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut waiting = linker(engine)?;
+        let mut ready = waiting.clone();
+        kv::add_ready(&mut ready)?;
+        wit::kv::add_to_linker::<_, HasSelf<Ctx>>(&mut waiting, Ctx::called)?;
+        Ok(Self { ready, waiting })
+    }
+
+    /// The one for a plugin whose stores may make it wait, or not.
+    pub(super) fn of(&self, kv_waits: bool) -> &Linker<Ctx> {
+        if kv_waits { &self.waiting } else { &self.ready }
+    }
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     let mut linker = Linker::new(engine);
     wit::types::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::bodies::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
@@ -38,6 +62,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Ctx>> {
     wit::http_client::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::peers::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wit::access::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
+    wit::secrets::add_to_linker::<_, HasSelf<Ctx>>(&mut linker, Ctx::called)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Ok(linker)

@@ -88,7 +88,7 @@ fn a_hook_of_another_shape_is_refused() {
 fn an_import_that_nobody_offers_is_named() {
     for (import, named) in [
         (r#"(import "acme:kv/store@1.0.0" (instance))"#, "acme:kv/store@1.0.0"),
-        (r#"(import "tidegate:plugin/kv@0.1.0" (instance))"#, "tidegate:plugin/kv@0.1.0"),
+        (r#"(import "tidegate:plugin/tea@0.1.0" (instance))"#, "tidegate:plugin/tea@0.1.0"),
         (r#"(import "tidegate:plugin/log@0.2.0" (instance))"#, "tidegate:plugin/log@0.2.0"),
         (r#"(import "log" (func))"#, "log"),
         (r#"(import "wasi:keyvalue/store@0.2.0" (instance (export "open" (func))))"#, "wasi:keyvalue/store@0.2.0"),

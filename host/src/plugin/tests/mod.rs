@@ -7,6 +7,7 @@ mod failures;
 mod fetch;
 mod fiber;
 mod hooks;
+mod kv;
 #[path = "../../../benches/messages/lab.rs"]
 mod lab;
 mod life;
@@ -51,6 +52,9 @@ fn spec(bytes: &'static [u8]) -> Spec {
         restart_tunnels: false,
         isolation: hook::Isolation::Worker,
         fetch: None,
+        kv: Vec::new(),
+        secrets: Vec::new(),
+        environment: Vec::new(),
         stage: None,
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::document::Value;
+use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
 use crate::config::types::{Dial, PeerTls};
@@ -34,7 +35,12 @@ impl Dialing {
             "v2" => Some(proxy_protocol::Version::V2),
             _ => None,
         });
-        Self { tls: tls(table), bind: bind(table), tcp_keepalive: table.flag(&k::TCP_KEEPALIVE), proxy_protocol }
+        Self {
+            tls: tls(table, &k::UPSTREAM_TLS),
+            bind: bind(table),
+            tcp_keepalive: table.flag(&k::TCP_KEEPALIVE),
+            proxy_protocol,
+        }
     }
 
     /// TLS with all defaults.
@@ -72,6 +78,27 @@ impl Dialing {
     }
 }
 
+/// TLS with `address` by this key of this table, or with all defaults where it has none; none
+/// where that is wrong, which is reported.
+pub(in crate::config::resolve) fn peer_tls(
+    table: &Reader<'_>,
+    key: &Key,
+    address: &str,
+    place: &Text<'_>,
+) -> Option<PeerTls> {
+    let dialing = match table.own(key) {
+        Some(_) => Dialing { tls: Some(tls(table, key)?), ..Dialing::default() },
+        None => match Dialing::tls() {
+            Ok(dialing) => dialing,
+            Err(why) => {
+                table.cx.hinted(place.at, &place.path, why, "write `tls = { ca = … }`");
+                return None;
+            }
+        },
+    };
+    dialing.to(table, address, place)?.tls.clone()
+}
+
 /// The host of `HOST:PORT`. nginx calls a Unix socket `localhost`.
 fn host(address: &str) -> &str {
     if address.starts_with("unix:") {
@@ -92,13 +119,13 @@ fn bind(table: &Reader<'_>) -> Option<IpAddr> {
     read.ok()
 }
 
-/// `tls` of an upstream; none where it is off, or wrong and reported.
-fn tls(upstream: &Reader<'_>) -> Option<Tls> {
-    let item = upstream.own(&k::UPSTREAM_TLS)?;
+/// `tls` of an upstream or a store; none where it is off, or wrong and reported.
+fn tls(table: &Reader<'_>, key: &Key) -> Option<Tls> {
+    let item = table.own(key)?;
     if !matches!(item.node.value, Value::Flag(true) | Value::Table(_)) {
         return None;
     }
-    let table = upstream.table(&k::UPSTREAM_TLS);
+    let table = table.table(key);
     let name = table.placed(&k::TLS_NAME).filter(|name| !name.text.is_empty()).and_then(|name| {
         let read = ServerName::try_from(name.text.to_owned());
         if read.is_err() {

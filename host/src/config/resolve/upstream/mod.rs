@@ -21,6 +21,8 @@ use crate::config::suggest;
 use crate::config::types::{Policy, Protocol, Upstream};
 use crate::config::variables::Variables;
 use dial::Dialing;
+pub(super) use dial::peer_tls;
+pub(super) use name::is_host;
 
 /// What the name of an upstream begins with where a route's own address has TLS.
 const TLS: &str = "https://";

@@ -7,7 +7,7 @@ use crate::config::types::{Lookup, Place, Question, Resolve, Source};
 
 /// Whether this can be the name of a host (RFC 1123 §2.1, and `_`, which some have): labels of
 /// letters, digits and hyphens, of which the last is no number.
-pub(super) fn is_host(text: &str) -> bool {
+pub(in crate::config::resolve) fn is_host(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_number = |label: &str| label.bytes().all(|b| b.is_ascii_digit());
     is_name(name) && !name.rsplit('.').next().is_none_or(is_number)

@@ -12,6 +12,16 @@
 wasmtime::component::bindgen!({
     path: "../wit/v0.1",
     world: "tidegate:plugin/host",
-    imports: { "tidegate:plugin/http-client.fetch": async | trappable, default: trappable },
+    imports: {
+        "tidegate:plugin/http-client.fetch": async | trappable,
+        "tidegate:plugin/kv.open": async | trappable,
+        "tidegate:plugin/kv.get": async | trappable,
+        "tidegate:plugin/kv.set": async | trappable,
+        "tidegate:plugin/kv.delete": async | trappable,
+        "tidegate:plugin/kv.increment": async | trappable,
+        "tidegate:plugin/kv.compare-and-swap": async | trappable,
+        "tidegate:plugin/kv.raise": async | trappable,
+        default: trappable,
+    },
     additional_derives: [PartialEq, Eq],
 });
