@@ -3,9 +3,11 @@
 
 use tidegate_authoring::Language;
 use tidegate_tests::languages::component;
-use tidegate_tests::subject::Binary;
+use tidegate_tests::subject::{Binary, HeldPort};
 use tidegate_tests::ws::{self, Frame};
 use tidegate_tests::{Backend, Proxy, Setup, TempDir, Wire, tidegate};
+
+use super::quarantine::page;
 
 const ORIGIN: &str = "https://app.example.com";
 
@@ -18,11 +20,13 @@ fn memory(language: Language) -> &'static str {
     }
 }
 
-fn set_up(language: Language, words: &str, patience: u32) -> Setup {
+fn set_up(language: Language, more: &str, words: &str, patience: u32) -> Setup {
     let text = format!(
         r#"
         [server]
         workers = 1
+        keepalive_requests = 1000000
+        {more}
         [plugins.doorman]
         component = "%component%"
         memory = "{}"
@@ -87,7 +91,7 @@ fn get(client: &mut Wire, lines: &str) -> (u16, Option<String>, String) {
 /// Accepts, refuses, edits headers, sets a variable.
 fn judges_requests(language: Language) {
     let backend = Backend::named("let in");
-    let proxy = set_up(language, "[]", 3).var("backend", backend.address()).start();
+    let proxy = set_up(language, "", "[]", 3).var("backend", backend.address()).start();
     let mut client = proxy.connect();
     let plain = |reason: &str| (403, true, reason.to_owned());
     let mut refused = |lines: &str| {
@@ -117,7 +121,7 @@ fn judges_requests(language: Language) {
 /// Passes, replaces, drops, answers, counts for each tunnel, closes.
 fn judges_messages(language: Language) {
     let backend = speaker();
-    let proxy = set_up(language, r#"["darn", "Heck"]"#, 3).var("backend", backend.address()).start();
+    let proxy = set_up(language, "", r#"["darn", "Heck"]"#, 3).var("backend", backend.address()).start();
     let (mut one, mut other) = (open(&proxy), open(&proxy));
     assert_eq!(ask(&mut one, "hello"), "hello");
     assert_eq!(ask(&mut one, ""), "");
@@ -147,7 +151,7 @@ fn judges_messages(language: Language) {
 
 /// What the plugin says of its configuration is told with its place.
 fn judges_its_configuration(language: Language) {
-    let refused = set_up(language, r#"["a", ""]"#, 3).var("backend", "127.0.0.1:9").try_start();
+    let refused = set_up(language, "", r#"["a", ""]"#, 3).var("backend", "127.0.0.1:9").try_start();
     let problems = refused.err().expect("an empty word is refused");
     assert!(
         problems.contains("plugins.doorman.config.words[1]") && problems.contains("must not be empty"),
@@ -159,7 +163,7 @@ fn judges_its_configuration(language: Language) {
 /// Go's collector runs in them, which traps where it asks WASI for the time.
 fn keeps_its_memory(language: Language) {
     let backend = speaker();
-    let proxy = set_up(language, r#"["darn"]"#, 1_000_000).var("backend", backend.address()).start();
+    let proxy = set_up(language, "", r#"["darn"]"#, 1_000_000).var("backend", backend.address()).start();
     let mut client = open(&proxy);
     let (batch, rounds) = (50, 100);
     let padding = "x".repeat(300);
@@ -181,6 +185,26 @@ fn keeps_its_memory(language: Language) {
     }
     assert_eq!(ask(&mut client, "/count"), format!("filtered: {}", batch * rounds));
     leave(client);
+}
+
+/// Where memory is given back by hand, as much is given back as was taken: by thousands of grants, not
+/// a page is added.
+fn gives_its_memory_back(language: Language) {
+    let (backend, port) = (Backend::named("let in"), HeldPort::new());
+    let admin = format!("[admin]\naddress = \"{}\"\n", port.address());
+    let proxy = set_up(language, &admin, "[]", 3).var("backend", backend.address()).start();
+    let mut client = proxy.connect();
+    let mut granted = |times: usize| {
+        for _ in 0..times {
+            assert_eq!(get(&mut client, &format!("Origin: {ORIGIN}\r\n")).0, 200);
+        }
+        let page = page(&port, "/metrics");
+        let line = page.lines().find(|line| line.starts_with("tidegate_plugin_memory_bytes{plugin=\"doorman\"}"));
+        line.unwrap().to_owned()
+    };
+    let before = granted(100);
+    // 16 bytes, the least that an allocation has, would be a page and a half.
+    assert_eq!(granted(6_000), before);
 }
 
 macro_rules! languages {
@@ -209,6 +233,13 @@ macro_rules! languages {
             }
         }
     )+};
+}
+
+#[test]
+fn memory_that_is_freed_by_hand_is_freed() {
+    for language in [Language::Rust, Language::C, Language::Cpp, Language::Zig] {
+        gives_its_memory_back(language);
+    }
 }
 
 languages! {

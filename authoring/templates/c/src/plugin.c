@@ -37,9 +37,9 @@ static void *make(size_t size) {
 
 static text view(const char *s) { return (text){(uint8_t *)s, strlen(s)}; }
 
+// Empty ones have no memory: the bindings would not free it.
 static void copy(uint8_t **ptr, size_t *len, const void *bytes, size_t length) {
-  *ptr = make(length);
-  memcpy(*ptr, bytes, length);
+  *ptr = length ? memcpy(make(length), bytes, length) : NULL;
   *len = length;
 }
 

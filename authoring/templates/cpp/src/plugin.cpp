@@ -37,11 +37,15 @@ template <class T> T *make(size_t count = 1) {
   return memory;
 }
 
-// A copy that is given away, as a string or list of bytes of the bindings.
+// A copy that is given away, as a string or list of bytes of the bindings. Empty ones have no
+// memory: the bindings would not free it.
 template <class T> void give(T &out, string_view s) {
-  out.ptr = make<uint8_t>(s.size());
-  std::memcpy(out.ptr, s.data(), s.size());
+  out.ptr = nullptr;
   out.len = s.size();
+  if (!s.empty()) {
+    out.ptr = make<uint8_t>(s.size());
+    std::memcpy(out.ptr, s.data(), s.size());
+  }
 }
 
 // Bytes that were given to us. Empty ones have no memory.

@@ -5,8 +5,11 @@ import { get as header } from 'tidegate:plugin/request@0.1.0';
 // QuickJS has no TextEncoder; messages and header values are bytes.
 const bytes = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0));
 const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+// One character for each byte: what texts are looked up by.
+const raw = (bytes) => String.fromCharCode(...bytes);
 const lower = (byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte);
 
+// `origins`: each by its bytes.
 let origins, words, banned, patience;
 // What is known of each open tunnel: how many of its client's words were filtered.
 const tunnels = new Map();
@@ -19,11 +22,12 @@ export const lifecycle = {
       (config[name] ?? []).map((item, i) => {
         // What is thrown is `result`'s error: the configuration is refused with it.
         if (item === '') throw `/${name}/${i}: must not be empty`;
-        return bytes(item);
+        return item;
       });
-    origins = list('origins');
-    words = list('words').map((word) => word.map(lower));
-    banned = list('banned').map((word) => word.map(lower));
+    const folded = (item) => bytes(item).map(lower);
+    origins = new Map(list('origins').map((origin) => [raw(bytes(origin)), origin]));
+    words = list('words').map(folded);
+    banned = list('banned').map(folded);
     patience = config.patience ?? 3;
   },
 };
@@ -33,21 +37,19 @@ function deny(why) {
   return { tag: 'deny', val: { status: 403, fields, body: bytes(why) } };
 }
 
+// What every grant changes: made once.
+const edits = [
+  { operation: 'set', name: 'x-checked-by', value: bytes('js') },
+  { operation: 'remove', name: 'x-internal', value: bytes('') },
+];
+
 export const authorizer = {
   authorize() {
     const origin = header('origin');
     if (origin == null) return deny('origin missing\n');
-    if (!origins.some((known) => same(known, origin))) return deny('origin not allowed\n');
-    return {
-      tag: 'grant',
-      val: {
-        variables: [{ name: 'visitor_origin', value: decodeURIComponent(escape(String.fromCharCode(...origin))) }],
-        edits: [
-          { operation: 'set', name: 'x-checked-by', value: bytes('js') },
-          { operation: 'remove', name: 'x-internal', value: bytes('') },
-        ],
-      },
-    };
+    const known = origins.get(raw(origin));
+    if (known === undefined) return deny('origin not allowed\n');
+    return { tag: 'grant', val: { variables: [{ name: 'visitor_origin', value: known }], edits } };
   },
 };
 

@@ -21,10 +21,11 @@ fn lend(text: []const u8) c.plugin_string_t {
     return .{ .ptr = @constCast(text.ptr), .len = text.len };
 }
 
-/// A copy that is given away, as any string or list of bytes of the bindings.
+/// A copy that is given away, as any string or list of bytes of the bindings. Empty ones have no memory:
+/// the bindings would not free it.
 fn give(comptime T: type, text: []const u8) T {
-    const memory: []u8 = allocator.alloc(u8, @max(text.len, 1)) catch @trap();
-    @memcpy(memory[0..text.len], text);
+    if (text.len == 0) return .{ .ptr = null, .len = 0 };
+    const memory: []u8 = allocator.dupe(u8, text) catch @trap();
     return .{ .ptr = memory.ptr, .len = text.len };
 }
 

@@ -154,6 +154,7 @@ fn fetch(place: &str) -> String {
     }
 }
 
+#[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "exported functions are named by attributes that can break a program")]
 mod export {
     super::bindings::export!(Handler with_types_in super::bindings);
