@@ -27,7 +27,7 @@ pub(super) struct Home {
     /// Whose call it is, in the fiber lane.
     pub(super) turn: Semaphore,
     failed: AtomicBool,
-    /// Whether it was taken out of its street.
+    /// Whether it was taken out of its street, whichever that was.
     retired: AtomicBool,
     tunnels: AtomicUsize,
     /// Whom to wake where it fails.
@@ -131,10 +131,6 @@ impl Homes {
 
     /// No more tunnels move into it; those that are there stay.
     pub(super) fn retire(&self, home: &Arc<Home>) {
-        // Asked for again with every message of the tunnels that stay.
-        if home.retired.load(Ordering::Relaxed) || home.retired.swap(true, Ordering::Relaxed) {
-            return;
-        }
         for street in &self.streets {
             street.lock().retain(|other| !Arc::ptr_eq(other, home));
         }
@@ -223,6 +219,10 @@ impl Loaded {
     /// Nobody moves into it any more, whichever kind of home it is.
     #[cold]
     fn retire(&self, home: &Arc<Home>) {
+        // Asked for again with every call for those that stay.
+        if home.retired.load(Ordering::Relaxed) || home.retired.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.homes.retire(home);
         self.body_homes.retire(home);
     }
