@@ -13,7 +13,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -167,21 +167,25 @@ fn fuzz(servers: &[(&str, SocketAddr)], cases: &[&str]) -> Vec<Outcomes> {
     servers.iter().map(outcomes).collect()
 }
 
-/// What is worse through the relay, as lines, and how many cases there were.
-fn compare(servers: &[(&str, SocketAddr)], cases: &[&str]) -> (usize, Vec<String>) {
+/// Cases that are worse through the relay, in words, by case and server.
+type Worse = BTreeMap<(String, String), String>;
+
+/// What is worse through the relay, and how many cases there were.
+fn compare(servers: &[(&str, SocketAddr)], cases: &[&str]) -> (usize, Worse) {
     let outcomes = fuzz(servers, cases);
-    let mut worse = Vec::new();
+    let mut worse = Worse::new();
     let mut seen = 0;
     for (pair, names) in outcomes.chunks(2).zip(servers.chunks(2)) {
         let (direct, through) = (&pair[0], &pair[1]);
         assert!(direct.keys().eq(through.keys()), "not the same cases ran");
         seen += direct.len();
         let pairs = direct.iter().map(|(id, outcome)| (id, outcome, &through[id]));
-        worse.extend(
-            pairs
-                .filter(|(_, direct, through)| through.is_worse_than(direct, names[0].0))
-                .map(|(id, direct, through)| format!("{id} of {}: {direct:?}, but {through:?}", names[1].0)),
-        );
+        worse.extend(pairs.filter(|(_, direct, through)| through.is_worse_than(direct, names[0].0)).map(
+            |(id, direct, through)| {
+                let text = format!("{id} of {}: {direct:?}, but {through:?}", names[1].0);
+                ((id.clone(), names[1].0.to_owned()), text)
+            },
+        ));
     }
     (seen, worse)
 }
@@ -203,7 +207,7 @@ fn no_case_is_worse_than_without_the_relay() {
     ];
     let wants_all = std::env::var_os("TIDEGATE_AUTOBAHN").is_some_and(|value| value == "all");
     let shards: &[&[&str]] = if wants_all { &ALL } else { &USUAL };
-    let (mut seen, mut worse) = (0, Vec::new());
+    let (mut seen, mut worse) = (0, Worse::new());
     std::thread::scope(|scope| {
         let shards: Vec<_> = shards.iter().map(|cases| scope.spawn(|| compare(&servers, cases))).collect();
         for shard in shards {
@@ -213,5 +217,15 @@ fn no_case_is_worse_than_without_the_relay() {
         }
     });
     assert!(seen >= 2 * if wants_all { 517 } else { 271 }, "only {seen} cases ran");
-    assert!(worse.is_empty(), "{} of {seen} cases are worse through the relay:\n{}", worse.len(), worse.join("\n"));
+    // How bytes come together is chance at each of four processes: what the relay is to blame for comes again.
+    for _ in 0..2 {
+        let again: BTreeSet<String> = worse.keys().map(|(id, _)| id.clone()).collect();
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        if !again.is_empty() {
+            let (_, found) = compare(&servers, &again);
+            worse.retain(|case, _| found.contains_key(case));
+        }
+    }
+    let lines: Vec<&str> = worse.values().map(String::as_str).collect();
+    assert!(worse.is_empty(), "{} of {seen} cases are worse through the relay:\n{}", worse.len(), lines.join("\n"));
 }
