@@ -46,6 +46,9 @@ pub(crate) enum Kind {
     /// Plain requests, of which it is counted how many came to the backend over a connection
     /// that was there.
     Reuse,
+    /// What a plugin that sees each message adds to messages there and back, by difference; counted in
+    /// messages.
+    Messages(Shape),
     /// Memory at rest.
     Idle {
         /// Of tunnels over TLS.
@@ -89,6 +92,7 @@ impl Case {
             Kind::Tls { .. } => Unit::CpuPer("TLS handshake"),
             Kind::Echo(_) | Kind::SecureEcho(_) => Unit::CpuPer("round trip"),
             Kind::Bulk(_) | Kind::SecureBulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
+            Kind::Messages(_) => Unit::CpuPer("message"),
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
             Kind::Reuse => Unit::Percent,
             Kind::Idle { .. } => Unit::KibiBytes,
@@ -102,6 +106,8 @@ impl Case {
         match self.kind {
             Kind::Bulk(shape) | Kind::SecureBulk(shape) => mebibyte / (2.0 * shape.size as f64),
             Kind::Stream(_) => mebibyte,
+            // There and back.
+            Kind::Messages(_) => 0.5,
             _ => 1.0,
         }
     }
@@ -137,6 +143,10 @@ const fn echo(size: usize, per_second: Option<u32>) -> Kind {
     Kind::Echo(Shape { size, tunnels: CONNECTIONS, per_second })
 }
 
+const fn seen(size: usize) -> Kind {
+    Kind::Messages(shape(size, CONNECTIONS))
+}
+
 const fn bulk(size: usize) -> Kind {
     Kind::Bulk(shape(size, BULK_TUNNELS))
 }
@@ -158,6 +168,8 @@ pub(crate) const CASES: &[Case] = &[
     case("stream-up", "1 MiB messages, client to server, 4 tunnels", Kind::Stream(Way::Up), Target::None),
     case("get", "keep-alive GET of 64 B, 64 connections", Kind::Get, Target::Ratio(1.35)),
     case("hooks", "checks and headers on a GET, by difference", Kind::Hooks, Target::Value(6.0)),
+    case("seen-64", "hook `messages` on a 64 B message, by difference", seen(64), Target::Value(1.0)),
+    case("seen-1k", "hook `messages` on a 1 KiB message, by difference", seen(1024), Target::Value(1.1)),
     case("reuse", "the same, over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
     case("idle", "idle tunnel", Kind::Idle { tls: false }, Target::Value(3.0)),
     case("tls", "TLS handshake, whole", Kind::Tls { resumed: false }, Target::Ratio(1.0)),

@@ -50,18 +50,31 @@ pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: Soc
         }
         Kind::Hooks => {
             let bare = subject.bare().ok_or(BenchError::Format("a proxy without hooks".into()))?;
-            let without = cpu(case, bare, setup, backend, plan)?;
-            let with = cpu(case, subject, setup, backend, plan)?;
-            Ok(Sample {
-                value: with.value - without.value,
-                user: with.user - without.user,
-                system: with.system - without.system,
-                rate: None,
-                busy: with.busy,
-            })
+            difference(case, subject, bare, setup, backend, plan)
         }
+        Kind::Messages(_) => difference(case, Subject::TidegateSeen, Subject::TidegateBare, setup, backend, plan),
         _ => cpu(case, subject, setup, backend, plan),
     }
+}
+
+/// What one proxy costs more than another.
+fn difference(
+    case: &Case,
+    more: Subject,
+    less: Subject,
+    setup: &Setup,
+    backend: SocketAddr,
+    plan: Plan,
+) -> Result<Sample> {
+    let without = cpu(case, less, setup, backend, plan)?;
+    let with = cpu(case, more, setup, backend, plan)?;
+    Ok(Sample {
+        value: with.value - without.value,
+        user: with.user - without.user,
+        system: with.system - without.system,
+        rate: None,
+        busy: with.busy,
+    })
 }
 
 fn cpu(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
@@ -85,9 +98,11 @@ fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Windo
     match case.kind {
         Kind::Handshake => handshake::run(to.address, meter),
         Kind::Tls { resumed } => tls::run(to.address, &setup.trust, resumed, meter),
-        Kind::Echo(shape) | Kind::Bulk(shape) | Kind::SecureEcho(shape) | Kind::SecureBulk(shape) => {
-            echo::run(to, shape, meter)
-        }
+        Kind::Echo(shape)
+        | Kind::Bulk(shape)
+        | Kind::SecureEcho(shape)
+        | Kind::SecureBulk(shape)
+        | Kind::Messages(shape) => echo::run(to, shape, meter),
         Kind::Stream(way) => stream::run(to, way, meter),
         Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Idle { .. } | Kind::StartUp => get::run(to.address, meter),
     }
@@ -125,7 +140,7 @@ pub(crate) fn calls(
     backend: SocketAddr,
     plan: Plan,
 ) -> Result<Option<Calls>> {
-    if matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Hooks | Kind::Reuse) {
+    if matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Hooks | Kind::Messages(_) | Kind::Reuse) {
         return Ok(None);
     }
     let proxy = start(subject, setup, backend, case.is_secure())?;

@@ -26,6 +26,10 @@
 //!
 //! `ARCHITECTURE.md` tells the same with reasons.
 
+// A bench's laboratory is a test's too.
+#[cfg(test)]
+extern crate self as tidegate;
+
 pub mod admin;
 pub mod body;
 pub mod ca;

@@ -14,6 +14,8 @@ pub fn component(name: &str) -> Option<&'static [u8]> {
         "auth-request" => include_bytes!("../../plugins/dist/auth-request.wasm"),
         "rate-limit" => include_bytes!("../../plugins/dist/rate-limit.wasm"),
         "affinity" => include_bytes!("../../plugins/dist/affinity.wasm"),
+        "message-guard" => include_bytes!("../../plugins/dist/message-guard.wasm"),
+        "security-headers" => include_bytes!("../../plugins/dist/security-headers.wasm"),
         _ => return None,
     };
     Some(bytes)

@@ -354,6 +354,26 @@ fn a_message_that_is_longer_than_granted_closes() {
     }
 }
 
+/// The upstream has its say when a client is at fault, but not where the grant is revoked meanwhile.
+#[test]
+fn a_revocation_is_the_end_of_last_words() {
+    let held = Held::new();
+    let guarded = Guarded::before(&held.backend, "");
+    let mut client = guarded.ask("/seen", "X-Subject: ann\r\n");
+    let (mut upstream, _held) = held.next();
+    upstream.send(ws::switching(ws::KEY, ""));
+    client.read_head();
+    client.send([0xC1, 0x80, 0, 0, 0, 0]);
+    assert_eq!(upstream.read_frame(), Frame::close(1001));
+    guarded.revoke("subject=ann");
+    upstream.send([Frame::text("too late").bytes(), Frame::close(1001).bytes()].concat());
+    assert_eq!(client.read_frame(), closing(1002, "a reserved bit is set"));
+    client.finish();
+    client.expect_end();
+    upstream.expect_end();
+    assert_eq!(guarded.log(1), ["ann||granter|tunnel.bad_frame|1002|proxy"]);
+}
+
 /// Neither side answers: the tunnel ends all the same.
 #[test]
 fn silent_sides_are_not_waited_for_long() {

@@ -48,6 +48,12 @@ pub fn python() -> PathBuf {
     )
 }
 
+/// Autobahn's `wstest`, which needs a Python 2.7.
+#[track_caller]
+pub fn autobahn() -> PathBuf {
+    tool("autobahn/wstest", "cargo xtask test --only tools (with a python2.7, or TIDEGATE_PYTHON2=FILE)")
+}
+
 /// A program of the system; fails the test with the Debian package where it is missing.
 #[track_caller]
 pub fn system(program: &str, package: &str) -> PathBuf {

@@ -37,6 +37,8 @@ pub(crate) enum Subject {
     Tidegate,
     /// Tidegate with its router alone.
     TidegateBare,
+    /// Tidegate with its router, and a plugin that sees each message and lets it pass.
+    TidegateSeen,
     /// The floor: bytes copied between two sockets.
     Relay,
 }
@@ -49,6 +51,7 @@ impl Subject {
             Self::NginxBare => "nginx, proxying only",
             Self::Tidegate => "Tidegate",
             Self::TidegateBare => "Tidegate, router only",
+            Self::TidegateSeen => "Tidegate, messages seen",
             Self::Relay => "relay",
         }
     }
@@ -172,7 +175,7 @@ pub(crate) fn start(subject: Subject, setup: &Setup, backend: SocketAddr, tls: b
     let door = Door { address, tls: tls.then(|| setup.trust.client(false)).transpose()? };
     let mut command = match subject {
         Subject::Nginx | Subject::NginxBare => nginx::command(setup, &door, backend, subject == Subject::Nginx)?,
-        _ => tidegate::command(setup, &door, backend, subject == Subject::Tidegate)?,
+        _ => tidegate::command(setup, &door, backend, subject)?,
     };
     let log_path = setup.directory.join("log");
     let log = File::create(&log_path).during("create a log")?;

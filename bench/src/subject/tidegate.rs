@@ -4,21 +4,21 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::Setup;
+use super::{Setup, Subject};
 use crate::error::Result;
 use crate::tls;
 use crate::wire::Door;
 use crate::ws;
 
-/// The command that runs it. Without `hooks` only the router is left.
-pub(super) fn command(setup: &Setup, door: &Door, backend: SocketAddr, hooks: bool) -> Result<Command> {
-    let path = setup.write("tidegate.toml", &configuration(setup, door, backend, hooks))?;
+/// The command that runs it: with all hooks, with the router alone, or with that and a plugin that sees messages.
+pub(super) fn command(setup: &Setup, door: &Door, backend: SocketAddr, subject: Subject) -> Result<Command> {
+    let path = setup.write("tidegate.toml", &configuration(setup, door, backend, subject))?;
     let mut command = Command::new(&setup.tidegate);
     command.arg("run").arg("-c").arg(path);
     Ok(command)
 }
 
-fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, hooks: bool) -> String {
+fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, subject: Subject) -> String {
     let listen = door.address;
     let tls = match &door.tls {
         Some(_) => format!("tls = {{ certificate = \"{}\", key = \"{}\" }}\n", tls::CERTIFICATE, tls::KEY),
@@ -26,7 +26,11 @@ fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, hooks: bool) -
     };
     let cache = setup.directory.join("cache");
     let host = ws::HOST;
-    let hooks = if hooks { HOOKS } else { "default_headers = false\n" };
+    let (plugins, hooks) = match subject {
+        Subject::Tidegate => ("", HOOKS),
+        Subject::TidegateSeen => (MESSENGER, "default_headers = false\nplugins = [\"messenger\"]\n"),
+        _ => ("", "default_headers = false\n"),
+    };
     let (zones, limits, routes, sites) = if setup.full { full() } else { Default::default() };
     format!(
         r#"[server]
@@ -38,7 +42,7 @@ cache_dir = {cache:?}
 [log]
 level = "warn"
 
-{zones}[[listeners]]
+{plugins}{zones}[[listeners]]
 address = "{listen}"
 backlog = 4096
 {tls}
@@ -78,6 +82,13 @@ fn full() -> (&'static str, &'static str, String, String) {
     };
     (zones, limits, routes("main"), site("one", "one.example.com") + &site("two", "*.two.example.com"))
 }
+
+/// The plugin of the tests, which lets binary messages pass.
+const MESSENGER: &str = concat!(
+    "[plugins.messenger]\ncomponent = \"",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../tests/guests/dist/messenger.wasm\"\n\n"
+);
 
 const HOOKS: &str = r#"origins = ["https://www.example.com", "https://*.example.com"]
 missing_origin = "deny"

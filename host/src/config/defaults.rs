@@ -345,12 +345,6 @@ pub(super) const MAX_RATIO: u64 = 250;
 pub(super) const MOST_RATIO: u64 = 1032;
 /// `tunnels_on_reload`
 pub(super) const TUNNELS_ON_RELOAD: &str = "keep";
-/// `security_headers`: those that both of the guides' configurations have, but for what is only
-/// for TLS.
-pub const SECURITY_HEADERS: [(&str, &str); 3] =
-    [("X-Frame-Options", "SAMEORIGIN"), ("X-Content-Type-Options", "nosniff"), ("X-XSS-Protection", "1; mode=block")];
-/// RFC 6797 §7.2: over TLS only. The guides' value.
-pub const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
 /// `redirect_https.status`: the guides' `return 301`.
 pub const REDIRECT_HTTPS_STATUS: u64 = 301;
 /// https' own port.

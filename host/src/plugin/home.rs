@@ -27,6 +27,8 @@ pub(super) struct Home {
     /// Whose call it is, in the fiber lane.
     pub(super) turn: Semaphore,
     failed: AtomicBool,
+    /// Whether it was taken out of its street, whichever that was.
+    retired: AtomicBool,
     tunnels: AtomicUsize,
     /// Whom to wake where it fails.
     wakers: Mutex<HashMap<u64, Waker>>,
@@ -38,6 +40,7 @@ impl Home {
             live: Mutex::new(Some(live)),
             turn: Semaphore::new(1),
             failed: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             tunnels: AtomicUsize::new(0),
             wakers: Mutex::default(),
         })
@@ -216,6 +219,10 @@ impl Loaded {
     /// Nobody moves into it any more, whichever kind of home it is.
     #[cold]
     fn retire(&self, home: &Arc<Home>) {
+        // Asked for again with every call for those that stay.
+        if home.retired.load(Ordering::Relaxed) || home.retired.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.homes.retire(home);
         self.body_homes.retire(home);
     }

@@ -1,6 +1,7 @@
 //! Which headers are set, appended and removed: pure logic.
 
 use serde::Deserialize;
+use tidegate_header_lines::{check_name, check_value, sound};
 use tidegate_plugin::{ConfigError, Edit, EditOperation, Template};
 
 use crate::upstream::{Answer, Upstream, UpstreamConfig};
@@ -37,13 +38,6 @@ pub struct HeadConfig {
     /// value adds nothing. Only for the client. nginx: `add_header` without `always`.
     #[serde(default)]
     pub add: Vec<(String, String)>,
-    /// Names and templates, appended where the answer has no line of that name; an empty value
-    /// adds nothing. Only for the client.
-    #[serde(default)]
-    pub missing: Vec<(String, String)>,
-    /// As [`HeadConfig::missing`], for a client that came over TLS.
-    #[serde(default)]
-    pub missing_over_tls: Vec<(String, String)>,
     /// Names.
     #[serde(default)]
     pub remove: Vec<String>,
@@ -60,22 +54,6 @@ pub const DEFAULTS: [(&str, &str); 4] = [
     ("X-Forwarded-Proto", "$scheme"),
 ];
 
-/// Headers of the connection or the framing, which the host refuses to have edited.
-const OWNED_BY_HOST: [&str; 12] = [
-    "connection",
-    "upgrade",
-    "transfer-encoding",
-    "content-length",
-    "keep-alive",
-    "te",
-    "trailer",
-    "proxy-connection",
-    "http2-settings",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-accept",
-];
-
 /// The configuration, ready to be asked.
 #[derive(Debug)]
 pub struct Policy {
@@ -83,17 +61,7 @@ pub struct Policy {
     response: Vec<Change>,
     /// The first of `response` that depend on the status.
     always: usize,
-    missing: Vec<Missing>,
     upstream: Upstream,
-}
-
-/// A line that an answer gets where it has none of its name.
-#[derive(Debug)]
-struct Missing {
-    name: Box<str>,
-    value: Template,
-    /// Whether only clients that came over TLS are told (RFC 6797 §7.2).
-    over_tls: bool,
 }
 
 /// One change of a head.
@@ -117,16 +85,11 @@ impl Policy {
         if !config.request.add.is_empty() {
             return Err(ConfigError::new("/request/add", "only an answer has a status"));
         }
-        if !config.request.missing.is_empty() || !config.request.missing_over_tls.is_empty() {
-            return Err(ConfigError::new("/request/missing", "is for answers"));
-        }
         let mut response = changes(&config.response, "/response")?;
         let always = response.len();
         response.extend(added(&config.response.add)?);
         let upstream = Upstream::new(&config.upstream)?;
-        let mut missing = missing(&config.response.missing, "missing", false)?;
-        missing.extend(self::missing(&config.response.missing_over_tls, "missing_over_tls", true)?);
-        Ok(Self { request: changes(&config.request, "/request")?, response, always, missing, upstream })
+        Ok(Self { request: changes(&config.request, "/request")?, response, always, upstream })
     }
 
     /// The edits of the request's headers; `variable` knows what the host knows.
@@ -141,25 +104,7 @@ impl Policy {
         // First, so that the rules for headers see and replace the result, as in nginx.
         let mut all = self.upstream.edits(answer, &variable);
         all.extend(edits(changes, &variable));
-        all.extend(self.missing_edits(answer, &variable));
         all
-    }
-
-    /// Asked last of all, and of the answer as it came: rules for the same names are the
-    /// configuration's to leave out.
-    fn missing_edits(&self, answer: &dyn Answer, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Edit> {
-        let mut edits = Vec::with_capacity(self.missing.len());
-        let has_tls = self.missing.iter().any(|line| line.over_tls) && variable("scheme").as_deref() == Some("https");
-        for line in &self.missing {
-            if (line.over_tls && !has_tls) || !answer.values(&line.name).is_empty() {
-                continue;
-            }
-            let value = sound(line.value.value(variable));
-            if !value.is_empty() {
-                edits.push(Edit { operation: EditOperation::Append, name: line.name.to_string(), value });
-            }
-        }
-        edits
     }
 }
 
@@ -175,18 +120,6 @@ fn edits(changes: &[Change], variable: &dyn Fn(&str) -> Option<String>) -> Vec<E
         edits.push(Edit { operation, name: change.name.to_string(), value });
     }
     edits
-}
-
-/// The bytes of a value. A variable may hold what no header may (`$uri` is decoded), and
-/// the host would refuse the whole answer: such a byte becomes a space (RFC 9110, 5.5).
-pub(crate) fn sound(value: String) -> Vec<u8> {
-    let mut bytes = value.into_bytes();
-    for byte in &mut bytes {
-        if byte.is_ascii_control() && *byte != b'\t' {
-            *byte = b' ';
-        }
-    }
-    bytes
 }
 
 /// The changes of a head in the order in which they are made: removals first, so that
@@ -238,37 +171,6 @@ fn added(pairs: &[(String, String)]) -> Result<Vec<Change>, ConfigError> {
         changes.push(Change { operation, name: name.as_str().into(), value });
     }
     Ok(changes)
-}
-
-/// The lines of one list that an answer may lack.
-fn missing(pairs: &[(String, String)], key: &str, over_tls: bool) -> Result<Vec<Missing>, ConfigError> {
-    let mut lines = Vec::with_capacity(pairs.len());
-    for (index, (name, value)) in pairs.iter().enumerate() {
-        let at = |place: usize, what| ConfigError::new(format!("/response/{key}/{index}/{place}"), what);
-        check_name(name).map_err(|what| at(0, what))?;
-        check_value(value).map_err(|what| at(1, what))?;
-        let value = Template::parse(value).map_err(|what| at(1, what))?;
-        lines.push(Missing { name: name.as_str().into(), value, over_tls });
-    }
-    Ok(lines)
-}
-
-fn check_name(name: &str) -> Result<(), String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(format!("`{name}` is not a header name"));
-    }
-    if OWNED_BY_HOST.iter().any(|owned| name.eq_ignore_ascii_case(owned)) {
-        return Err(format!("`{name}` is the proxy's to set (WebSockets need no headers for it)"));
-    }
-    Ok(())
-}
-
-fn check_value(value: &str) -> Result<(), String> {
-    match value.chars().find(|c| c.is_ascii_control() && *c != '\t') {
-        Some(found) => Err(format!("`{}` cannot stand in a header", found.escape_default())),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

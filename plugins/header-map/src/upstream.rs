@@ -2,10 +2,10 @@
 //! the proxy gives itself are left alone.
 
 use serde::Deserialize;
+use tidegate_header_lines::sound;
 use tidegate_plugin::{ConfigError, Edit, EditOperation};
 
 use crate::cookies::{Cookies, Flags};
-use crate::policy::sound;
 use crate::rewrites::{Compares, Rule, Variable, refresh, rewrite};
 
 /// The changes of such values.

@@ -2,6 +2,7 @@
 //! the same expectations for all of them. What maps to what stands in `docs/bridge.md`.
 
 mod flow;
+mod inspected;
 mod plain;
 mod tunnels;
 
@@ -11,7 +12,7 @@ use tidegate_tests::cell::{Cell, Down, Up};
 macro_rules! cells {
     ($($name:ident: $down:ident, $up:ident;)+) => {$(
         mod $name {
-            use super::{Cell, Down, Up, flow, plain, tunnels};
+            use super::{Cell, Down, Up, flow, inspected, plain, tunnels};
 
             const CELL: Cell = Cell { down: Down::$down, up: Up::$up };
 
@@ -26,6 +27,8 @@ macro_rules! cells {
                 half_close => tunnels::half_close,
                 the_client_resets => tunnels::the_client_resets,
                 the_peer_resets => tunnels::the_peer_resets,
+                messages_that_a_plugin_sees => inspected::messages_that_a_plugin_sees,
+                a_plugin_ends_the_tunnel => inspected::a_plugin_ends_the_tunnel,
                 a_slow_client => flow::a_slow_client,
                 a_slow_peer => flow::a_slow_peer,
                 beside_a_stuck_client => flow::beside_a_stuck_client,

@@ -231,10 +231,10 @@ fn what_is_packed_too_well_or_not_at_all_ends_the_tunnel() {
         let (mut client, mut backend, _) = open(&ends, &proxy, OFFER);
         let mut writer = client.writer();
         let sender = std::thread::spawn(move || writer.try_send(bytes).is_ok());
-        assert_eq!(client.read_frame(), closing(code, reason));
         assert_eq!(backend.read_frame(), closing(1001, ""));
-        client.finish();
         backend.finish();
+        assert_eq!(client.read_frame(), closing(code, reason));
+        client.finish();
         client.expect_end();
         sender.join().unwrap();
     }

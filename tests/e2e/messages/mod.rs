@@ -3,6 +3,9 @@
 
 mod decisions;
 mod deflate;
+mod drain;
+mod fiber;
+mod guard;
 mod hostile;
 mod protocol;
 mod reload;

@@ -1,9 +1,12 @@
 //! The proxy as a WebSocket endpoint: what it lets pass, and how it ends what it does not.
 
-use tidegate_tests::ws::{self, Frame};
-use tidegate_tests::{Authority, Backend, Noise, TlsClient, eventually};
+use std::io::{ErrorKind, Write as _};
+use std::time::Duration;
 
-use super::{Ends, both_are_closed, closing, set_up};
+use tidegate_tests::ws::{self, Frame};
+use tidegate_tests::{Authority, Backend, Noise, TlsClient, Wire, eventually, patience};
+
+use super::{Ends, both_are_closed, closing, say, set_up, text_at};
 
 #[test]
 fn messages_of_every_size_pass() {
@@ -149,16 +152,36 @@ fn a_client_at_fault_is_told() {
         client.send(&bytes);
         let mut backend = backend;
         backend.expect(Frame::text("before").masked());
-        assert_eq!(client.read_frame(), closing(code, reason), "{}", bytes[..bytes.len().min(40)].escape_ascii());
-        // The upstream is not at fault.
+        // The upstream is not at fault, and has its say first.
         assert_eq!(backend.read_frame(), closing(1001, ""), "{reason}");
-        backend.send(closing(1001, "").bytes());
+        backend.send([Frame::text("last words").bytes(), closing(1001, "").bytes()].concat());
+        client.expect(Frame::text("last words").bytes());
+        assert_eq!(client.read_frame(), closing(code, reason), "{}", bytes[..bytes.len().min(40)].escape_ascii());
         client.expect_end();
         // It is waited for until it has ended, too.
         drop(client);
         backend.expect_end();
     }
     eventually("the tunnels to be gone", || proxy.open_tunnels() == 0);
+}
+
+/// An upstream that says nothing keeps a client at fault from being told for a second at most.
+#[test]
+fn a_client_at_fault_is_told_though_nobody_answers() {
+    let ends = Ends::new("");
+    let proxy = ends.before(set_up(&[""], ""));
+    let (mut client, mut backend) = ends.open(&proxy);
+    client.send([0xC1, 0x80, 0, 0, 0, 0]);
+    assert_eq!(backend.read_frame(), closing(1001, ""));
+    assert_eq!(client.read_frame(), closing(1002, "a reserved bit is set"));
+    client.expect_end();
+    // One that ends without an answer, too.
+    let (mut client, mut backend) = ends.open(&proxy);
+    client.send([0xC1, 0x80, 0, 0, 0, 0]);
+    assert_eq!(backend.read_frame(), closing(1001, ""));
+    backend.finish();
+    assert_eq!(client.read_frame(), closing(1002, "a reserved bit is set"));
+    client.expect_end();
 }
 
 /// A message may be split at a character, and as large as it may be, and no larger.
@@ -199,7 +222,7 @@ fn a_close_frame_without_an_answer() {
     let ends = Ends::new("");
     let proxy = ends.before(set_up(&[""], ""));
     let (mut client, mut backend) = ends.open(&proxy);
-    super::say(&mut client, "!close 4000");
+    say(&mut client, "!close 4000");
     assert_eq!(client.read_frame(), closing(4000, ""));
     assert_eq!(backend.read_frame(), closing(4000, ""));
     client.expect_end();
@@ -224,6 +247,59 @@ fn a_slow_reader_stops_the_writer() {
     assert!(sender.join().unwrap());
     client.send(Frame::close(1000).masked());
     backend.expect(Frame::close(1000).masked());
+}
+
+/// Write this frame again and again until nobody takes more; how many bytes were taken.
+fn stall(wire: &Wire, frame: &[u8], most: usize) -> usize {
+    let mut stream = wire.stream();
+    // One that is too short for a busy machine only makes the test easier.
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut sent = 0;
+    while sent < most {
+        match stream.write(&frame[sent % frame.len()..]) {
+            Ok(n) => sent += n,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    stream.set_write_timeout(Some(patience())).unwrap();
+    sent
+}
+
+/// Both sides send large messages and neither reads: the proxy takes a bounded number of bytes, and
+/// later nothing is missing.
+#[test]
+fn both_ways_stall_and_go_on() {
+    let ends = Ends::new("");
+    let proxy = ends.before(set_up(&[""], ""));
+    let (mut client, mut backend) = ends.open(&proxy);
+    let frame = Frame::binary(&[7; 100_000]);
+    let (up, down) = (frame.masked(), frame.bytes());
+    let (sent_up, sent_down) = std::thread::scope(|scope| {
+        let sent_up = scope.spawn(|| stall(&client, &up, 100 << 20));
+        let sent_down = stall(&backend, &down, 100 << 20);
+        (sent_up.join().unwrap(), sent_down)
+    });
+    for sent in [sent_up, sent_down] {
+        // The kernel's own limits for two connections, with room.
+        assert!(100_000 < sent && sent < 48 << 20, "{sent} bytes went into the proxy while nobody read");
+    }
+    // The rest of what was begun, and all of it at the other end.
+    let rest = |sent: usize, frame: &[u8]| {
+        if sent.is_multiple_of(frame.len()) { Vec::new() } else { frame[sent % frame.len()..].to_vec() }
+    };
+    let (up_rest, down_rest) = (rest(sent_up, &up), rest(sent_down, &down));
+    let (mut client_writer, mut backend_writer) = (client.writer(), backend.writer());
+    std::thread::scope(|scope| {
+        scope.spawn(move || client_writer.send(up_rest));
+        scope.spawn(move || backend_writer.send(down_rest));
+        scope.spawn(|| {
+            (0..sent_up.div_ceil(up.len())).for_each(|_| assert_eq!(backend.read_frame().payload.len(), 100_000))
+        });
+        (0..sent_down.div_ceil(down.len())).for_each(|_| assert_eq!(client.read_frame().payload.len(), 100_000));
+    });
+    say(&mut client, "still here");
+    assert_eq!(text_at(&mut backend), "still here");
 }
 
 /// Over TLS towards clients, as over plain connections.

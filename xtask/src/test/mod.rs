@@ -3,6 +3,7 @@
 //! one development build of the whole workspace (always `--workspace`, so that features
 //! are the same for each and nothing is built twice).
 
+mod autobahn;
 mod examples;
 mod rebuilt;
 mod tools;
@@ -57,6 +58,11 @@ const STEPS: &[Step] = &[
     Step { name: "test", what: "unit, doc, e2e, nginx_compat, clients", run: test },
     Step { name: "examples", what: "example plugins and the ten-minute page", run: examples::run },
     Step { name: "binary", what: "the suites again, on the real binary", run: binary },
+    Step {
+        name: "autobahn",
+        what: "Autobahn's cases through an inspecting relay, where there is a Python 2.7",
+        run: autobahn::run,
+    },
     Step { name: "rebuilt", what: "e2e on rebuilt plugins, where their bytes differ", run: rebuilt::run },
     Step { name: "doc", what: "rustdoc, warnings are errors", run: doc },
     Step { name: "deny", what: "licences, advisories, sources; where cargo-deny is installed", run: deny },

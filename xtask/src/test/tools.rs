@@ -48,7 +48,8 @@ pub(super) fn install() -> Result<()> {
     let folder = repository::target()?.join("test-tools");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     npm(&folder)?;
-    python(&folder.join("venv"))
+    python(&folder.join("venv"))?;
+    super::autobahn::install(&folder.join("autobahn"))
 }
 
 /// The client `ws`, and what makes plugins of JavaScript, TypeScript and AssemblyScript.

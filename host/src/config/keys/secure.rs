@@ -12,7 +12,7 @@ keys! {
          max-age=31536000; includeSubDomains` (over TLS only), `X-Frame-Options: SAMEORIGIN`, `X-Content-Type-Options: \
          nosniff` and `X-XSS-Protection: 1; mode=block`. A table changes single values (an empty one leaves the header \
          out) and adds others, such as `Content-Security-Policy`; a route's goes on top of the site's. What an upstream \
-         says itself stays; a rule of the other keys for a name takes its place here (stock plugin header-map).";
+         says itself stays; a rule of the other keys for a name takes its place here (stock plugin security-headers).";
     REDIRECT_HTTPS = "redirect_https" in [Site, Route]: TableOrFlag(RedirectHttps), Other("`false`"), "",
         "Sends clients that came without TLS to https: the same host, path and query; plain HTTP on a port with TLS, too \
          (nginx's 497). `false` on a route lets its paths be asked for without TLS.";

@@ -6,7 +6,6 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::maps;
 use super::note;
 use super::plugin::Generated;
-use super::secure;
 use super::upstream_values::Values;
 use crate::config::key::Key;
 use crate::config::keys as k;
@@ -74,6 +73,11 @@ impl<'a> Rules<'a> {
         !self.response.is_empty()
     }
 
+    /// Whether there is a rule for a header that clients see.
+    pub(super) fn tell_clients(&self, name: &str) -> bool {
+        self.response.iter().any(|rule| rule.name.eq_ignore_ascii_case(name))
+    }
+
     /// What the upstream's Host is set to by a rule; none without one.
     pub(super) fn host(&self) -> Option<&'a str> {
         let rule = self.request.iter().rfind(|rule| rule.name.eq_ignore_ascii_case("host"))?;
@@ -92,10 +96,7 @@ impl<'a> Rules<'a> {
         if defaults || !self.request.is_empty() {
             hooks = hooks.with(Hook::RequestHeaders);
         }
-        // What a rule says of a name is said there.
-        let mut security = secure::headers(route);
-        security.retain(|header| !self.response.iter().any(|rule| rule.name.eq_ignore_ascii_case(header.name)));
-        if !self.response.is_empty() || !values.headers.is_empty() || !security.is_empty() {
+        if !self.response.is_empty() || !values.headers.is_empty() {
             hooks = hooks.with(Hook::ResponseHeaders);
         }
         hooks.iter().next()?;
@@ -103,16 +104,14 @@ impl<'a> Rules<'a> {
         let mut request = Object::new();
         request.insert("defaults".into(), defaults.into());
         request.extend(direction(route, &self.request, "/request", &mut spots));
-        let mut response = direction(route, &self.response, "/response", &mut spots);
-        response.extend(missing(route, &security, &mut spots));
+        let response = direction(route, &self.response, "/response", &mut spots);
         let mut config = Object::new();
         config.insert("request".into(), Json::Object(request));
         config.insert("response".into(), Json::Object(response));
         if !values.headers.is_empty() {
             config.insert("upstream".into(), Json::Object(values.config));
         }
-        let on_all = !self.response.is_empty() || !security.is_empty();
-        let response_with = if on_all { Vec::new() } else { values.headers };
+        let response_with = if self.response.is_empty() { values.headers } else { Vec::new() };
         Some(Generated { config, spots, at: route.at, path: route.path.clone(), hooks: Some(hooks), response_with })
     }
 }
@@ -189,22 +188,6 @@ fn check_security(table: &Reader<'_>, variables: &Variables) {
         check_name(table, entry.name, entry.name_at, &entry.value.path);
         check_value(table, &entry.value, variables);
     }
-}
-
-/// `{"missing": [["X-A", "1"]], "missing_over_tls": []}`, without empty lists.
-fn missing(route: &Reader<'_>, headers: &[secure::Header<'_>], spots: &mut Vec<Spot>) -> Object<String, Json> {
-    let mut object = Object::new();
-    for (key, over_tls) in [("missing", false), ("missing_over_tls", true)] {
-        let mut list = Vec::new();
-        for (i, header) in headers.iter().filter(|header| header.over_tls == over_tls).enumerate() {
-            spots.push(route.cx.spot(format!("/response/{key}/{i}"), &header.value.path, header.value.at));
-            list.push(json!([header.name, header.value.text]));
-        }
-        if !list.is_empty() {
-            object.insert(key.to_owned(), Json::Array(list));
-        }
-    }
-    object
 }
 
 fn merge<'a>(route: Vec<Rule<'a>>, site: &[Rule<'a>]) -> Vec<Rule<'a>> {

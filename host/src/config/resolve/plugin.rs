@@ -17,7 +17,7 @@ use crate::config::{defaults, json, suggest};
 use crate::hook::{Caps, Hook, HookSet, Isolation, OnFailure, Quarantine};
 
 /// The plugins that are embedded in the binary.
-pub(super) const STOCK: [&str; 10] = [
+pub(super) const STOCK: [&str; 12] = [
     "router",
     "header-map",
     "origin-check",
@@ -28,6 +28,8 @@ pub(super) const STOCK: [&str; 10] = [
     "auth-request",
     "affinity",
     "rate-limit",
+    "message-guard",
+    "security-headers",
 ];
 
 /// A plugin without the configuration of one use.
@@ -129,12 +131,18 @@ impl Plugins {
             "auth-basic" => "the key `auth_basic` asks for it",
             "auth-request" => "the key `auth_request` asks for it",
             "header-map" => "it is in every chain that needs it",
+            "security-headers" => "the key `security_headers` asks for it",
             "router" => "`routers` asks for it",
             "rate-limit" => {
                 return "it needs to know how much is too much: [plugins.rate-limit] grants = [\"kv:STORE\"], config = { … }".into();
             }
             "affinity" => {
                 return "it needs to know by what: [plugins.affinity] config = { by = { cookie = \"room\" } }".into();
+            }
+            "message-guard" => {
+                return "it needs to know what to check: [plugins.message-guard] config = { to_upstream = { max_size = \
+                        65536 } }"
+                    .into();
             }
             _ => {
                 let names: Vec<&str> = self.definitions.keys().map(String::as_str).collect();

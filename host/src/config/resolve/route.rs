@@ -234,6 +234,8 @@ fn chain<'a>(own: &Inherited<'a>, upstream: Option<usize>, build: &mut Build<'a>
     }
     let mapped = own.rules.generate(table, values);
     chain.extend(mapped.map(|made| build.plugins.stock(table.cx, "header-map", made)));
+    let secured = secure::generate(table, &own.rules);
+    chain.extend(secured.map(|made| build.plugins.stock(table.cx, "security-headers", made)));
     chain.extend(own.plugins.iter().map(|(_, index)| *index));
     chain
 }

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use serde_json::{Map as Object, Value as Json, json};
+use tidegate_header_lines::{SECURITY, STRICT_TRANSPORT};
 
+use super::headers::Rules;
+use super::plugin::Generated;
 use crate::config::defaults;
 use crate::config::document::Value;
 use crate::config::keys as k;
@@ -37,7 +40,7 @@ pub(super) fn headers<'a>(table: &Reader<'a>) -> Vec<Header<'a>> {
         }
         for entry in entries(&item) {
             headers.retain(|header| !header.name.eq_ignore_ascii_case(entry.name));
-            let over_tls = entry.name.eq_ignore_ascii_case(defaults::STRICT_TRANSPORT.0);
+            let over_tls = entry.name.eq_ignore_ascii_case(STRICT_TRANSPORT.0);
             headers.push(Header { name: entry.name, value: entry.value, over_tls });
         }
     }
@@ -47,11 +50,32 @@ pub(super) fn headers<'a>(table: &Reader<'a>) -> Vec<Header<'a>> {
 
 fn usual<'a>(item: &Item<'_>) -> impl Iterator<Item = Header<'a>> {
     let (path, at) = (item.path.clone(), item.at());
-    let all = std::iter::once(defaults::STRICT_TRANSPORT).chain(defaults::SECURITY_HEADERS);
+    let all = std::iter::once(STRICT_TRANSPORT).chain(SECURITY);
     all.map(move |(name, text)| {
-        let over_tls = name == defaults::STRICT_TRANSPORT.0;
+        let over_tls = name == STRICT_TRANSPORT.0;
         Header { name, value: Text { text, path: path.clone(), at }, over_tls }
     })
+}
+
+/// What security-headers is told for a route; none where it has nothing to do.
+pub(super) fn generate(route: &Reader<'_>, rules: &Rules<'_>) -> Option<Generated> {
+    let mut headers = headers(route);
+    // What a rule says of a name is said there.
+    headers.retain(|header| !rules.tell_clients(header.name));
+    if headers.is_empty() {
+        return None;
+    }
+    let (mut config, mut spots) = (Object::new(), Vec::new());
+    for (key, over_tls) in [("headers", false), ("over_tls", true)] {
+        let mut list = Vec::new();
+        for (i, header) in headers.iter().filter(|header| header.over_tls == over_tls).enumerate() {
+            spots.push(route.cx.spot(format!("/{key}/{i}"), &header.value.path, header.value.at));
+            list.push(json!([header.name, header.value.text]));
+        }
+        config.insert(key.to_owned(), Json::Array(list));
+    }
+    let path = route.path.clone();
+    Some(Generated { config, spots, at: route.at, path, hooks: None, response_with: Vec::new() })
 }
 
 /// The listeners that speak TLS.

@@ -33,7 +33,7 @@ impl Ctx {
         let denied = |why: &str| FetchError::Denied(why.to_owned());
         // What cannot be sent is told before what may not be: it is the author's to mend.
         let request = checked(request)?;
-        if self.view.is_none() {
+        if !self.configured {
             return Err(denied("there is no request to make it for: only hooks can fetch, not `configure`"));
         }
         let fetch = self.shared.fetch.as_ref().ok_or_else(|| {

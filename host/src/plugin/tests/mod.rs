@@ -1,12 +1,15 @@
 //! The runtime with real components.
 
 mod access;
+mod allocations;
 mod balance;
 mod failures;
 mod fetch;
 mod fiber;
 mod hooks;
 mod kv;
+#[path = "../../../benches/messages/lab.rs"]
+mod lab;
 mod life;
 mod lines;
 mod loading;

@@ -4,6 +4,10 @@
 //! has answered with its own or ended, but not for long. The side that broke the protocol is told
 //! how; the other is told only that it is over: the upstream that the client is going away (1001),
 //! the client that what stands behind the proxy has failed (1014).
+//!
+//! A client at fault is told after the upstream has had its say: what it answers to messages that came
+//! before the fault, and before its own close frame, is still delivered, as if it had seen the fault
+//! itself.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,6 +28,17 @@ use crate::socket::Socket;
 
 /// How long both sides together may take to answer a close frame.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an upstream may take to say what it has to say to a client at fault.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A client is at fault, and the upstream has its say.
+pub(super) struct Parting {
+    end: End,
+    timer: Pin<Box<Sleep>>,
+    client: Closing,
+    upstream: Closing,
+}
 
 /// A tunnel that the proxy ends.
 pub(super) struct Leaving {
@@ -80,20 +95,65 @@ impl Relay {
         self.close_code = self.close_code.or(Some(code));
         let at_fault = Closing { code, reason: violation.reason().to_owned() };
         let other = |code| Closing { code, reason: String::new() };
-        let (client, upstream) = match way {
-            Way::Up => (at_fault, other(1001)),
-            Way::Down => (other(1014), at_fault),
-        };
-        self.begin(end, &client, &upstream);
+        match way {
+            Way::Up => {
+                let (timer, upstream) = (Box::pin(sleep(LAST_WORDS)), other(1001));
+                let parting = Parting { end, timer, client: at_fault, upstream };
+                // Where it can be told at once that it is over, and may have something to say.
+                if self.up.inlet.is_within_frame() || self.up.outlet.is_closed || !self.upstream_talks() {
+                    self.end_parting(&parting);
+                } else {
+                    self.up.outlet.close(&close::payload(&parting.upstream));
+                    self.up.inlet.skip_all();
+                    self.parting = Some(parting);
+                }
+            }
+            Way::Down => {
+                if let Some(parting) = self.parting.take() {
+                    self.end_parting(&parting);
+                } else {
+                    self.begin(end, &other(1014), &at_fault);
+                }
+                self.misunderstand(Way::Down);
+            }
+        }
+        Pause::Closing
+    }
+
+    /// Whether something may still come from the upstream.
+    fn upstream_talks(&self) -> bool {
+        self.down.state == super::State::Open && !self.down.inlet.is_over
+    }
+
+    /// Let the upstream have its say; then the client is told.
+    pub(super) fn part(&mut self, cx: &mut Context<'_>) {
+        let is_gone = self.write(cx, Way::Up) == Poll::Ready(false);
+        let step = self.flow(cx, Way::Down);
+        // Not where a plugin has ended the tunnel meanwhile.
+        let Some(mut parting) = self.parting.take() else { return };
+        // Nor is more of it delivered once the tunnel is to end for another reason: its grant, say.
+        let is_over = is_gone || step == super::Step::Over || !self.upstream_talks() || self.has_stopped(Way::Down);
+        if is_over || parting.timer.as_mut().poll(cx).is_ready() {
+            self.end_parting(&parting);
+        } else {
+            self.parting = Some(parting);
+        }
+    }
+
+    fn end_parting(&mut self, parting: &Parting) {
+        self.begin(parting.end, &parting.client, &parting.upstream);
+        self.misunderstand(Way::Up);
+    }
+
+    /// Where the frames of one side begin and end nobody knows any more.
+    fn misunderstand(&mut self, way: Way) {
         if let Some(leaving) = &mut self.leaving {
             let side = match way {
                 Way::Up => &mut leaving.client,
                 Way::Down => &mut leaving.upstream,
             };
-            // Where its frames begin and end nobody knows any more.
             (side.is_cut, side.has_answered) = (true, false);
         }
-        Pause::Closing
     }
 
     /// The tunnel ends through no fault of a side.
@@ -140,6 +200,7 @@ impl Relay {
     }
 
     fn begin(&mut self, end: End, client: &Closing, upstream: &Closing) {
+        self.parting = None;
         let timer = Box::pin(sleep(PATIENCE));
         let client = say(&mut self.down, &self.up, client);
         let upstream = say(&mut self.up, &self.down, upstream);

@@ -165,6 +165,11 @@ impl Relay {
                 Err(violation) => return self.violated(way, violation),
             }
         }
+        if head.opcode == Opcode::Close && self.parting.is_some() {
+            // Its answer to the proxy's; what the client is told is another.
+            self.lane(way).inlet.is_over = true;
+            return Pause::Through;
+        }
         let lane = self.lane(way);
         if !lane.outlet.is_closed {
             lane.outlet.buffer().extend_from_slice(frame);

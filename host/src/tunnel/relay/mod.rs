@@ -17,6 +17,8 @@ mod lane;
 mod looking;
 mod outlet;
 mod task;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::cell::RefCell;
@@ -36,7 +38,7 @@ use crate::observe::MessageCounts;
 use crate::socket::Socket;
 
 use chain::Chain;
-use closing::{Dismissed, Leaving};
+use closing::{Dismissed, Leaving, Parting};
 use deflate::Caps;
 use extension::Deflate;
 use lane::Lane;
@@ -87,6 +89,7 @@ pub(super) struct Relay {
     chain: Chain,
     caps: Caps,
     ends: Ends,
+    parting: Option<Parting>,
     /// It is to end, as soon as what has begun is through.
     dismissed: Option<Dismissed>,
     leaving: Option<Leaving>,
@@ -113,6 +116,7 @@ impl Relay {
             caps: Caps { size: inspection.max_size, ratio: inspection.max_ratio.max(1) },
             chain: Chain::new(inspection.sessions, inspection.counts),
             ends: Ends::new(half_close),
+            parting: None,
             dismissed: None,
             leaving: None,
             heard: 0,
@@ -159,7 +163,11 @@ impl Relay {
             return None;
         }
         loop {
-            let up = self.flow(cx, Way::Up);
+            let up = if self.parting.is_none() { self.flow(cx, Way::Up) } else { Step::Blocked };
+            if self.parting.is_some() {
+                self.part(cx);
+                return None;
+            }
             let down = self.flow(cx, Way::Down);
             if self.leaving.is_some() || self.is_dismissed(cx) {
                 return None;
@@ -201,7 +209,7 @@ impl Relay {
                 Poll::Ready(false) => self.lane(way).state = State::SinkFailed,
                 Poll::Pending => return Step::Blocked,
             }
-            if self.leaving.is_some() {
+            if self.leaving.is_some() || way == Way::Up && self.parting.is_some() {
                 return Step::Blocked;
             }
             if self.lane(way).state != State::Open {
@@ -235,7 +243,7 @@ impl Relay {
             Way::Up => (&mut self.up, &mut self.upstream),
             Way::Down => (&mut self.down, &mut self.client),
         };
-        if lane.state == State::Ended && lane.passes_end {
+        if lane.state == State::Ended && lane.passes_end && self.parting.is_none() {
             // A side that is gone needs no goodbye.
             let Poll::Ready(_told) = Pin::new(to).poll_shutdown(cx) else { return Step::Blocked };
             lane.passes_end = false;

@@ -215,33 +215,3 @@ fn locations_and_cookies_of_the_upstream_are_rewritten() {
     let own = request.clone().variable("local_answer", "1");
     assert_eq!(testing::with_response(&own, &response, || plugin.on_response()).unwrap(), [host]);
 }
-
-#[test]
-fn missing_lines_are_added_where_nobody_said_them() {
-    let mut plugin: HeaderMap = testing::configure(
-        r#"{"response":{"missing":[["X-Frame-Options","SAMEORIGIN"],["X-Host","$host"],["X-Empty","$nothing"]],
-                        "missing_over_tls":[["Strict-Transport-Security","max-age=1"]]}}"#,
-    )
-    .unwrap();
-    let plain = testing::Request::get("/").header("Host", "a.test");
-    let secure = plain.clone().variable("scheme", "https");
-    let bare = testing::Response::new(404);
-    let said = testing::Response::new(200).header("x-frame-options", "DENY").header("strict-transport-security", "x");
-    let mut edits = |request: &testing::Request, response: &testing::Response| {
-        testing::with_response(request, response, || plugin.on_response()).unwrap()
-    };
-    let (frame, host) = (Edit::append("X-Frame-Options", "SAMEORIGIN"), Edit::append("X-Host", "a.test"));
-    assert_eq!(edits(&plain, &bare), [frame.clone(), host.clone()]);
-    assert_eq!(edits(&secure, &bare), [frame, host.clone(), Edit::append("Strict-Transport-Security", "max-age=1")]);
-    assert_eq!(edits(&secure, &said), [host]);
-    for (head, pair, error) in [
-        ("request", ["X", "v"], "/request/missing: is for answers"),
-        ("response", ["X Y", "v"], "/response/missing/0/0: `X Y` is not a header name"),
-        ("response", ["X", "$"], "/response/missing/0/1: `$`: a `$` begins"),
-    ] {
-        let message = refused(serde_json::json!({head: {"missing": [pair]}}));
-        assert!(message.starts_with(error), "{message}");
-    }
-    let message = refused(serde_json::json!({"response": {"missing_over_tls": [["Upgrade", "v"]]}}));
-    assert!(message.starts_with("/response/missing_over_tls/0/0: `Upgrade` is the proxy's"), "{message}");
-}

@@ -1,11 +1,13 @@
 //! Sends one request as its configuration says, when it starts and for each request, and
-//! answers the client with what came of both.
+//! answers the client with what came of both. As hook `messages` it does so for each text of a client
+//! but `!pass`, and puts what came in its place.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use tidegate_plugin::http_client::{FetchError, Request, Response, describe};
-use tidegate_plugin::{Authorizer, ConfigError, Plugin, Reply, Verdict};
+use tidegate_plugin::messages::{Message, Subscription, Verdict as Judgement};
+use tidegate_plugin::{Authorizer, ConfigError, Messages, Plugin, Reply, Verdict};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +54,24 @@ impl Authorizer for Fetcher {
     }
 }
 
+impl Messages for Fetcher {
+    fn open(&mut self, _tunnel: u64) -> Option<Subscription> {
+        // A request may be sent here, too.
+        let _answer = self.request.send();
+        Some(Subscription::to_upstream())
+    }
+
+    fn on_message(&mut self, _tunnel: u64, message: Message, data: Vec<u8>) -> Judgement {
+        if !message.text || data == b"!pass" {
+            return Judgement::Pass;
+        }
+        let text = String::from_utf8_lossy(&data).into_owned();
+        Judgement::replacing(format!("{text}: {}", said(&self.request.send())))
+    }
+
+    fn close(&mut self, _tunnel: u64) {}
+}
+
 fn said(answer: &Result<Response, FetchError>) -> String {
     match answer {
         Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
@@ -59,4 +79,4 @@ fn said(answer: &Result<Response, FetchError>) -> String {
     }
 }
 
-tidegate_plugin::export!(Fetcher: authorizer);
+tidegate_plugin::export!(Fetcher: authorizer, messages);
