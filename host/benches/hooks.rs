@@ -23,7 +23,7 @@ const ROUTER: &str = r#"{"sites":[{"names":["ws.example.com"],"default":true,"ro
     {"name":"all","match":"/","replace_prefix":null,"rewrite":null}]}]}"#;
 const ORIGIN: &str = r#"{"allow":["https://app.example.com","https://*.example.org"],"missing":"deny"}"#;
 const HEADERS: &str = r#"{"request":{"defaults":true,"set":[],"append":[],"remove":[]},
-    "response":{"set":[],"append":[],"remove":[]},"maps":[]}"#;
+    "response":{"set":[],"append":[],"remove":[]}}"#;
 /// `ann` with the password `secret`.
 const USERS: &str = r#"{"realm":"Private","users":"ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="}"#;
 

@@ -62,13 +62,16 @@ fn serve(stream: TcpStream) -> std::io::Result<()> {
         body(&mut reader, value("content-length"), value("transfer-encoding").is_some())?;
         let empty = lines.first().is_some_and(|line| line.starts_with("HEAD "));
         let text = if empty { "" } else { told.as_str() };
+        let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+            || lines.first().is_some_and(|line| line.ends_with("HTTP/1.0"));
+        // Who is not told keeps the connection, and may send the next request on it as it goes.
+        let connection = if closes { "Connection: close\r\n" } else { "" };
         write!(
             writer,
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Echo: yes\r\n\r\n{text}",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{connection}X-Echo: yes\r\n\r\n{text}",
             told.len()
         )?;
-        let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        if closes || lines.first().is_some_and(|line| line.ends_with("HTTP/1.0")) {
+        if closes {
             return Ok(());
         }
     }

@@ -140,7 +140,12 @@ pub fn compare(file: &Path, options: &Options, setting: &Setting) -> Result<Comp
             continue;
         };
         let tls = theirs.is_tls(&request.listen).then_some(&trusting);
-        let (theirs, ours) = (ask(nginx, request, tls), ask(tidegate, request, tls));
+        let both = || (ask(nginx, request, tls), ask(tidegate, request, tls));
+        let (mut theirs, mut ours) = both();
+        if !differences(request, &theirs, &ours).is_empty() {
+            // A backend may let a connection go just when one of them sends on it: what is meant comes again.
+            (theirs, ours) = both();
+        }
         over_tls += usize::from(tls.is_some() && theirs.is_answer() && ours.is_answer());
         found.extend(differences(request, &theirs, &ours));
     }

@@ -21,8 +21,9 @@ is in [nginx.md](nginx.md).
 - **none**: there is no equal; the import fails with file, line and what to do. `--lenient` leaves it out with a warning.
 
 `tidegate import --compare` runs both programs and asks them the same, over HTTP/1.1 and over TLS where that is listened
-for, with a certificate of its own. It leaves `stream` out, and does not tell apart 404 and 405 for OPTIONS where neither has an answer, the numbers of `stub_status`, and a
-second `Content-Type` that nginx sends where `add_header` gives one.
+for, with a certificate of its own. Where answers differ it asks once more, and shows what differs again. It leaves `stream` out, and does
+not tell apart 404 and 405 for OPTIONS where neither has an answer, the numbers of `stub_status`, and a second `Content-Type` that nginx
+sends where `add_header` gives one.
 
 A directive may be *exact* and an argument of it have no equal: that is an error with its place, too.
 ";
