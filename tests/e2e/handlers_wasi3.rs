@@ -168,7 +168,8 @@ fn both_engines_in_one_process() {
     let routes = "plugins = [\"revise\"]\nlimits = { max_body = \"5B\" }\n[[sites.routes]]\nmatch = \"/older/\"\n\
                   handler = \"older\"\n";
     let setup = tidegate(&text(&lines("whole"), routes)).var("handler", guest("wasi-handler-3"));
-    let mut proxy = setup.var("older", guest("wasi-handler")).var("reviser", guest("reviser")).start();
+    let setup = setup.var("older", guest("wasi-handler")).var("reviser", guest("reviser"));
+    let mut proxy = setup.in_process().start();
     let hello = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
     let answers = |proxy: &Proxy| {
         let (head, body) = proxy.ask(hello);
