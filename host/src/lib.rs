@@ -9,6 +9,7 @@
 //! - [`downstream`]: clients' connections, bytes to requests and answers to bytes; [`http1`]:
 //!   the grammar and framing of both sides; [`http3`]: frames and field sections; [`message`]: heads; [`stream`]: writes that stall;
 //!   [`socket`]: TCP, Unix, TLS; [`tls`]: certificates and keys; [`duplex`]: a stream of HTTP/2 or HTTP/3
+//! - [`cohort`]: requests that come together go on together
 //! - [`proxy_protocol`]: what a proxy in front says of a connection
 //! - [`proxy`]: the spine: what happens to a request, phase by phase
 //! - [`hook`]: what plugins are asked, without any ABI; [`plugin`]: Wasm behind it;
@@ -34,6 +35,7 @@ pub mod admin;
 pub mod body;
 pub mod ca;
 pub mod cli;
+pub mod cohort;
 pub mod config;
 pub mod content;
 pub mod downstream;

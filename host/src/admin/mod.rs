@@ -40,7 +40,7 @@ pub fn start(
 ) -> Result<SocketAddr, StartError> {
     let address = config.address;
     let failed = |error| StartError::Bind { address, error };
-    let socket = bind(address, 16).map_err(failed)?;
+    let socket = bind(address, 16, None).map_err(failed)?;
     let real = socket.local_addr().map_err(failed)?;
     let admin = Admin {
         proxy: Arc::clone(proxy),

@@ -178,6 +178,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Length of the accept queue. nginx: `listen … backlog=`.
     pub backlog: u32,
+    /// TCP's congestion control; none for the system's (see [`crate::socket::congestion`]).
+    pub congestion_control: Option<Arc<str>>,
     /// TLS; none for plain connections. nginx: `listen … ssl`.
     pub tls: Option<ListenerTls>,
     /// The versions of HTTP that are spoken.

@@ -5,12 +5,15 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::socket::congestion;
+
 /// Bind one worker's socket. Workers share the address by `SO_REUSEPORT`, so that the kernel
-/// spreads connections and no worker waits for another.
+/// spreads connections and no worker waits for another. `congestion_control` is that of all
+/// connections; none for the system's (see [`congestion`]).
 ///
 /// # Errors
 /// Whatever the system says: the address is in use, or is not ours.
-pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, backlog: u32, congestion_control: Option<&str>) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // As nginx's `ipv6only=on`: `0.0.0.0` and `[::]` are two listeners.
@@ -18,8 +21,9 @@ pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    // Accepted sockets inherit it: one system call less for each connection.
+    // Accepted sockets inherit both: two system calls less for each connection.
     socket.set_tcp_nodelay(true)?;
+    congestion::choose(&socket, congestion_control, address.ip())?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;

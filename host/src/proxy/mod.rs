@@ -46,6 +46,7 @@ use http::{HeaderValue, StatusCode};
 use crate::body::Body;
 use crate::ca::acme::Keeper;
 use crate::ca::ocsp::Stapler;
+use crate::cohort::gather;
 use crate::error::Stop;
 use crate::hook::Builtins;
 use crate::http1::{BadLength, Malformed};
@@ -185,6 +186,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         // A route's debug log begins after the line that says what has come.
         let view = &exchange.view;
         tracing::debug!(client = %view.client, method = %view.method, target = %view.path_with_query, status, "answer");
+        gather().await;
         response
     })
     .await

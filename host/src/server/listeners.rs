@@ -188,8 +188,10 @@ impl Listeners {
 impl Open {
     /// Whether a socket is what this configuration wants. Its TLS can be changed.
     fn is(&self, config: &Listener) -> bool {
-        let socket =
-            |config: &Listener| (config.address, config.backlog, config.protocols, config.proxy_protocol.clone());
+        let socket = |config: &Listener| {
+            let Listener { address, backlog, protocols, .. } = *config;
+            (address, backlog, protocols, config.proxy_protocol.clone(), config.congestion_control.clone())
+        };
         socket(&self.config) == socket(config) && self.config.http3 == config.http3
     }
 
@@ -220,7 +222,7 @@ fn try_bind(config: &Listener, workers: usize, has_endpoint: bool) -> io::Result
     let mut sockets = Sockets { address: config.address, tcp: Vec::new(), udp: None };
     if config.protocols.h1 || config.protocols.h2 {
         for _ in 0..workers {
-            let socket = bind(sockets.address, config.backlog)?;
+            let socket = bind(sockets.address, config.backlog, config.congestion_control.as_deref())?;
             sockets.address = socket.local_addr()?;
             sockets.tcp.push(socket);
         }

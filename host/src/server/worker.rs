@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::cohort;
 use crate::listener::{self, Alive, QuicArrival, QuicSpoken, Seat, Spoken};
 use crate::proxy::Proxy;
 
@@ -42,7 +43,8 @@ pub struct Worker {
 impl Worker {
     /// Start a worker that calls plugins on so many bytes of its stack.
     pub(super) fn start(number: usize, plugin_stack: usize, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(cohort::ends).build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))

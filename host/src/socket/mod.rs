@@ -4,6 +4,7 @@
 //! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
 //! what has a large state.
 
+pub mod congestion;
 mod halves;
 mod unacknowledged;
 

@@ -12,7 +12,7 @@ use super::Peer;
 use crate::config::{Address, Dial, PeerTls};
 use crate::error::{Error, Kind};
 use crate::proxy_protocol::{self, Ends, Version};
-use crate::socket::{Plain, Socket};
+use crate::socket::{Plain, Socket, congestion};
 use crate::tls::Alpn;
 
 /// Connect to a peer within `timeout`, with TLS and its handshake where it has TLS, and before it
@@ -80,6 +80,7 @@ async fn tcp(address: SocketAddr, dial: &Dial) -> io::Result<Plain> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A message of a tunnel must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
+    congestion::choose(&socket, dial.congestion_control.as_deref(), address.ip())?;
     if dial.tcp_keepalive {
         socket.set_keepalive(true)?;
     }

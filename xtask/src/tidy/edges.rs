@@ -26,6 +26,7 @@ const STRICT: &[&str] = &[
     "proxy_protocol",
     "tls",
     "ca",
+    "cohort",
 ];
 
 /// A module, and what it may use. In the order that data flows.
@@ -41,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "admin",
             "ca",
+            "cohort",
             "downstream",
             "hook",
             "kv",
@@ -59,7 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Tunnels are closed there by the names of their grants.
     ("admin", &["hook", "listener", "plugin", "proxy", "server", "tunnel", "upstream"]),
     ("snapshot", &["hook", "http1", "kv", "limit", "tls", "upstream"]),
-    ("listener", &["downstream", "limit", "proxy", "snapshot", "streams", "tls"]),
+    ("listener", &["downstream", "limit", "proxy", "snapshot", "socket", "streams", "tls"]),
     (
         "downstream",
         &[
@@ -88,6 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "body",
             // What challenges of an authority are answered with.
             "ca",
+            "cohort",
             "content",
             "hook",
             "http1",
@@ -101,6 +104,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "upstream",
         ],
     ),
+    // Who goes on together: it knows neither requests nor workers.
+    ("cohort", &[]),
     // A source of bodies, like upstream.
     ("content", &["body", "http1", "message"]),
     ("limit", &["hook"]),
@@ -130,7 +135,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A record holds the places that its exchange has among what is open.
     ("observe", &["body", "hook", "limit", "message"]),
     ("error", &["hook"]),
-    ("config", &["ca", "hook", "proxy_protocol", "tls"]),
+    // Whether the system has what a key names is asked where the key is read, as files are.
+    ("config", &["ca", "hook", "proxy_protocol", "socket", "tls"]),
 ];
 
 /// The one module that may name the engine.

@@ -1,6 +1,7 @@
 //! How connections to peers are made.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::proxy_protocol;
 use crate::tls::{Client, ServerName};
@@ -15,6 +16,8 @@ pub struct Dial {
     pub bind: Option<IpAddr>,
     /// Whether the system probes connections that are silent. nginx: `proxy_socket_keepalive`.
     pub tcp_keepalive: bool,
+    /// TCP's congestion control; none for the system's (see [`crate::socket::congestion`]).
+    pub congestion_control: Option<Arc<str>>,
     /// The PROXY protocol's header that each connection begins with; none for none. Connections
     /// with one serve one client. nginx: `proxy_protocol` (stream).
     pub proxy_protocol: Option<proxy_protocol::Version>,

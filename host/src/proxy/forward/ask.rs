@@ -11,6 +11,7 @@ use super::super::handshake::{self, Upgrade};
 use super::http2::{self, Outcome};
 use super::{Answer, Attempt, Failed, retry};
 use crate::body::{Body, Meter};
+use crate::cohort::gather;
 use crate::error::{Error, Kind};
 use crate::socket::Socket;
 use crate::upstream::{self, Asked, GivenUp, Lease, Link};
@@ -18,6 +19,7 @@ use crate::upstream::{self, Asked, GivenUp, Lease, Link};
 /// Ask a peer. An answer to a wish to leave HTTP that is not a 101 passes like any response.
 pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answer, Failed> {
     let timeouts = &attempt.target.route.timeouts;
+    gather().await;
     if http2::is_worth_trying(attempt) {
         match http2::ask(attempt, lease).await {
             Outcome::Done(answer) => return answer,
