@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::{Plain, Socket};
+use super::{Plain, Socket, bare};
 
 /// What reads. The halves of TCP know nothing of each other; TLS has one state for both, so
 /// that they share a lock, which nobody ever waits for.
@@ -67,17 +67,18 @@ impl ReadHalf {
         }
     }
 
+    /// Read behind what is in a buffer; see [`Socket::poll_fill`].
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(half) => bare::poll_fill(half.as_ref(), cx, buffer),
+            Self::Shared(socket) => socket.lock().poll_fill(cx, buffer),
+        }
+    }
+
     /// Write past the other half: few bytes, while nothing else is being written.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(half) => loop {
-                let stream = half.as_ref();
-                std::task::ready!(stream.poll_write_ready(cx))?;
-                match stream.try_write(bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    written => return Poll::Ready(written),
-                }
-            },
+            Self::Tcp(half) => bare::poll_write(half.as_ref(), cx, bytes),
             Self::Shared(socket) => {
                 let mut socket = socket.lock();
                 let written = std::task::ready!(Pin::new(&mut *socket).poll_write(cx, bytes))?;
@@ -101,7 +102,7 @@ impl AsyncRead for ReadHalf {
 impl AsyncWrite for WriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_write(cx, buf),
+            Self::Tcp(half) => bare::poll_write(half.as_ref(), cx, buf),
             Self::Shared(socket) => Pin::new(&mut *socket.lock()).poll_write(cx, buf),
         }
     }

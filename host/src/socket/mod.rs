@@ -4,17 +4,18 @@
 //! An enum and no trait object: what is plain pays for a comparison, and nothing is boxed but
 //! what has a large state.
 
+mod bare;
 pub mod congestion;
 mod halves;
 mod unacknowledged;
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -98,13 +99,20 @@ impl std::os::fd::AsFd for Plain {
 
 impl AsyncRead for Plain {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, buf))
+        match self.get_mut() {
+            Self::Tcp(stream) if buf.initialized().len() == buf.capacity() => bare::poll_read(stream, cx, buf),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for Plain {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, buf))
+        match self.get_mut() {
+            Self::Tcp(stream) => bare::poll_write(stream, cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_write_vectored(
@@ -142,6 +150,15 @@ impl Socket {
             },
             // Its memory is the connection's already.
             Self::Http2(_) | Self::Http3(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Read behind what is in a buffer, as much as it has room for without more memory: 0 at the
+    /// stream's end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(Plain::Tcp(stream)) => bare::poll_fill(stream, cx, buffer),
+            _ => pin!(self.read_buf(buffer)).poll(cx),
         }
     }
 

@@ -3,14 +3,11 @@
 //! All of it is driven by the task of the client's connection: no task and no channel stands
 //! between the two sides.
 
-use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, Version};
-use tokio::io::AsyncReadExt;
 
 use super::answer::AnswerBody;
 use super::{Lease, Link};
@@ -103,7 +100,7 @@ impl Asked {
             ready!(self.link.stream.get_ref().poll_read_ready(cx))?;
             buffer.reserve(HEAD_ROOM);
         }
-        pin!(self.link.stream.read_buf(buffer)).poll(cx)
+        self.link.stream.get_mut().poll_fill(cx, buffer)
     }
 
     /// Send what can be sent now.

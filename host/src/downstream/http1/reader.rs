@@ -96,7 +96,7 @@ impl Reader {
             }
             self.head.buffer.reserve(HEAD_ROOM);
         }
-        let read = pin!(self.half.read_buf(&mut self.head.buffer)).poll(cx);
+        let read = self.half.poll_fill(cx, &mut self.head.buffer);
         if read.is_pending() && self.head.buffer.is_empty() {
             self.head.buffer = Vec::new();
         }
