@@ -49,6 +49,9 @@ pub(crate) enum Kind {
     /// What a plugin that sees each message adds to messages there and back, by difference; counted in
     /// messages.
     Messages(Shape),
+    /// What it adds to messages there and back on tunnels that no plugin looks into that there are others
+    /// that one does look into, by difference; counted in MiB moved.
+    Beside(Shape),
     /// Memory at rest.
     Idle {
         /// Of tunnels over TLS.
@@ -91,7 +94,7 @@ impl Case {
             Kind::Handshake => Unit::CpuPer("handshake"),
             Kind::Tls { .. } => Unit::CpuPer("TLS handshake"),
             Kind::Echo(_) | Kind::SecureEcho(_) => Unit::CpuPer("round trip"),
-            Kind::Bulk(_) | Kind::SecureBulk(_) | Kind::Stream(_) => Unit::CpuPer("MiB moved"),
+            Kind::Bulk(_) | Kind::SecureBulk(_) | Kind::Stream(_) | Kind::Beside(_) => Unit::CpuPer("MiB moved"),
             Kind::Messages(_) => Unit::CpuPer("message"),
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
             Kind::Reuse => Unit::Percent,
@@ -104,7 +107,7 @@ impl Case {
     pub(crate) fn scale(&self) -> f64 {
         let mebibyte = f64::from(1 << 20);
         match self.kind {
-            Kind::Bulk(shape) | Kind::SecureBulk(shape) => mebibyte / (2.0 * shape.size as f64),
+            Kind::Bulk(shape) | Kind::SecureBulk(shape) | Kind::Beside(shape) => mebibyte / (2.0 * shape.size as f64),
             Kind::Stream(_) => mebibyte,
             // There and back.
             Kind::Messages(_) => 0.5,
@@ -170,6 +173,12 @@ pub(crate) const CASES: &[Case] = &[
     case("hooks", "checks and headers on a GET, by difference", Kind::Hooks, Target::Value(6.0)),
     case("seen-64", "hook `messages` on a 64 B message, by difference", seen(64), Target::Value(1.0)),
     case("seen-1k", "hook `messages` on a 1 KiB message, by difference", seen(1024), Target::Value(1.1)),
+    case(
+        "beside-1m",
+        "the bulk of 1 MiB beside 1,000 tunnels that hook `messages` looks into, by difference",
+        Kind::Beside(shape(1 << 20, BULK_TUNNELS)),
+        Target::None,
+    ),
     case("reuse", "the same, over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
     case("idle", "idle tunnel", Kind::Idle { tls: false }, Target::Value(3.0)),
     case("tls", "TLS handshake, whole", Kind::Tls { resumed: false }, Target::Ratio(1.0)),

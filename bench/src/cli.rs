@@ -37,7 +37,7 @@ pub(crate) enum HelperCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Only these cases, comma between them: handshake, echo-64, paced-64, echo-1k, echo-16k, bulk-64k, bulk-1m, stream-down, stream-up, get,
-    /// hooks, reuse, idle, tls, tls-resumed, wss-64, wss-16k, wss-1m, wss-idle, start.
+    /// hooks, seen-64, seen-1k, beside-1m, reuse, idle, tls, tls-resumed, wss-64, wss-16k, wss-1m, wss-idle, start.
     #[arg(long, value_name = "CASE", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Rounds; the table shows medians over them.

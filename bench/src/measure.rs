@@ -14,6 +14,9 @@ use crate::subject::{Running, Setup, Subject, start};
 /// Starts of the process in one start-up measurement.
 const STARTS: usize = 7;
 
+/// Tunnels beside those that are measured.
+const OTHERS: usize = 1000;
+
 /// How to measure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -53,6 +56,7 @@ pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: Soc
             difference(case, subject, bare, setup, backend, plan)
         }
         Kind::Messages(_) => difference(case, Subject::TidegateSeen, Subject::TidegateBare, setup, backend, plan),
+        Kind::Beside(_) => difference(case, Subject::TidegateBeside, Subject::TidegateBare, setup, backend, plan),
         _ => cpu(case, subject, setup, backend, plan),
     }
 }
@@ -79,6 +83,11 @@ fn difference(
 
 fn cpu(case: &Case, subject: Subject, setup: &Setup, backend: SocketAddr, plan: Plan) -> Result<Sample> {
     let proxy = start(subject, setup, backend, case.is_secure())?;
+    // Open while the load runs.
+    let _others = match case.kind {
+        Kind::Beside(_) => idle::open(&proxy.door, "/seen/echo", OTHERS)?,
+        _ => Vec::new(),
+    };
     let window = load(case, &proxy, setup, Span { warm_up: case.warm_up(), window: plan.window })?;
     let operations = window.operations as f64 / case.scale();
     let Cpu { user, system } = window.cpu;
@@ -102,7 +111,8 @@ fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Windo
         | Kind::Bulk(shape)
         | Kind::SecureEcho(shape)
         | Kind::SecureBulk(shape)
-        | Kind::Messages(shape) => echo::run(to, shape, meter),
+        | Kind::Messages(shape)
+        | Kind::Beside(shape) => echo::run(to, shape, meter),
         Kind::Stream(way) => stream::run(to, way, meter),
         Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Idle { .. } | Kind::StartUp => get::run(to.address, meter),
     }
@@ -140,7 +150,8 @@ pub(crate) fn calls(
     backend: SocketAddr,
     plan: Plan,
 ) -> Result<Option<Calls>> {
-    if matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Hooks | Kind::Messages(_) | Kind::Reuse) {
+    let by_difference = matches!(case.kind, Kind::Hooks | Kind::Messages(_) | Kind::Beside(_));
+    if by_difference || matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Reuse) {
         return Ok(None);
     }
     let proxy = start(subject, setup, backend, case.is_secure())?;

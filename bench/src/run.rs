@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn takes_part(case: &Case, subject: Subject) -> bool {
     match case.kind {
         Kind::Hooks => subject.bare().is_some(),
-        Kind::Messages(_) => subject == Subject::Tidegate,
+        Kind::Messages(_) | Kind::Beside(_) => subject == Subject::Tidegate,
         Kind::StartUp | Kind::Reuse => subject != Subject::Relay,
         _ if case.is_secure() => subject != Subject::Relay,
         _ => true,

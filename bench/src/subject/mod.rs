@@ -39,6 +39,8 @@ pub(crate) enum Subject {
     TidegateBare,
     /// Tidegate with its router, and a plugin that sees each message and lets it pass.
     TidegateSeen,
+    /// Tidegate with its router, and such a plugin at `/seen/` alone.
+    TidegateBeside,
     /// The floor: bytes copied between two sockets.
     Relay,
 }
@@ -52,6 +54,7 @@ impl Subject {
             Self::Tidegate => "Tidegate",
             Self::TidegateBare => "Tidegate, router only",
             Self::TidegateSeen => "Tidegate, messages seen",
+            Self::TidegateBeside => "Tidegate, others' messages seen",
             Self::Relay => "relay",
         }
     }

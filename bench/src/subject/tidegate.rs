@@ -29,6 +29,7 @@ fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, subject: Subje
     let (plugins, hooks) = match subject {
         Subject::Tidegate => ("", HOOKS),
         Subject::TidegateSeen => (MESSENGER, "default_headers = false\nplugins = [\"messenger\"]\n"),
+        Subject::TidegateBeside => (MESSENGER, BESIDE),
         _ => ("", "default_headers = false\n"),
     };
     let (zones, limits, routes, sites) = if setup.full { full() } else { Default::default() };
@@ -82,6 +83,18 @@ fn full() -> (&'static str, &'static str, String, String) {
     };
     (zones, limits, routes("main"), site("one", "one.example.com") + &site("two", "*.two.example.com"))
 }
+
+/// The end of the route of all, and one more.
+const BESIDE: &str = r#"default_headers = false
+
+[[sites.routes]]
+name = "seen"
+match = "/seen/"
+upstream = "backend"
+timeouts = { connect = "60s", read = "1h", send = "60s" }
+default_headers = false
+plugins = ["messenger"]
+"#;
 
 /// The plugin of the tests, which lets binary messages pass.
 const MESSENGER: &str = concat!(

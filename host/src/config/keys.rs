@@ -177,10 +177,6 @@ keys! {
         "Address and port; port 0 lets the system choose.";
     BACKLOG = "backlog" in [Listener]: Count { least: 1, most: d::MOST_BACKLOG }, N(d::BACKLOG), "listen … backlog=",
         "Length of the accept queue.";
-    CONGESTION_CONTROL = "congestion_control" in [Listener, Upstream]: Text,
-        Other("the system's; on loopback addresses `\"reno\"` where the system's is BBR"), "",
-        "How fast TCP sends: an algorithm that the system has (`sysctl net.ipv4.tcp_available_congestion_control`). \
-         BBR paces by timers, which within one machine cost more than they are worth. Not for QUIC.";
     PROXY_PROTOCOL = "proxy_protocol" in [Listener]: Kind::TableOrFlag(ProxyProtocol), Other("`false`"),
         "listen … proxy_protocol",
         "Expects a PROXY protocol header; `true` believes everybody who can connect.";

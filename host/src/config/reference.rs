@@ -40,9 +40,14 @@ pub fn reference() -> String {
         }
         out.push_str("\n| key | type | default | nginx | what |\n|---|---|---|---|---|\n");
         // A key of both sites and routes is described once, where it stands first.
-        let here = |k: &&&super::key::Key| k.sections.first() == Some(&section) && k.supported();
+        let on_routes = |k: &super::key::Key| k.sections.len() > 1 && k.sections.contains(&Section::Route);
+        let stands = |k: &super::key::Key| match on_routes(k) {
+            true => k.sections.first() == Some(&section),
+            false => k.sections.contains(&section),
+        };
+        let here = |k: &&&super::key::Key| stands(k) && k.supported();
         for key in keys::ALL.iter().filter(here) {
-            let also = if key.sections.len() > 1 { " Also on routes." } else { "" };
+            let also = if on_routes(key) { " Also on routes." } else { "" };
             let nginx: Vec<String> =
                 key.nginx.split(", ").filter(|d| !d.is_empty()).map(|d| format!("`{d}`")).collect();
             let _ = writeln!(

@@ -1,9 +1,9 @@
-//! The keys of upstreams and of their peers.
+//! The keys of upstreams and of their peers, and of TCP on both sides.
 
 use super::super::defaults as d;
 use super::super::key::Default::{Count as N, Duration as T, Flag as B, Other, Required, Text as S, Texts as L};
 use super::super::key::Kind::{Choice, Count, Flag, Table, TableOrFlag, Text, TextMap, Texts, TextsOrTables};
-use super::super::key::Section::{Health, Peer, Resolver, Top, Upstream, UpstreamTls};
+use super::super::key::Section::{Health, Listener, Peer, Resolver, Top, Upstream, UpstreamTls};
 use super::super::key::{Key, Kind};
 use super::{WAIT, WAIT_OR_NOT};
 
@@ -54,6 +54,10 @@ keys! {
         "The IP address to connect from.";
     TCP_KEEPALIVE = "tcp_keepalive" in [Upstream]: Flag, B(false), "proxy_socket_keepalive",
         "Whether the system probes connections that are silent, as it is set up to.";
+    CONGESTION_CONTROL = "congestion_control" in [Listener, Upstream]: Text,
+        Other("the system's; on loopback addresses `\"reno\"` where the system's is BBR"), "",
+        "How fast TCP sends: an algorithm that the system has (`sysctl net.ipv4.tcp_available_congestion_control`). \
+         BBR paces by timers, which within one machine cost more than they are worth. Not for QUIC.";
     HEALTH = "health" in [Upstream]: Table(Health), Other("none"), "health_check",
         "Checks of every peer that is not `down`, whether or not requests come.";
     BALANCER = "balancer" in [Upstream]: Text, Other("none"), "",
