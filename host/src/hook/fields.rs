@@ -32,3 +32,20 @@ pub fn is_hosts_own(name: &str) -> bool {
 pub fn is_one_of(names: &[&str], name: &str) -> bool {
     names.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stock plugins refuse in their configuration what the host would refuse of each request.
+    #[test]
+    fn rules_for_what_is_the_hosts_own_are_refused() {
+        for name in FRAMING.iter().chain(&HANDSHAKE) {
+            assert!(tidegate_header_lines::check_name(name).is_err(), "{name}");
+            assert!(is_hosts_own(&name.to_uppercase()));
+        }
+        for name in ["host", "origin", "cookie", "sec-websocket-protocol", "sec-websocket-extensions", "x-real-ip"] {
+            assert_eq!((tidegate_header_lines::check_name(name), is_hosts_own(name)), (Ok(()), false), "{name}");
+        }
+    }
+}
