@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     /// What a plugin that sees each message adds to messages there and back, by difference; counted in
     /// messages.
     Messages(Shape),
-    /// What it adds to messages there and back on tunnels that no plugin looks into that there are others
+    /// Messages there and back on tunnels that no plugin looks into: what they cost more beside others
     /// that one does look into, by difference; counted in MiB moved.
     Beside(Shape),
     /// Memory at rest.
@@ -179,7 +179,7 @@ pub(crate) const CASES: &[Case] = &[
         Kind::Beside(shape(1 << 20, BULK_TUNNELS)),
         Target::None,
     ),
-    case("reuse", "the same, over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
+    case("reuse", "keep-alive GETs that go over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
     case("idle", "idle tunnel", Kind::Idle { tls: false }, Target::Value(3.0)),
     case("tls", "TLS handshake, whole", Kind::Tls { resumed: false }, Target::Ratio(1.0)),
     case("tls-resumed", "TLS handshake, resumed", Kind::Tls { resumed: true }, Target::Ratio(1.0)),

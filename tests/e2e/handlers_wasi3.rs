@@ -1,36 +1,22 @@
-//! `handler`: a component of `wasi:http` 0.3, in the engine of the async ABI.
+//! `handler`: what a component of `wasi:http` 0.3 does that one of 0.2 does not, in the engine of the
+//! async ABI. What both do is in `handlers`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use tidegate_tests::guests::guest;
-use tidegate_tests::http2::client::{Client, run};
 use tidegate_tests::subject::HeldPort;
-use tidegate_tests::{Backend, Noise, Proxy, eventually, tidegate};
+use tidegate_tests::{Proxy, eventually, tidegate};
 
+use crate::handlers::{self, NEWER, text};
 use crate::quarantine::page;
 
-fn text(lines: &str, route: &str) -> String {
-    format!(
-        "[server]\nworkers = 1\n[[listeners]]\naddress = \"127.0.0.1:0\"\nprotocols = [\"h1\", \"h2\"]\n\
-         [plugins.mine]\ncomponent = \"%handler%\"\n{lines}\n\
-         [[sites]]\nlimits = {{ max_body = 0 }}\n[[sites.routes]]\nmatch = \"/\"\nhandler = \"mine\"\n{route}\n"
-    )
-}
-
 fn mounted(lines: &str, route: &str) -> Proxy {
-    tidegate(&text(lines, route)).var("handler", guest("wasi-handler-3")).start()
+    handlers::mounted(NEWER, lines, route)
 }
 
 #[test]
-fn a_component_of_wasi_3_answers() {
+fn trailers_of_wasi_3_go_both_ways() {
     let proxy = mounted("", "");
-    let (head, body) = proxy.ask("PUT /facts HTTP/1.1\r\nHost: a.example\r\nX-Fact: 7\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(head.status(), 200);
-    assert_eq!(body.text(), "Method::Put Some(Scheme::Http) Some(\"a.example\") 7");
-    assert_eq!(head.get("content-type"), Some("text/plain"));
-    let (head, body) = proxy.get("/trailers");
-    assert_eq!((head.status(), body.text().as_str()), (201, "one, two"));
-    assert_eq!(body.trailers, [("x-sum".to_owned(), "2".to_owned())]);
     for path in ["/echo", "/pass"] {
         let (head, body) = proxy.ask(format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-End: 3\r\n\r\n"
@@ -38,51 +24,18 @@ fn a_component_of_wasi_3_answers() {
         assert_eq!((head.status(), body.text().as_str()), (200, "hello"), "{path}");
         assert_eq!(body.trailers, [("x-end".to_owned(), "3".to_owned())], "{path}");
     }
-    let (head, body) = proxy.ask("POST /upper HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
-    assert_eq!((head.status(), body.text().as_str()), (200, "HELLO"));
-    // An answer to HEAD has no body, and the connection goes on.
-    let mut client = proxy.connect();
-    client.send("HEAD /facts HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(client.read_head().status(), 200);
-    client.send("GET /facts HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(client.read_response().0.status(), 200);
-}
-
-/// Both ways at once, with a window's worth of memory. No piece of a body is a call of the host.
-#[test]
-fn bodies_of_wasi_3_stream_both_ways() {
-    let proxy = mounted("deadline = \"2s\"", "");
-    for path in ["/echo", "/pass"] {
-        let mut client = proxy.connect();
-        client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"));
-        assert_eq!(client.read_head().status(), 200);
-        assert_eq!(tidegate_tests::http::read_chunk(&mut client), b"one");
-        client.send("3\r\ntwo\r\n0\r\n\r\n");
-        assert_eq!(tidegate_tests::http::read_chunk(&mut client), b"two");
-        client.expect("0\r\n\r\n");
-        run(async {
-            let client = Client::connect(proxy.address()).await;
-            let large = Noise::new(9).take(2 << 20);
-            let (head, body) = client.ask(http::Method::POST, &format!("http://x{path}"), &large).await;
-            assert_eq!((head.status().as_u16(), body == large), (200, true), "{path}");
-        });
-    }
 }
 
 #[test]
-fn a_component_of_wasi_3_that_fails() {
+fn failures_of_wasi_3_are_counted_by_kind() {
     let (proxy, port) = watched("deadline = \"10ms\"", "");
     for path in ["/trap", "/spin", "/hog", "/error"] {
         assert_eq!(proxy.get(path).0.status(), 500, "{path}");
-        assert_eq!(proxy.get("/facts").0.status(), 200, "after {path}");
     }
-    // The head has gone: what is left is to break off.
-    for path in ["/late-trap", "/unfinished"] {
-        let mut client = proxy.connect();
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        assert_eq!(client.read_head().status(), 200);
-        assert_eq!(client.read_until_close(), b"4\r\nsome\r\n", "{path}: no end that could be taken for one");
-    }
+    // One whose head has gone counts, too.
+    let mut client = proxy.connect();
+    client.send("GET /late-trap HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.read_until_close();
     let metrics = page(&port, "/metrics");
     for (kind, count) in [("trap", 2), ("deadline", 1), ("memory", 1), ("bad_answer", 1)] {
         let line = "tidegate_hook_failures_total{plugin=\"mine\",hook=\"handler\",kind=\"plugin.";
@@ -117,19 +70,6 @@ fn a_call_of_wasi_3_ends_with_its_client() {
     assert_eq!(proxy.get("/facts").0.status(), 200);
 }
 
-/// Outgoing requests are denied, unless the configuration grants the destination.
-#[test]
-fn requests_of_wasi_3_of_its_own() {
-    let backend = Backend::reflect();
-    let address: SocketAddr = backend.address();
-    let fetch = format!("/fetch/{address}/x?y=1");
-    assert_eq!(mounted("", "").get(&fetch).1.text(), "ErrorCode::HttpRequestDenied");
-    let grants = format!("grants = [\"http-client:http://{address}\"]\ndeadline = \"1s\"");
-    let granted = mounted(&grants, "");
-    assert_eq!(granted.get(&fetch).1.text(), "200 GET /x?y=1 HTTP/1.1");
-    assert_eq!(granted.get("/fetch/127.0.0.1:1/").1.text(), "ErrorCode::HttpRequestDenied");
-}
-
 /// There is nothing behind WASI but what is granted.
 #[test]
 fn wasi_3_leads_nowhere() {
@@ -148,7 +88,7 @@ fn wasi_3_leads_nowhere() {
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody connected");
     // What it prints is a line of the log.
-    let setup = tidegate(&text("", "")).var("handler", guest("wasi-handler-3"));
+    let setup = tidegate(&text("", "")).var("handler", guest(NEWER));
     let mut proxy = setup.binary().start();
     assert_eq!(proxy.get(&probe).0.status(), 200);
     eventually("a line of the log", || {
@@ -167,7 +107,7 @@ fn both_engines_in_one_process() {
     };
     let routes = "plugins = [\"revise\"]\nlimits = { max_body = \"5B\" }\n[[sites.routes]]\nmatch = \"/older/\"\n\
                   handler = \"older\"\n";
-    let setup = tidegate(&text(&lines("whole"), routes)).var("handler", guest("wasi-handler-3"));
+    let setup = tidegate(&text(&lines("whole"), routes)).var("handler", guest(NEWER));
     let setup = setup.var("older", guest("wasi-handler")).var("reviser", guest("reviser"));
     let mut proxy = setup.in_process().start();
     let hello = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";

@@ -186,6 +186,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         // A route's debug log begins after the line that says what has come.
         let view = &exchange.view;
         tracing::debug!(client = %view.client, method = %view.method, target = %view.path_with_query, status, "answer");
+        // Answers go out together, as requests do.
         gather().await;
         response
     })

@@ -100,6 +100,7 @@ impl std::os::fd::AsFd for Plain {
 impl AsyncRead for Plain {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
+            // What was never written could only be lent to a call as bytes by unsafe code.
             Self::Tcp(stream) if buf.initialized().len() == buf.capacity() => bare::poll_read(stream, cx, buf),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),

@@ -68,7 +68,7 @@ pub(super) fn run() -> Result<Outcome> {
     }
     let program = build_program()?;
     let mut command = cargo(&["test", "--workspace", "--test", "autobahn"]);
-    // All of them take an hour on two processors, most of it deflate in Python; some, minutes where a machine is busy.
+    // All of them take far more than a quarter of an hour, most of it deflate; some, minutes on a busy machine.
     let patience = if std::env::var_os("TIDEGATE_AUTOBAHN").is_some() { "7200" } else { "120" };
     command.env("TIDEGATE_TEST_PATIENCE", patience);
     done(command.env(BUILT, &program).env("TIDEGATE_BIN", &program))

@@ -24,6 +24,7 @@ mod server;
 mod site;
 mod stock;
 mod stream;
+mod tcp;
 mod tls;
 mod upstream;
 mod upstream_values;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tidegate_cidr::Cidr;
 
-use super::{tls, upstream};
+use super::{tcp, tls};
 use crate::config::document::Value;
 use crate::config::key::Key;
 use crate::config::keys as k;
@@ -128,7 +128,7 @@ pub(super) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
         listeners.push(Listener {
             address,
             backlog: backlog.unwrap_or_default(),
-            congestion_control: upstream::congestion_control(&table),
+            congestion_control: tcp::congestion_control(&table),
             proxy_protocol: proxy_protocol(&table),
             tls: None,
             protocols,

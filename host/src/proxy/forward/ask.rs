@@ -19,6 +19,7 @@ use crate::upstream::{self, Asked, GivenUp, Lease, Link};
 /// Ask a peer. An answer to a wish to leave HTTP that is not a 101 passes like any response.
 pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answer, Failed> {
     let timeouts = &attempt.target.route.timeouts;
+    // All that this worker has to send goes out together.
     gather().await;
     if http2::is_worth_trying(attempt) {
         match http2::ask(attempt, lease).await {

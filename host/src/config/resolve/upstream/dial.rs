@@ -8,9 +8,9 @@ use crate::config::document::Value;
 use crate::config::key::Key;
 use crate::config::keys as k;
 use crate::config::reader::{Reader, Text};
+use crate::config::resolve::tcp;
 use crate::config::types::{Dial, PeerTls};
 use crate::proxy_protocol;
-use crate::socket::congestion;
 use crate::tls::{self, Client, ClientSettings, Identity, Roots, ServerName, Unusable, Version};
 
 /// What one upstream says of it.
@@ -41,7 +41,7 @@ impl Dialing {
             tls: tls(table, &k::UPSTREAM_TLS),
             bind: bind(table),
             tcp_keepalive: table.flag(&k::TCP_KEEPALIVE),
-            congestion_control: congestion_control(table),
+            congestion_control: tcp::congestion_control(table),
             proxy_protocol,
         }
     }
@@ -121,25 +121,6 @@ fn bind(table: &Reader<'_>) -> Option<IpAddr> {
         table.cx.hinted(bind.at, &bind.path, message, "such as \"10.0.0.5\", without a port");
     }
     read.ok()
-}
-
-/// `congestion_control` of a listener or an upstream; none where there is none, or where it cannot
-/// be used, which is reported.
-pub(in crate::config::resolve) fn congestion_control(table: &Reader<'_>) -> Option<Arc<str>> {
-    let name = table.placed(&k::CONGESTION_CONTROL)?;
-    match congestion::check(name.text) {
-        Ok(()) => Some(name.text.into()),
-        Err(why) => {
-            let message = format!("\"{}\" {why}", name.text);
-            table.cx.hinted(
-                name.at,
-                &name.path,
-                message,
-                "/proc/sys/net/ipv4/tcp_available_congestion_control has them",
-            );
-            None
-        }
-    }
 }
 
 /// `tls` of an upstream or a store; none where it is off, or wrong and reported.

@@ -21,7 +21,7 @@ use crate::config::suggest;
 use crate::config::types::{Policy, Protocol, Upstream};
 use crate::config::variables::Variables;
 use dial::Dialing;
-pub(super) use dial::{congestion_control, peer_tls};
+pub(super) use dial::peer_tls;
 pub(super) use name::is_host;
 
 /// What the name of an upstream begins with where a route's own address has TLS.
