@@ -63,8 +63,8 @@ impl Lab {
             told: None,
             access: None,
         };
-        let entry = registry.enter(&opening);
-        runtime.spawn(tunnel::run(Socket::Plain(Plain::Unix(downstream)), Bytes::new(), opening, entry));
+        let downstream = Socket::Plain(Plain::Unix(downstream));
+        runtime.spawn(tunnel::run(downstream, Bytes::new(), Box::new(opening), &registry));
         drop(entered);
         Self { runtime, client, upstream, got: Vec::new() }
     }

@@ -11,45 +11,67 @@ mod upgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::listener::{Accepted, Visit};
 use crate::observe::Client;
 use crate::proxy::{Connection, Proxy};
 use crate::socket::Socket;
-use crate::streams::Arrived;
+use crate::streams::{Arrived, Opened, Place};
 use crate::tls::server::{self, Served};
-use passed::Entering;
+use crate::tunnel;
+use passed::{Entering, Passed};
 
-/// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP.
+/// Serve one connection from its first byte to its end: what a proxy in front says, TLS, HTTP, the tunnel that may
+/// come of it.
 ///
-/// What comes before HTTP is boxed, since it is large and soon over, while this future lives as
-/// long as a tunnel. For the same reason it takes no arguments of its own.
+/// What comes before a tunnel is boxed, since it is large and soon over, while this future lives as long as the
+/// tunnel. For the same reason it takes no arguments of its own.
 pub fn serve(
     accepted: Accepted,
     proxy: Arc<Proxy>,
     draining: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let entering = Box::pin(enter(accepted, proxy, draining.clone()));
+    let speaking = Box::pin(speak(accepted, proxy, draining));
     async move {
-        let Some(Entered { socket, connection, speaks_http2, visit }) = entering.await else { return };
-        if speaks_http2 {
-            // Boxed, since a tunnel over HTTP/1.1 has no use for its room.
-            Box::pin(http2::serve(socket, connection, draining)).await;
-        } else {
-            http1::serve(socket, connection, draining).await;
-        }
-        drop(visit);
+        let Some(Lasting { tunnel, place, visit }) = speaking.await else { return };
+        tunnel.await;
+        drop((place, visit));
     }
 }
 
-/// A connection on which HTTP is to be spoken.
-struct Entered {
-    socket: Socket,
-    connection: Arc<Connection>,
-    speaks_http2: bool,
+/// The tunnel that a connection has become.
+struct Lasting {
+    tunnel: tunnel::Running,
+    /// Its place in its stream; none where it is no stream's.
+    place: Option<Place>,
     /// Kept to the end of the connection.
     visit: Visit,
+}
+
+/// A connection to serve.
+enum Entered {
+    /// HTTP is to be spoken on it.
+    Http { socket: Socket, connection: Arc<Connection>, speaks_http2: bool, visit: Visit },
+    /// It is a stream's.
+    Stream(Box<Lasting>),
+}
+
+/// All that comes before a tunnel; none where none comes after it.
+async fn speak(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<bool>) -> Option<Lasting> {
+    match enter(accepted, proxy, draining.clone()).await? {
+        Entered::Stream(lasting) => Some(*lasting),
+        Entered::Http { socket, connection, speaks_http2: true, visit } => {
+            http2::serve(socket, connection, draining).await;
+            drop(visit);
+            None
+        }
+        Entered::Http { socket, connection, speaks_http2: false, visit } => {
+            let tunnel = http1::serve(socket, connection, draining).await?;
+            Some(Lasting { tunnel, place: None, visit })
+        }
+    }
 }
 
 /// All that comes before HTTP; none where nothing comes after it.
@@ -72,7 +94,13 @@ async fn enter(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<
             let entering = Entering { tcp: stream, here, tls };
             let arrived = Arrived { client: &client, local, proxied };
             // Boxed, since few connections are a stream's.
-            Box::pin(passed::pass(entering, arrived, &proxy, &draining)).await?
+            match Box::pin(passed::pass(entering, arrived, &proxy, &draining)).await? {
+                Passed::Http(stream, tls) => (stream, tls),
+                Passed::Stream(socket, Opened { opening, place }) => {
+                    let tunnel = tunnel::run(socket, Bytes::new(), opening, &proxy.tunnels);
+                    return Some(Entered::Stream(Box::new(Lasting { tunnel, place: Some(place), visit })));
+                }
+            }
         }
     };
     let mut speaks_http2 = protocols.h2;
@@ -95,7 +123,7 @@ async fn enter(accepted: Accepted, proxy: Arc<Proxy>, draining: watch::Receiver<
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let connection = Connection { proxy, client, local, scheme, proxied, tls, misplaced, alt_svc };
-    Some(Entered { socket, connection: Arc::new(connection), speaks_http2, visit })
+    Some(Entered::Http { socket, connection: Arc::new(connection), speaks_http2, visit })
 }
 
 /// A connection of QUIC whose handshake is to begin.
@@ -156,6 +184,6 @@ mod tests {
     #[test]
     fn the_future_of_a_connection_is_small() {
         let size = size(serve);
-        assert!(size <= 1100, "{size} bytes");
+        assert!(size <= 536, "{size} bytes");
     }
 }

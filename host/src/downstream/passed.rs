@@ -7,11 +7,11 @@ use tokio::sync::watch;
 
 use super::handshake;
 use crate::proxy::Proxy;
-use crate::streams::{self, Arrived, Chosen, Here};
+use crate::socket::Socket;
+use crate::streams::{self, Arrived, Chosen, Here, Opened};
 use crate::tls::server::Served;
 
-/// A connection that was just accepted, and what its listener has for it. All of it is let go of
-/// before a tunnel begins, which keeps no configuration alive.
+/// A connection that was just accepted, and what its listener has for it.
 pub(super) struct Entering {
     /// The connection.
     pub(super) tcp: TcpStream,
@@ -21,19 +21,26 @@ pub(super) struct Entering {
     pub(super) tls: Option<Arc<Served>>,
 }
 
-/// Serve a connection to its end where it is a stream's; else it is given back, with all its bytes
-/// to be read, and the listener's TLS.
+/// Whose a connection is.
+pub(super) enum Passed {
+    /// HTTP's: it is given back, with all its bytes to be read, and the listener's TLS.
+    Http(TcpStream, Option<Arc<Served>>),
+    /// A stream's: a tunnel.
+    Stream(Socket, Opened),
+}
+
+/// Open the tunnel of a connection that is a stream's; none where it may have none.
 pub(super) async fn pass(
     entering: Entering,
     arrived: Arrived<'_>,
     proxy: &Arc<Proxy>,
     draining: &watch::Receiver<bool>,
-) -> Option<(TcpStream, Option<Arc<Served>>)> {
+) -> Option<Passed> {
     let Entering { tcp, here, tls } = entering;
     let chosen = Box::pin(streams::choose(&here, &tcp, &arrived, tls.as_deref(), proxy, draining.clone())).await;
     drop(here);
     let (socket, opened) = match chosen {
-        Chosen::Http => return Some((tcp, tls)),
+        Chosen::Http => return Some(Passed::Http(tcp, tls)),
         Chosen::Nowhere => return None,
         Chosen::Stream(stream, hello) => {
             drop(tls);
@@ -48,6 +55,6 @@ pub(super) async fn pass(
             (socket, Box::pin(streams::open(&stream, arrived, None, Some(Arc::new(facts)), proxy)).await)
         }
     };
-    streams::carry(socket, opened, proxy).await;
-    None
+    // Without a peer the client is let go.
+    opened.map(|opened| Passed::Stream(socket, opened))
 }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use choose::{Chosen, choose};
-pub use room::Rooms;
-pub use serve::{Opened, carry, open};
+pub use room::{Place, Rooms};
+pub use serve::{Opened, open};
 
 use crate::config::{self, AccessRule, NextPeer};
 use crate::limit::{Limits, Zones};

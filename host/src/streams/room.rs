@@ -16,7 +16,7 @@ pub(super) struct Room {
 
 /// A place, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Room>);
+pub struct Place(Arc<Room>);
 
 /// The rooms of all streams, by name.
 #[derive(Debug, Default)]

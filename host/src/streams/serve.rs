@@ -18,7 +18,7 @@ use crate::proxy::Proxy;
 use crate::proxy_protocol::Ends;
 use crate::socket::Socket;
 use crate::tls::server::Facts;
-use crate::tunnel::{self, Opening};
+use crate::tunnel::Opening;
 use crate::upstream::{self, Ask, Lease, Peer, Tick, Upstream};
 
 /// Why a connection gets no peer.
@@ -66,16 +66,10 @@ impl Refusal {
 
 /// What a connection has: its peer's side, and its place in the stream.
 pub struct Opened {
-    opening: Opening,
-    place: Place,
-}
-
-/// Carry what a client and its peer have to say to the end; without a peer the client is let go.
-pub async fn carry(socket: Socket, opened: Option<Opened>, proxy: &Arc<Proxy>) {
-    let Some(Opened { opening, place }) = opened else { return };
-    let entry = proxy.tunnels.enter(&opening);
-    tunnel::run(socket, Bytes::new(), opening, entry).await;
-    drop(place);
+    /// The peer's side.
+    pub opening: Box<Opening>,
+    /// To be kept to the tunnel's end.
+    pub place: Place,
 }
 
 /// Note a connection that has come to nothing.
@@ -120,7 +114,7 @@ pub async fn open(
                 told: None,
                 access: None,
             };
-            Some(Opened { opening, place })
+            Some(Opened { opening: Box::new(opening), place })
         }
         Err(refusal) => {
             end(record, &view, refusal);

@@ -23,7 +23,7 @@ pub use access::{Access, Renewal, variables};
 pub use labels::{Bound, Label};
 pub use registry::{Control, Registry};
 pub use relay::{Inspection, extension};
-pub use run::run;
+pub use run::{Running, run};
 pub use told::Told;
 
 use crate::observe::Record;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
+use atomic_waker::AtomicWaker;
 use dashmap::DashMap;
-use tokio::sync::Notify;
 
 use super::labels::Labels;
 use super::{End, Opening};
@@ -40,13 +41,13 @@ pub struct Control {
     end: AtomicU8,
     /// What it is to say where its grant was revoked.
     closing: OnceLock<Box<Closing>>,
-    wake: Notify,
+    waker: AtomicWaker,
 }
 
 impl Control {
-    /// Wakes the tunnel when it is told something. To be polled once: it keeps the waker.
-    pub async fn told(&self) {
-        self.wake.notified().await;
+    /// Wakes the tunnel in this way when it is told something from now on.
+    pub(super) fn wakes(&self, waker: &Waker) {
+        self.waker.register(waker);
     }
 
     /// Why the tunnel is told to end; none where it is not. A look, without a lock.
@@ -75,25 +76,25 @@ impl Control {
     fn tell(&self, end: u8) -> bool {
         // What it was told first is why it ends.
         let is_first = self.end.compare_exchange(0, end, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        self.wake.notify_one();
+        self.waker.wake();
         is_first
     }
 }
 
 /// A tunnel's entry in the registry; leaves it when dropped.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     registry: Arc<Registry>,
     id: u64,
-    /// Where it is among those of its peer; none where it does not end with it.
-    of_peer: Option<(u64, usize)>,
+    /// Where it is among those of its peer; none where it does not end with it. Boxed, since that is rare.
+    of_peer: Option<Box<(u64, usize)>>,
     /// How the tunnel is told something.
-    pub control: Arc<Control>,
+    pub(super) control: Arc<Control>,
 }
 
 impl Registry {
     /// Enter a tunnel that opens.
-    pub fn enter(self: &Arc<Self>, opening: &Opening) -> Entry {
+    pub(super) fn enter(self: &Arc<Self>, opening: &Opening) -> Entry {
         let control = opening.access.as_ref().map(|access| Arc::clone(access.control()));
         self.enter_with(opening.lease.peer(), control.unwrap_or_default())
     }
@@ -108,8 +109,8 @@ impl Registry {
         let id = self.number();
         self.open.insert(id, Arc::clone(&control));
         let policy = peer.health.as_ref().map_or(OnUnhealthy::Keep, |health| health.on_unhealthy);
-        let of_peer = (policy != OnUnhealthy::Keep).then(|| (peer.vitals.id(), seat() % PARTS));
-        if let Some(place) = of_peer {
+        let of_peer = (policy != OnUnhealthy::Keep).then(|| Box::new((peer.vitals.id(), seat() % PARTS)));
+        if let Some(place) = of_peer.as_deref().copied() {
             self.by_peer.entry(place).or_default().insert(id, Arc::clone(&control));
             // It may have turned while the tunnel was opening.
             if policy == OnUnhealthy::Close && peer.is_unhealthy() {
@@ -149,7 +150,7 @@ impl Registry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.registry.open.remove(&self.id);
-        let Some(place) = self.of_peer else { return };
+        let Some(place) = self.of_peer.as_deref().copied() else { return };
         if let dashmap::Entry::Occupied(mut tunnels) = self.registry.by_peer.entry(place) {
             tunnels.get_mut().remove(&self.id);
             if tunnels.get().is_empty() {

@@ -1,8 +1,9 @@
 //! A tunnel's life, from the switch to its end.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +14,10 @@ use super::access::Watch;
 use super::ends::{Ends, HalfClose};
 use super::farewell::{Farewell, Followed};
 use super::flow::{Flow, Step};
-use super::registry::Entry;
+use super::registry::{Entry, Registry};
 use super::relay::Relay;
 use super::told::{self, Told};
-use super::{End, Opening, Terms};
+use super::{End, Opening};
 use crate::hook::{Closing, Counts, Moment};
 use crate::observe::Record;
 use crate::socket::Socket;
@@ -60,30 +61,53 @@ enum Sides {
 
 /// What a tunnel has beside its sides, all its life.
 struct Life {
-    terms: Terms,
+    /// How long neither side may send anything.
+    idle: Duration,
     entry: Entry,
     record: Option<Box<Record>>,
     lease: Lease,
-    told: Option<told::Opened>,
-    /// Boxed, since a tunnel that nothing binds has no room for it.
+    /// Boxed, as what follows, since a tunnel that has none of it has no room for it.
+    told: Option<Box<told::Opened>>,
     watch: Option<Box<Watch>>,
+    reports: Option<Box<Reports>>,
 }
 
-/// Run a tunnel to its end, then write its record. `early` is what the client sent behind
-/// its handshake.
+/// A tunnel that is open. As a future it runs to the tunnel's end, and then writes its record.
 ///
-/// What is needed only to begin is over before the future is made: most of a tunnel's memory is
-/// this future's.
-pub fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) -> impl Future<Output = ()> + Send + 'static {
-    let Opening { upstream, early: early_upstream, terms, mut record, lease, inspection, told, access } = opening;
+/// By hand, since it is most of a tunnel's memory: an `async` block would keep room for what it borrows and for
+/// what it has let go of.
+pub struct Running {
+    sides: Sides,
+    /// None once it is over.
+    life: Option<Life>,
+    pulse: Pulse,
+}
+
+/// What one look at a tunnel leaves for the next.
+struct Pulse {
+    timer: Pin<Box<Sleep>>,
+    /// When a side did something last, by [`coarse`].
+    active: Duration,
+    /// [`Joined::activity`] then.
+    moved: u64,
+    begun: bool,
+    dismissed: bool,
+}
+
+/// Open a tunnel, which is entered in the registry. `early` is what the client sent behind its handshake.
+///
+/// The opening is boxed so that who waits for the tunnel's end has no room for it.
+pub fn run(client: Socket, early: Bytes, opening: Box<Opening>, registry: &Arc<Registry>) -> Running {
+    let entry = registry.enter(&opening);
+    let Opening { upstream, early: early_upstream, terms, mut record, lease, inspection, told, access } = *opening;
     let follows = access.as_ref().and_then(|access| access.follows());
     let watch = access.map(|access| Box::new(Watch::new(access)));
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
     }
-    let told = told.map(Told::opened);
+    let told = told.map(|told| Box::new(Told::opened(told)));
     let half_close = HalfClose::of(terms.half_close, &client);
-    let mut sides = if let Some(inspection) = inspection {
+    let sides = if let Some(inspection) = inspection {
         let (client, upstream) = ((client, &early), (upstream, &early_upstream));
         Sides::Inspected(Box::new(Relay::new(client, upstream, inspection, half_close, follows.flatten())))
     } else {
@@ -94,15 +118,25 @@ pub fn run(client: Socket, early: Bytes, opening: Opening, entry: Entry) -> impl
         let ends = Ends::new(half_close);
         Sides::Plain(Tunnel { client, upstream, up, down, ends, farewell: None, dismissed: None, close_code: None })
     };
-    let mut life = Life { terms, entry, record, lease, told, watch };
-    async move {
-        let end = live(&mut sides, &mut life).await;
-        poll_fn(|cx| {
-            sides.say_goodbye(cx, end);
-            Poll::Ready(())
-        })
-        .await;
-        life.over(end, &sides);
+    let reports = record.as_ref().and_then(|record| record.tunnel_interval());
+    let reports = reports.map(|every| Box::new(Reports::new(every)));
+    let idle = terms.idle;
+    let life = Life { idle, entry, record, lease, told, watch, reports };
+    Running { sides, life: Some(life), pulse: Pulse::new(idle) }
+}
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { sides, life, pulse } = self.get_mut();
+        let Some(living) = life else { return Poll::Ready(()) };
+        let end = ready!(pulse.beat(cx, sides, living));
+        sides.say_goodbye(cx, end);
+        if let Some(life) = life.take() {
+            life.over(end, sides);
+        }
+        Poll::Ready(())
     }
 }
 
@@ -128,65 +162,72 @@ impl Life {
             record.finish(end.code());
         }
     }
+
+    /// Log that the tunnel lives, where that is due. `first` is the first look.
+    fn report(&mut self, cx: &mut Context<'_>, first: bool, (up, down): (u64, u64)) {
+        if let (Some(reports), Some(record)) = (&mut self.reports, &mut self.record) {
+            while reports.due(cx, first) {
+                record.tunnel(Moment::Alive, up, down);
+            }
+        }
+    }
 }
 
-async fn live(tunnel: &mut Sides, life: &mut Life) -> End {
-    let Life { terms, entry, watch, record, .. } = life;
-    let mut dismissed = false;
-    let mut reports = record.as_ref().and_then(|record| record.tunnel_interval()).map(Reports::new);
-    let mut told = pin!(entry.control.told());
-    let mut listens = false;
-    let mut active = coarse();
-    let mut timer = pin!(sleep_until(Instant::now() + terms.idle));
-    let mut moved = 0;
-    poll_fn(|cx| {
-        // The task's waker is the same all its life, so the two that wait for something rare are
-        // polled once, and from then on only looked at.
-        let first = !std::mem::replace(&mut listens, true);
+impl Pulse {
+    fn new(idle: Duration) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + idle));
+        Self { timer, active: coarse(), moved: 0, begun: false, dismissed: false }
+    }
+
+    /// Move what can be moved now, and look whether the tunnel is to end.
+    fn beat(&mut self, cx: &mut Context<'_>, tunnel: &mut Sides, life: &mut Life) -> Poll<End> {
+        // The task's waker is the same all its life, so that those who wait for something rare are
+        // given it once, and from then on only looked at.
+        let first = !std::mem::replace(&mut self.begun, true);
+        let control = &life.entry.control;
         if first {
-            let _told_already = told.as_mut().poll(cx);
+            control.wakes(cx.waker());
         }
-        match (entry.control.told_end(), entry.control.closing()) {
+        match (control.told_end(), control.closing()) {
             (None, _) => {}
             (Some(End::Revoked), Some(closing)) => {
-                if !std::mem::replace(&mut dismissed, true) {
+                if !std::mem::replace(&mut self.dismissed, true) {
                     tunnel.dismiss(End::Revoked, closing);
                 }
             }
             (Some(end), _) => return Poll::Ready(end),
         }
-        if let Some(watch) = watch.as_mut().filter(|_| !dismissed)
-            && let Some((end, closing)) = watch.poll(cx, record)
+        if let Some(watch) = life.watch.as_mut().filter(|_| !self.dismissed)
+            && let Some((end, closing)) = watch.poll(cx, &mut life.record)
         {
-            dismissed = true;
+            self.dismissed = true;
             tunnel.dismiss(end, &closing);
         }
         if let Some(end) = tunnel.step(cx) {
             return Poll::Ready(end);
         }
-        if tunnel.activity() != moved {
-            moved = tunnel.activity();
-            active = coarse();
+        if tunnel.activity() != self.moved {
+            self.moved = tunnel.activity();
+            self.active = coarse();
         }
-        if let (Some(reports), Some(record)) = (&mut reports, record.as_mut()) {
-            while reports.due(cx, first) {
-                let (up, down) = tunnel.bytes();
-                record.tunnel(Moment::Alive, up, down);
-            }
+        life.report(cx, first, tunnel.bytes());
+        self.rest(cx, first, life.idle).map(|()| End::Idle)
+    }
+
+    /// Whether nothing came for this long. The timer is moved only when it fires, not at each message.
+    fn rest(&mut self, cx: &mut Context<'_>, first: bool, idle: Duration) -> Poll<()> {
+        if !first && !self.timer.is_elapsed() {
+            return Poll::Pending;
         }
-        // The timer is moved only when it fires, not at each message.
-        if first || timer.is_elapsed() {
-            while timer.as_mut().poll(cx).is_ready() {
-                let quiet = coarse().saturating_sub(active);
-                if quiet >= terms.idle {
-                    return Poll::Ready(End::Idle);
-                }
-                timer.as_mut().reset(Instant::now() + terms.idle.saturating_sub(quiet) + GRAIN);
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let quiet = coarse().saturating_sub(self.active);
+            if quiet >= idle {
+                return Poll::Ready(());
             }
+            self.timer.as_mut().reset(Instant::now() + idle.saturating_sub(quiet) + GRAIN);
         }
         Poll::Pending
-    })
-    .await
+    }
 }
 
 /// When a tunnel's life is logged next.

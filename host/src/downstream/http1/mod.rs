@@ -21,26 +21,20 @@ use crate::tunnel::{self, Opening};
 /// How long a client may take to notice that its connection is over. nginx: `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Speak HTTP/1.1 with a client, and carry the tunnel that may come of it.
-pub(super) fn serve(
+/// Speak HTTP/1.1 with a client until it is over; the tunnel that may come of it.
+pub(super) async fn serve(
     socket: Socket,
     connection: Arc<Connection>,
     draining: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + Send + 'static {
+) -> Option<tunnel::Running> {
     let proxy = Arc::clone(&connection.proxy);
     let settings = proxy.snapshot.load().downstream;
-    // Boxed, since it is ten times as large as the tunnel that may come after it.
-    let speaking = Box::pin(speak(Client::new(socket, connection, settings, draining)));
-    async move {
-        match speaking.await {
-            Some(Left { socket, opening: Some((opening, early)) }) => {
-                let entry = proxy.tunnels.enter(&opening);
-                tunnel::run(socket, early, *opening, entry).await;
-            }
-            Some(Left { socket, opening: None }) => Box::pin(linger(socket)).await,
-            None => {}
-        }
+    let Left { socket, opening } = speak(Client::new(socket, connection, settings, draining)).await?;
+    if let Some((opening, early)) = opening {
+        return Some(tunnel::run(socket, early, opening, &proxy.tunnels));
     }
+    linger(socket).await;
+    None
 }
 
 /// What is left of a connection when HTTP is over on it.

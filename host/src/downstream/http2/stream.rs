@@ -81,8 +81,7 @@ async fn deliver(
     match (opening, recv) {
         (Some(opening), Some(recv)) => {
             let duplex = Duplex::new(stream, recv, Box::new(counted));
-            let entry = connection.proxy.tunnels.enter(&opening);
-            tunnel::run(Socket::Http2(Box::new(duplex)), Bytes::new(), *opening, entry).await;
+            tunnel::run(Socket::Http2(Box::new(duplex)), Bytes::new(), opening, &connection.proxy.tunnels).await;
         }
         _ if ends => {
             if let Some(record) = record {

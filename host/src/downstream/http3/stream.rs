@@ -207,8 +207,8 @@ async fn deliver(
         let Ok(Ok(())) = timeout(send_timeout, send.write_chunk(head)).await else { return };
         drop(stopped);
         let duplex = Http3::new(shared.quic.clone(), send, frames, Box::new(counted));
-        let entry = shared.connection.proxy.tunnels.enter(&opening);
-        return tunnel::run(Socket::Http3(Box::new(duplex)), Bytes::new(), *opening, entry).await;
+        let socket = Socket::Http3(Box::new(duplex));
+        return tunnel::run(socket, Bytes::new(), opening, &shared.connection.proxy.tunnels).await;
     }
     let body = if has_body { body } else { Body::Empty };
     let mut sending = Sending::new(&mut send, head, body, record, send_timeout);
