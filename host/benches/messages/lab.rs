@@ -62,6 +62,7 @@ impl Lab {
             inspection,
             told: None,
             access: None,
+            timer: None,
         };
         let downstream = Socket::Plain(Plain::Unix(downstream));
         runtime.spawn(tunnel::run(downstream, Bytes::new(), Box::new(opening), &registry));

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::level_filters::LevelFilter;
@@ -46,8 +46,10 @@ pub fn set(level: LevelFilter) {
 }
 
 /// Serve a request, with a level that [`set`] can give it.
-pub async fn scope<F: Future>(serving: F) -> F::Output {
-    let mut serving = pin!(serving);
+///
+/// By reference: what serves a request is some kilobytes, and a future has room for what it is given, and once more
+/// for where that is moved to.
+pub async fn scope<F: Future>(mut serving: Pin<&mut F>) -> F::Output {
     if !is_active() {
         return serving.await;
     }
@@ -63,18 +65,21 @@ pub async fn scope<F: Future>(serving: F) -> F::Output {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_level_is_its_requests_alone() {
         activate();
-        let request = |level| {
-            scope(async move {
+        let request = |level| async move {
+            scope(pin!(async move {
                 assert_eq!(current(), None);
                 set(level);
                 tokio::task::yield_now().await;
                 current()
-            })
+            }))
+            .await
         };
         let (one, two) = tokio::join!(request(LevelFilter::DEBUG), request(LevelFilter::ERROR));
         assert_eq!((one, two, current()), (Some(LevelFilter::DEBUG), Some(LevelFilter::ERROR), None));

@@ -26,8 +26,9 @@ pub(super) fn deliver(exchange: &mut Exchange, answer: Answer, inspection: Optio
             let route = exchange.target.as_ref().map(|target| &target.route);
             let terms = route.map(|route| Terms { idle: route.timeouts.read, half_close: route.half_close });
             let access = exchange.access.take();
-            let opening = terms
-                .map(|terms| Box::new(Opening { upstream, early, terms, record, lease, inspection, told, access }));
+            let opening = terms.map(|terms| {
+                Box::new(Opening { upstream, early, terms, record, lease, inspection, told, access, timer: None })
+            });
             Response { head, body: Body::Empty, record: None, close: false, opening }
         }
     }

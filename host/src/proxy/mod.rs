@@ -38,6 +38,7 @@ mod turn;
 mod variables;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -163,7 +164,7 @@ pub struct Response {
 /// Answer one request; none where it is not to be answered and the connection is to be
 /// closed (nginx: 444).
 pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Response> {
-    level::scope(async {
+    level::scope(pin!(async {
         let (mut exchange, body) = receive::begin(&connection, request);
         levels::of_client(&connection, &exchange.snapshot);
         receive::tell(&exchange);
@@ -189,7 +190,7 @@ pub async fn handle(connection: Arc<Connection>, request: Request) -> Option<Res
         // Answers go out together, as requests do.
         gather().await;
         response
-    })
+    }))
     .await
 }
 

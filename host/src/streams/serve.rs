@@ -113,6 +113,7 @@ pub async fn open(
                 inspection: None,
                 told: None,
                 access: None,
+                timer: None,
             };
             Some(Opened { opening: Box::new(opening), place })
         }

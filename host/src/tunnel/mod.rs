@@ -15,9 +15,11 @@ mod relay;
 mod run;
 mod told;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Sleep;
 
 pub use access::{Access, Renewal, variables};
 pub use labels::{Bound, Label};
@@ -48,6 +50,9 @@ pub struct Opening {
     pub told: Option<Told>,
     /// What its grant binds it to; none where it lives as long as it likes.
     pub access: Option<Box<Access>>,
+    /// A timer of the same task that has done its work, to be used again; none where there is none. To wait for
+    /// longer costs a timer less than to be made.
+    pub timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// What holds for a tunnel all its life.

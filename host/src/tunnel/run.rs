@@ -99,7 +99,8 @@ struct Pulse {
 /// The opening is boxed so that who waits for the tunnel's end has no room for it.
 pub fn run(client: Socket, early: Bytes, opening: Box<Opening>, registry: &Arc<Registry>) -> Running {
     let entry = registry.enter(&opening);
-    let Opening { upstream, early: early_upstream, terms, mut record, lease, inspection, told, access } = *opening;
+    let Opening { upstream, early: early_upstream, terms, mut record, lease, inspection, told, access, timer } =
+        *opening;
     let follows = access.as_ref().and_then(|access| access.follows());
     let watch = access.map(|access| Box::new(Watch::new(access)));
     if let Some(record) = &mut record {
@@ -122,7 +123,7 @@ pub fn run(client: Socket, early: Bytes, opening: Box<Opening>, registry: &Arc<R
     let reports = reports.map(|every| Box::new(Reports::new(every)));
     let idle = terms.idle;
     let life = Life { idle, entry, record, lease, told, watch, reports };
-    Running { sides, life: Some(life), pulse: Pulse::new(idle) }
+    Running { sides, life: Some(life), pulse: Pulse::new(idle, timer) }
 }
 
 impl Future for Running {
@@ -174,8 +175,15 @@ impl Life {
 }
 
 impl Pulse {
-    fn new(idle: Duration) -> Self {
-        let timer = Box::pin(sleep_until(Instant::now() + idle));
+    fn new(idle: Duration, timer: Option<Pin<Box<Sleep>>>) -> Self {
+        let deadline = Instant::now() + idle;
+        let timer = match timer {
+            Some(mut timer) => {
+                timer.as_mut().reset(deadline);
+                timer
+            }
+            None => Box::pin(sleep_until(deadline)),
+        };
         Self { timer, active: coarse(), moved: 0, begun: false, dismissed: false }
     }
 

@@ -68,11 +68,11 @@ impl Client {
         }
     }
 
-    /// The stream in one, and what was read and not used.
-    pub(super) fn into_parts(self) -> Option<(Socket, Bytes)> {
+    /// The stream in one, what was read and not used, and the connection's timer.
+    pub(super) fn into_parts(self) -> Option<(Socket, Bytes, Pin<Box<Sleep>>)> {
         let (read, early) = self.reader?.into_parts();
         let socket = read.reunite(self.writer.into_inner())?;
-        Some((socket, early.into()))
+        Some((socket, early.into(), self.timer))
     }
 
     /// Wait for what the client wants next.

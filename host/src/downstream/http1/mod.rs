@@ -64,9 +64,10 @@ async fn speak(mut client: Client) -> Option<Left> {
         };
         match after {
             After::Next => {}
-            After::Close => return client.into_parts().map(|(socket, _)| Left { socket, opening: None }),
-            After::Tunnel(opening) => {
-                let (socket, early) = client.into_parts()?;
+            After::Close => return client.into_parts().map(|(socket, ..)| Left { socket, opening: None }),
+            After::Tunnel(mut opening) => {
+                let (socket, early, timer) = client.into_parts()?;
+                opening.timer = Some(timer);
                 return Some(Left { socket, opening: Some((opening, early)) });
             }
         }
