@@ -13,6 +13,7 @@ mod pipe;
 mod registry;
 mod relay;
 mod run;
+mod sides;
 mod told;
 
 use std::pin::Pin;
