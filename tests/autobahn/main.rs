@@ -3,7 +3,7 @@
 //!
 //! It runs in Python 2.7 only, which Debian has no more: `cargo xtask test --only tools,autobahn`
 //! installs it where there is one, and runs this. `TIDEGATE_AUTOBAHN=all` with it runs all 517
-//! cases, those of limits and of compression too, which take an hour or more; `TIDEGATE_AUTOBAHN='9.* 12.1.*'`
+//! cases, those of limits and of compression too, which take some forty minutes; `TIDEGATE_AUTOBAHN='9.* 12.1.*'`
 //! runs these, each pattern in a process of its own.
 
 #![allow(

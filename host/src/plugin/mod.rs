@@ -51,8 +51,6 @@ mod ticker;
 mod voice;
 
 #[cfg(test)]
-mod guests;
-#[cfg(test)]
 mod tests;
 
 pub use error::PluginError;

@@ -68,7 +68,7 @@ pub fn run(client: Socket, early: Bytes, opening: Box<Opening>, registry: &Arc<R
     if let Some(record) = &mut record {
         record.tunnel(Moment::Open, 0, 0);
     }
-    let told = told.map(|told| Box::new(Told::opened(told)));
+    let told = told.map(Told::opened).map(Box::new);
     let half_close = HalfClose::of(terms.half_close, &client);
     let sides = Sides::join((client, early), (upstream, early_upstream), inspection, half_close, follows);
     let reports = record.as_ref().and_then(|record| record.tunnel_interval());

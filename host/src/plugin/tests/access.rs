@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
+use super::guests::Guest;
 use super::*;
 use crate::hook::{AccessTerms, Hook, HookFailureKind, Verdict};
-use crate::plugin::guests::Guest;
 
 const ACCESS: &str = r#"(import "tidegate:plugin/access@0.1.0" (instance $access
     (export "subject" (func (param "name" string)))

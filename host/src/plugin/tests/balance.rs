@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::guests::{Guest, PEERS};
 use super::*;
 use crate::hook::{Choice, Hook, HookFailureKind, PeerFacts, Peers};
-use crate::plugin::guests::{Guest, PEERS};
 
 /// Peers 10 and 11, which serve 3 and 4; 12 is down.
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use super::guests::{ALLOW, Guest, REQUEST, RESPONSE, allow, origin};
 use super::*;
 use crate::hook::{Hook, HookFailureKind};
-use crate::plugin::guests::{ALLOW, Guest, REQUEST, RESPONSE, allow, origin};
 
 /// A guest that does `bad` where its counter is not even, and allows every second call.
 fn every_second(bad: &str) -> &'static [u8] {

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use super::guests::{Guest, WAIT, allow, origin};
 use super::*;
 use crate::hook::HookFailureKind;
-use crate::plugin::guests::{Guest, WAIT, allow, origin};
 
 pub(super) fn rt() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()

@@ -1,9 +1,9 @@
 //! Each hook, and what it can read.
 
+use super::guests::{Guest, METRICS, REQUEST, RESPONSE, allow, origin};
 use super::*;
 use crate::hook::{FieldEdit, Grant, Hook, HookSet, LocalReply, Summary, Target, Verdict};
 use crate::message::{FieldName, FieldValue};
-use crate::plugin::guests::{Guest, METRICS, REQUEST, RESPONSE, allow, origin};
 
 /// Field lists and texts that the answers below point to.
 const TEXTS: &str = r#"

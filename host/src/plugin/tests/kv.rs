@@ -1,8 +1,8 @@
 //! `kv`: which lane a plugin is called in, and what it is refused.
 
+use super::guests::{ALLOW, Guest, allow};
 use super::*;
 use crate::hook::{Hook, Kv, KvError, KvGrant, KvOperation, KvReply, KvValue};
-use crate::plugin::guests::{ALLOW, Guest, allow};
 
 /// Answers at once, or later.
 struct Fake(bool);

@@ -1,7 +1,7 @@
 //! How long instances live.
 
+use super::guests::{Guest, allow, origin};
 use super::*;
-use crate::plugin::guests::{Guest, allow, origin};
 
 /// Allows the first call in an instance's life, and traps in the second.
 const ONCE: &str = "(if (i32.load (i32.const 40)) (then unreachable))

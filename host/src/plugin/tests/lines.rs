@@ -4,8 +4,8 @@ use std::io;
 
 use parking_lot::Mutex;
 
+use super::guests::{Guest, LOG, STDOUT, origin};
 use super::*;
-use crate::plugin::guests::{Guest, LOG, STDOUT, origin};
 
 /// Log lines of this thread while `f` runs.
 fn lines_of(f: impl FnOnce()) -> String {

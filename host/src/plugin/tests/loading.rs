@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::fiber::rt;
+use super::guests::{ALLOW, Guest, METRICS, REQUEST, WAIT, allow};
 use super::*;
 use crate::hook::{Hook, HookSet};
-use crate::plugin::guests::{ALLOW, Guest, METRICS, REQUEST, WAIT, allow};
 
 #[test]
 fn what_is_no_component_is_refused() {

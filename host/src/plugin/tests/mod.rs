@@ -6,6 +6,7 @@ mod balance;
 mod failures;
 mod fetch;
 mod fiber;
+mod guests;
 mod hooks;
 mod kv;
 #[path = "../../../benches/messages/lab.rs"]
