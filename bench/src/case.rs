@@ -20,7 +20,7 @@ pub(crate) struct Case {
 }
 
 /// What a case does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     /// Connect, 101, close.
     Handshake,
@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     /// Messages there and back on tunnels that no plugin looks into: what they cost more beside others
     /// that one does look into, by difference; counted in MiB moved.
     Beside(Shape),
+    /// Plain requests that come together: the time that this share of them is answered within.
+    Burst(f64),
     /// Memory at rest.
     Idle {
         /// Of tunnels over TLS.
@@ -99,7 +101,7 @@ impl Case {
             Kind::Get | Kind::Hooks => Unit::CpuPer("request"),
             Kind::Reuse => Unit::Percent,
             Kind::Idle { .. } => Unit::KibiBytes,
-            Kind::StartUp => Unit::Milliseconds,
+            Kind::Burst(_) | Kind::StartUp => Unit::Milliseconds,
         }
     }
 
@@ -180,6 +182,8 @@ pub(crate) const CASES: &[Case] = &[
         Target::None,
     ),
     case("reuse", "keep-alive GETs that go over a kept connection to the backend", Kind::Reuse, Target::Least(99.0)),
+    case("burst-median", "64 GETs at the same moment: time to an answer, median", Kind::Burst(0.5), Target::None),
+    case("burst-99", "the same, 99 % of them", Kind::Burst(0.99), Target::None),
     case("idle", "idle tunnel", Kind::Idle { tls: false }, Target::Value(3.0)),
     case("tls", "TLS handshake, whole", Kind::Tls { resumed: false }, Target::Ratio(1.0)),
     case("tls-resumed", "TLS handshake, resumed", Kind::Tls { resumed: true }, Target::Ratio(1.0)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::backend::accepted;
 use crate::case::{Case, Kind};
 use crate::error::{BenchError, Result};
-use crate::load::{Meter, Span, Window, echo, get, handshake, idle, stream, tls};
+use crate::load::{Meter, Span, Window, burst, echo, get, handshake, idle, stream, tls};
 use crate::process::Cpu;
 use crate::strace::{Calls, Trace};
 use crate::subject::{Running, Setup, Subject, start};
@@ -46,6 +46,11 @@ pub(crate) fn measure(case: &Case, subject: Subject, setup: &Setup, backend: Soc
     match case.kind {
         Kind::StartUp => start_up(subject, setup, backend),
         Kind::Reuse => reuse(case, subject, setup, backend, plan),
+        Kind::Burst(share) => {
+            let proxy = start(subject, setup, backend, false)?;
+            let time = burst::run(proxy.door.address, Span { warm_up: case.warm_up(), window: plan.window }, share)?;
+            Ok(Sample { value: time.as_secs_f64() * 1e3, ..Sample::default() })
+        }
         Kind::Idle { tls } => {
             // One that has to compile plugins first has room to spare from that for thousands of tunnels.
             drop(start(subject, setup, backend, tls)?);
@@ -116,7 +121,9 @@ fn load(case: &Case, proxy: &Running, setup: &Setup, span: Span) -> Result<Windo
         | Kind::Messages(shape)
         | Kind::Beside(shape) => echo::run(to, shape, meter),
         Kind::Stream(way) => stream::run(to, way, meter),
-        Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Idle { .. } | Kind::StartUp => get::run(to.address, meter),
+        Kind::Get | Kind::Hooks | Kind::Reuse | Kind::Burst(_) | Kind::Idle { .. } | Kind::StartUp => {
+            get::run(to.address, meter)
+        }
     }
 }
 
@@ -153,7 +160,7 @@ pub(crate) fn calls(
     plan: Plan,
 ) -> Result<Option<Calls>> {
     let by_difference = matches!(case.kind, Kind::Hooks | Kind::Messages(_) | Kind::Beside(_));
-    if by_difference || matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Reuse) {
+    if by_difference || matches!(case.kind, Kind::Idle { .. } | Kind::StartUp | Kind::Reuse | Kind::Burst(_)) {
         return Ok(None);
     }
     let proxy = start(subject, setup, backend, case.is_secure())?;

@@ -218,7 +218,7 @@ fn value(sample: &Sample, unit: Unit) -> String {
         Unit::CpuPer(_) => format!("{:.2} ({:.2} + {:.2})", sample.value, sample.user, sample.system),
         Unit::Percent => format!("{:.3}", sample.value),
         Unit::KibiBytes => format!("{:.2}", sample.value),
-        Unit::Milliseconds => format!("{:.1}", sample.value),
+        Unit::Milliseconds => format!("{:.2}", sample.value),
     }
 }
 

@@ -10,24 +10,34 @@ use crate::net::Sources;
 use crate::poll::{Interest, Poller};
 use crate::ws::RequestText;
 
-struct Connection {
+/// The page that is asked for.
+pub(super) const PATH: &str = "/page";
+
+/// A kept connection, at most one request under way.
+pub(super) struct Connection {
     stream: TcpStream,
     begun: Vec<u8>,
 }
 
-/// Run the load.
-pub(crate) fn run(to: SocketAddr, mut meter: Meter<'_>) -> Result<Window> {
-    let request = RequestText::plain_get("/page");
-    let mut poller = Poller::new()?;
+/// Connect, as often as a load does, each by its place as the poller's token.
+pub(super) fn open(to: SocketAddr, poller: &Poller) -> Result<Vec<Connection>> {
     let mut sources = Sources::new();
     let mut connections = Vec::new();
     for token in 0..CONNECTIONS {
-        let mut stream = sources.connect(to)?;
-        stream.set_nonblocking(false).during("blocking mode")?;
-        stream.write_all(request.as_bytes()).during("send a request")?;
-        stream.set_nonblocking(true).during("non-blocking mode")?;
+        let stream = sources.connect(to)?;
         poller.add(&stream, token, Interest::Read)?;
         connections.push(Connection { stream, begun: Vec::new() });
+    }
+    Ok(connections)
+}
+
+/// Run the load.
+pub(crate) fn run(to: SocketAddr, mut meter: Meter<'_>) -> Result<Window> {
+    let request = RequestText::plain_get(PATH);
+    let mut poller = Poller::new()?;
+    let mut connections = open(to, &poller)?;
+    for connection in &mut connections {
+        connection.ask(&request)?;
     }
     let mut buffer = vec![0; 16 * 1024];
     let mut ready = Vec::new();
@@ -37,7 +47,7 @@ pub(crate) fn run(to: SocketAddr, mut meter: Meter<'_>) -> Result<Window> {
             let Some(connection) = connections.get_mut(event.token) else { continue };
             if connection.has_answer(&mut buffer)? {
                 meter.count(1);
-                connection.stream.write_all(request.as_bytes()).during("send a request")?;
+                connection.ask(&request)?;
             }
         }
         if let Some(window) = meter.look()? {
@@ -47,8 +57,13 @@ pub(crate) fn run(to: SocketAddr, mut meter: Meter<'_>) -> Result<Window> {
 }
 
 impl Connection {
+    /// Send a request, which fits into any socket.
+    pub(super) fn ask(&mut self, request: &str) -> Result<()> {
+        self.stream.write_all(request.as_bytes()).during("send a request")
+    }
+
     /// Read; true when an answer is complete.
-    fn has_answer(&mut self, buffer: &mut [u8]) -> Result<bool> {
+    pub(super) fn has_answer(&mut self, buffer: &mut [u8]) -> Result<bool> {
         let length = match self.stream.read(buffer) {
             Ok(0) => return Err(BenchError::Answer("a kept connection was closed".into())),
             Ok(length) => length,

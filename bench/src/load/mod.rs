@@ -2,6 +2,7 @@
 //! its connections, checks that the answers are right, and then runs until the meter says
 //! that the window is over.
 
+pub(crate) mod burst;
 pub(crate) mod echo;
 pub(crate) mod get;
 pub(crate) mod handshake;

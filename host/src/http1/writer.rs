@@ -83,6 +83,18 @@ impl Writer {
         self.written == self.text.len() && self.piece.is_empty() && self.tail.is_empty()
     }
 
+    /// Write what is text, by a call that may take less of it, or has nothing to say.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub fn write_by(&mut self, call: impl FnOnce(&[u8]) -> Option<io::Result<usize>>) -> io::Result<()> {
+        let text = self.text.get(self.written..).unwrap_or_default();
+        match call(text) {
+            Some(written) => Ok(self.advance(written?)),
+            None => Ok(()),
+        }
+    }
+
     /// Write all of it.
     ///
     /// # Errors

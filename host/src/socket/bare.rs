@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,6 +28,25 @@ pub(super) fn poll_fill(stream: &TcpStream, cx: &mut Context<'_>, buffer: &mut V
         let (read, _) = recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
         Ok((read, read > 0 && read < room))
     })
+}
+
+/// Read behind what is there before the kernel has told of anything: what a client sends at once is
+/// there when its connection is accepted. None where nothing is.
+pub(super) fn fill_untold(stream: &TcpStream, buffer: &mut Vec<u8>) -> Option<io::Result<usize>> {
+    untold(recv(stream, spare_capacity(buffer), RecvFlags::empty()).map(|(read, _)| read))
+}
+
+/// Write before the kernel has told that there is room: a connection that was just opened has some. None
+/// where there is none.
+pub(super) fn send_untold(stream: &TcpStream, bytes: &[u8]) -> Option<io::Result<usize>> {
+    untold(send(stream, bytes, SendFlags::NOSIGNAL))
+}
+
+fn untold(called: rustix::io::Result<usize>) -> Option<io::Result<usize>> {
+    match called {
+        Err(Errno::WOULDBLOCK | Errno::INTR) => None,
+        other => Some(other.map_err(Into::into)),
+    }
 }
 
 /// Write what there is room for.
@@ -95,6 +115,22 @@ mod tests {
         drop(near);
         assert_eq!(poll_fn(|cx| poll_fill(&far, cx, &mut rest)).await.unwrap(), 0);
         assert_eq!(poll_fn(|cx| poll_fill(&far, cx, &mut rest)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_read_before_it_is_told_of_and_what_comes_later_is_told_of() {
+        let (near, far) = pair().await;
+        let mut bytes = Vec::with_capacity(100);
+        assert!(fill_untold(&far, &mut bytes).is_none());
+        assert_eq!(send_untold(&near, b"hello").unwrap().unwrap(), 5);
+        assert_eq!(fill_untold(&far, &mut bytes).unwrap().unwrap(), 5);
+        assert!(poll_fill(&far, &mut Context::from_waker(Waker::noop()), &mut bytes).is_pending());
+        assert_eq!(send_untold(&near, b", you").unwrap().unwrap(), 5);
+        assert_eq!(poll_fn(|cx| poll_fill(&far, cx, &mut bytes)).await.unwrap(), 5);
+        assert_eq!(bytes, b"hello, you");
+        drop(near);
+        assert_eq!(fill_untold(&far, &mut bytes).unwrap().unwrap(), 0);
+        assert_eq!(poll_fn(|cx| poll_fill(&far, cx, &mut bytes)).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -75,6 +75,15 @@ impl ReadHalf {
         }
     }
 
+    /// The same, before the kernel has told of anything: for what is there from the beginning. None
+    /// where nothing is, or where it cannot be told.
+    pub fn fill_untold(&mut self, buffer: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        match self {
+            Self::Tcp(half) => bare::fill_untold(half.as_ref(), buffer),
+            Self::Shared(_) => None,
+        }
+    }
+
     /// Write past the other half: few bytes, while nothing else is being written.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {

@@ -163,6 +163,14 @@ impl Socket {
         }
     }
 
+    /// Write before the kernel has told that there is room. None where there is none, or where that cannot be told.
+    pub fn send_untold(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        match self {
+            Self::Plain(Plain::Tcp(stream)) => bare::send_untold(stream, bytes),
+            _ => None,
+        }
+    }
+
     /// Whether nothing has come: neither the other side's end nor bytes. What TLS itself sends,
     /// such as session tickets, is taken in and does not count.
     pub fn is_quiet(&mut self) -> bool {

@@ -120,6 +120,10 @@ impl Asked {
             if matches!(self.sending, Sending::Done | Sending::Refused) {
                 return Ok(());
             }
+            if self.writer.write_by(|text| self.link.send_first(text)).is_err() {
+                self.sending = Sending::Refused;
+                return Ok(());
+            }
             match self.writer.poll_flush(cx, &mut self.link.stream) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {

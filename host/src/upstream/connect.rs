@@ -4,8 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Type};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::Peer;
@@ -77,9 +79,9 @@ async fn open(address: &Address, dial: &Dial) -> io::Result<Plain> {
 }
 
 async fn tcp(address: SocketAddr, dial: &Dial) -> io::Result<Plain> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // A message of a tunnel must not wait for the acknowledgement of the one before.
-    socket.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     congestion::choose(&socket, dial.congestion_control.as_deref(), address.ip())?;
     if dial.tcp_keepalive {
         socket.set_keepalive(true)?;
@@ -87,15 +89,41 @@ async fn tcp(address: SocketAddr, dial: &Dial) -> io::Result<Plain> {
     if let Some(from) = dial.bind {
         bind(&socket, from, address)?;
     }
-    socket.connect(address).await.map(Plain::Tcp)
+    establish(socket, address).await.map(Plain::Tcp)
 }
 
-fn bind(socket: &TcpSocket, from: IpAddr, to: SocketAddr) -> io::Result<()> {
+/// Connect, and wait only where that takes time. Within this machine the connection is there when the
+/// call returns, though the call says that it is on its way; asking once more tells.
+async fn establish(socket: socket2::Socket, to: SocketAddr) -> io::Result<TcpStream> {
+    let is_there = match connect_now(&socket, to)? {
+        false if to.ip().is_loopback() => connect_now(&socket, to)?,
+        is_there => is_there,
+    };
+    let stream = TcpStream::from_std(socket.into())?;
+    if !is_there {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    Ok(stream)
+}
+
+/// Begin to connect, or ask again what became of it; whether the connection is there.
+fn connect_now(socket: &socket2::Socket, to: SocketAddr) -> io::Result<bool> {
+    match rustix::net::connect(socket, &to) {
+        Ok(()) => Ok(true),
+        Err(Errno::INPROGRESS | Errno::ALREADY) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn bind(socket: &socket2::Socket, from: IpAddr, to: SocketAddr) -> io::Result<()> {
     let told = |error: io::Error| io::Error::new(error.kind(), format!("cannot connect from {from}: {error}"));
     if from.is_ipv4() != to.is_ipv4() {
         return Err(told(io::Error::new(io::ErrorKind::InvalidInput, "the peer's address is of the other IP version")));
     }
-    socket.bind(SocketAddr::new(from, 0)).map_err(told)
+    socket.bind(&SocketAddr::new(from, 0).into()).map_err(told)
 }
 
 /// Say whom the connection is for, before anything else.

@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection to a peer, idle or in use.
 
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub struct Link {
     pub(super) stream: Stream<Socket>,
+    /// Whether nothing was sent yet.
+    is_new: bool,
     /// Which peers it serves; gone once there is none of them any more.
     pub(super) way: Weak<Way>,
     /// The way's, which is looked up by it.
@@ -29,19 +32,26 @@ pub struct Link {
 }
 
 impl Link {
-    /// A connection that was just opened. A write may stall for `send_timeout`.
-    pub fn new(stream: Socket, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
+    /// A connection that was opened at `since`. A write may stall for `send_timeout`.
+    pub fn new(stream: Socket, since: Instant, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
         Self {
             stream: Stream::new(stream, send_timeout),
+            is_new: true,
             way: Arc::downgrade(&peer.way),
             way_id: peer.way.id,
             // What a PROXY protocol header has said holds for one client.
             keepalive: if peer.way.dial.proxy_protocol.is_some() { 0 } else { upstream.keepalive },
             timeout: upstream.keepalive_timeout,
             requests_left: upstream.keepalive_requests,
-            since: Instant::now(),
+            since,
             longest: upstream.keepalive_time,
         }
+    }
+
+    /// Send the first bytes of a new connection at once: it takes them, though the kernel is still to tell of
+    /// that. None where it does not, and on a connection that is not new.
+    pub(super) fn send_first(&mut self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        if std::mem::take(&mut self.is_new) { self.stream.get_ref().send_untold(bytes) } else { None }
     }
 
     /// It is used for another request.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use tidegate_cidr::Cidr;
+use tokio::time::Instant;
 
 use super::http2::{self, Again, Found, Slot};
 use super::public::is_public;
@@ -139,7 +140,7 @@ impl Upstream {
 
     /// Ask over a connection that was just opened.
     async fn ask_afresh(&self, lease: Lease, stream: Socket, request: &OwnRequest) -> Result<OwnAnswer, Error> {
-        let link = Link::new(stream, lease.peer(), self, request.patience);
+        let link = Link::new(stream, Instant::now(), lease.peer(), self, request.patience);
         exchange(lease, link, request).await.map_err(|(error, _)| error)
     }
 }

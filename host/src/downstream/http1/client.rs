@@ -35,7 +35,6 @@ pub(super) struct Client {
     timer: Pin<Box<Sleep>>,
     drain: Drain,
     served: u64,
-    since: Instant,
 }
 
 /// What a client wants.
@@ -56,15 +55,15 @@ impl Client {
         draining: watch::Receiver<bool>,
     ) -> Self {
         let (read, write) = socket.into_split();
+        let deadline = connection.client.since + settings.header_timeout;
         Self {
             connection,
             settings,
             reader: Some(Reader::new(read)),
             writer: Stream::new(write, settings.send_timeout),
-            timer: Box::pin(sleep_until(Instant::now() + settings.header_timeout)),
+            timer: Box::pin(sleep_until(deadline)),
             drain: Drain::new(draining),
             served: 0,
-            since: Instant::now(),
         }
     }
 
@@ -83,8 +82,8 @@ impl Client {
         let limits = settings.head_limits();
         // What `stub_status` calls reading, until this returns.
         let mut reading = None;
-        let idle_since = Instant::now();
-        let mut head_since = None;
+        // Looked at where there is time: a request that is there already does not wait for a clock.
+        let (mut idle_since, mut head_since) = (None, None);
         poll_fn(|cx| {
             match reader.poll_head(cx, limits) {
                 Poll::Ready(Ok(head)) => return Poll::Ready(Wanted::Request(head)),
@@ -100,6 +99,7 @@ impl Client {
             } else if drain.poll(cx) {
                 return Poll::Ready(Wanted::Nothing);
             }
+            let idle_since = *idle_since.get_or_insert_with(Instant::now);
             let deadline = match head_since {
                 Some(since) => since + settings.header_timeout,
                 // A connection that never asked anything is not idle but slow.
@@ -174,7 +174,9 @@ impl Client {
     /// Whether this request is the connection's last, whatever the client wants.
     fn is_last(&self) -> bool {
         let Downstream { keepalive_requests, keepalive_time, .. } = self.settings;
-        self.served >= keepalive_requests || self.since.elapsed() >= keepalive_time || self.drain.is_draining()
+        self.served >= keepalive_requests
+            || self.connection.client.since.elapsed() >= keepalive_time
+            || self.drain.is_draining()
     }
 
     fn lend_reader(&mut self, head: &RequestHead, framing: Length) -> (Body, Option<Back>) {

@@ -32,6 +32,8 @@ const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct Reader {
     half: ReadHalf,
     head: HeadReader,
+    /// Whether nothing was read yet.
+    is_new: bool,
 }
 
 /// What came instead of a head.
@@ -45,7 +47,7 @@ pub(super) enum NoHead {
 
 impl Reader {
     pub(super) fn new(half: ReadHalf) -> Self {
-        Self { half, head: HeadReader::default() }
+        Self { half, head: HeadReader::default(), is_new: true }
     }
 
     /// The half, and what was read beyond the last message.
@@ -88,6 +90,11 @@ impl Reader {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if std::mem::take(&mut self.is_new)
+            && let Some(read) = self.read_first()
+        {
+            return Poll::Ready(read);
+        }
         let buffer = &mut self.head.buffer;
         if buffer.capacity() - buffer.len() < HEAD_ROOM / 4 {
             // Memory only for bytes that are there.
@@ -98,6 +105,17 @@ impl Reader {
         }
         let read = self.half.poll_fill(cx, &mut self.head.buffer);
         if read.is_pending() && self.head.buffer.is_empty() {
+            self.head.buffer = Vec::new();
+        }
+        read
+    }
+
+    /// What the client sent with its connection, most often its first request: no wait for the kernel
+    /// to tell of it.
+    fn read_first(&mut self) -> Option<io::Result<usize>> {
+        self.head.buffer.reserve(HEAD_ROOM);
+        let read = self.half.fill_untold(&mut self.head.buffer);
+        if read.is_none() {
             self.head.buffer = Vec::new();
         }
         read

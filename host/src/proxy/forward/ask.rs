@@ -47,8 +47,8 @@ pub(super) async fn ask(attempt: &Attempt<'_>, mut lease: Lease) -> Result<Answe
 
 /// Ask over a connection that was just opened.
 async fn fresh(attempt: &Attempt<'_>, lease: Lease, stream: Socket) -> Result<Answer, Failed> {
-    attempt.connected.get_or_init(Instant::now);
-    let link = Link::new(stream, attempt.peer, &attempt.target.upstream, attempt.target.route.timeouts.send);
+    let since = *attempt.connected.get_or_init(Instant::now);
+    let link = Link::new(stream, since, attempt.peer, &attempt.target.upstream, attempt.target.route.timeouts.send);
     exchange(attempt, lease, link).await.map_err(Failed::from)
 }
 
