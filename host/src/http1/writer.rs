@@ -83,16 +83,20 @@ impl Writer {
         self.written == self.text.len() && self.piece.is_empty() && self.tail.is_empty()
     }
 
-    /// Write what is text, by a call that may take less of it, or has nothing to say.
+    /// Write what there is by a call that may take less of it, or none; nothing where a piece waits behind it, which
+    /// is to go with it.
     ///
     /// # Errors
     /// Those of the call.
     pub fn write_by(&mut self, call: impl FnOnce(&[u8]) -> Option<io::Result<usize>>) -> io::Result<()> {
         let text = self.text.get(self.written..).unwrap_or_default();
-        match call(text) {
-            Some(written) => Ok(self.advance(written?)),
-            None => Ok(()),
+        if self.piece.is_empty()
+            && self.tail.is_empty()
+            && let Some(written) = call(text)
+        {
+            self.advance(written?);
         }
+        Ok(())
     }
 
     /// Write all of it.
@@ -151,6 +155,25 @@ mod tests {
         let flushed = writer.poll_flush(&mut Context::from_waker(Waker::noop()), &mut out);
         assert!(matches!(flushed, Poll::Ready(Ok(()))));
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_a_call_takes_is_written_and_the_rest_follows() {
+        let mut writer = Writer::new(b"head|".to_vec(), Length::Known(4));
+        writer.write_by(|text| Some(Ok(text.len() - 3))).unwrap();
+        writer.write_by(|text| (text == b"ad|").then_some(Ok(0))).unwrap();
+        writer.write_by(|_| None).unwrap();
+        assert!(writer.has_begun());
+        assert_eq!(
+            writer.write_by(|_| Some(Err(io::ErrorKind::BrokenPipe.into()))).unwrap_err().to_string(),
+            "broken pipe"
+        );
+        writer.put(Bytes::from("body"));
+        assert_eq!(written(&mut writer), "ad|body");
+        let mut writer = Writer::new(b"head|".to_vec(), Length::Known(5000));
+        writer.put(Bytes::from("x".repeat(5000)));
+        writer.write_by(|_| Some(Ok(1))).unwrap();
+        assert!(!writer.has_begun(), "head and piece go in one");
     }
 
     #[test]
