@@ -120,7 +120,9 @@ impl Asked {
             if matches!(self.sending, Sending::Done | Sending::Refused) {
                 return Ok(());
             }
-            if self.writer.write_by(|text| self.link.send_first(text)).is_err() {
+            // The kernel need not have told of a new connection that there is room.
+            let stream = self.link.stream.get_ref();
+            if !self.writer.has_begun() && self.writer.write_by(|text| stream.send_untold(text)).is_err() {
                 self.sending = Sending::Refused;
                 return Ok(());
             }

@@ -1,6 +1,5 @@
 //! One HTTP/1.1 connection to a peer, idle or in use.
 
-use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,8 +13,6 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub struct Link {
     pub(super) stream: Stream<Socket>,
-    /// Whether nothing was sent yet.
-    is_new: bool,
     /// Which peers it serves; gone once there is none of them any more.
     pub(super) way: Weak<Way>,
     /// The way's, which is looked up by it.
@@ -36,7 +33,6 @@ impl Link {
     pub fn new(stream: Socket, since: Instant, peer: &Arc<Peer>, upstream: &Upstream, send_timeout: Duration) -> Self {
         Self {
             stream: Stream::new(stream, send_timeout),
-            is_new: true,
             way: Arc::downgrade(&peer.way),
             way_id: peer.way.id,
             // What a PROXY protocol header has said holds for one client.
@@ -46,12 +42,6 @@ impl Link {
             since,
             longest: upstream.keepalive_time,
         }
-    }
-
-    /// Send the first bytes of a new connection at once: it takes them, though the kernel is still to tell of
-    /// that. None where it does not, and on a connection that is not new.
-    pub(super) fn send_first(&mut self, bytes: &[u8]) -> Option<io::Result<usize>> {
-        if std::mem::take(&mut self.is_new) { self.stream.get_ref().send_untold(bytes) } else { None }
     }
 
     /// It is used for another request.
