@@ -51,6 +51,7 @@ mod http_client;
 mod https;
 mod idle_timeout;
 mod import;
+mod io_uring;
 mod isolation;
 mod keep_alive;
 mod kv;

@@ -94,6 +94,8 @@ pub struct Config {
 pub struct ServerSettings {
     /// Worker threads; not changed by a reload. nginx: `worker_processes`.
     pub workers: usize,
+    /// Whether busy tunnels may ride on a ring of the kernel; not changed by a reload.
+    pub io_uring: bool,
     /// How long a drain waits before it closes what is left. nginx: `worker_shutdown_timeout`.
     pub drain_timeout: Duration,
     /// Where to write the process id; not changed by a reload. nginx: `pid`.

@@ -115,7 +115,7 @@ impl Server {
         });
         let (alive, all_gone) = mpsc::channel();
         let workers = (0..config.server.workers)
-            .map(|number| Worker::start(number, config.server.plugin_stack, Arc::clone(&proxy), alive.clone()))
+            .map(|number| Worker::start(number, &config.server, Arc::clone(&proxy), alive.clone()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
         // First, so that whoever was told of a listener can ask about it.

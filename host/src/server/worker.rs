@@ -12,8 +12,10 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cohort;
+use crate::config::ServerSettings;
 use crate::listener::{self, Alive, QuicArrival, QuicSpoken, Seat, Spoken};
 use crate::proxy::Proxy;
+use crate::tunnel;
 
 /// The stack of a worker without what it lends to plugins, bytes: that of any thread of std.
 const STACK: usize = 2 << 20;
@@ -41,15 +43,19 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Start a worker that calls plugins on so many bytes of its stack.
-    pub(super) fn start(number: usize, plugin_stack: usize, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
+    /// Start a worker.
+    pub(super) fn start(number: usize, settings: &ServerSettings, proxy: Arc<Proxy>, alive: Alive) -> io::Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(cohort::ends).build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
+        let io_uring = settings.io_uring;
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .stack_size(STACK.saturating_add(plugin_stack))
-            .spawn(move || runtime.block_on(obey(inbox, proxy, alive)))?;
+            .stack_size(STACK.saturating_add(settings.plugin_stack))
+            .spawn(move || {
+                tunnel::allow_io_uring(io_uring);
+                runtime.block_on(obey(inbox, proxy, alive));
+            })?;
         Ok(Self { commands: Some(commands), thread: Some(thread) })
     }
 

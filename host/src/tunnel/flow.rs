@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::farewell::Followed;
+use super::io_uring::{self, LandedWay};
 use super::pipe::Pipe;
 use crate::socket::{Plain, Socket};
 
@@ -39,6 +40,10 @@ pub(super) struct Flow {
     unflushed: bool,
     /// Whether the sink is still to be told of the source's end.
     passes_end: bool,
+    /// Whether the source has failed behind what waits, which it has said on the ring.
+    source_failed: bool,
+    /// How many reads in a row were small enough for the ring.
+    pub(super) small: u8,
     /// Bytes written to the sink.
     pub(super) moved: u64,
     /// How far it is.
@@ -127,6 +132,14 @@ impl Flow {
         self.waiting = bytes.into();
     }
 
+    /// What the ring has done of it is done, and the rest waits.
+    pub(super) fn land(&mut self, way: LandedWay) {
+        self.moved += way.moved;
+        self.waiting = way.rest.into();
+        self.source_failed = way.failed;
+        self.small = 0;
+    }
+
     /// Move what can be moved now. Registers for whatever it then waits for.
     pub(super) fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Step {
         while self.state == State::Open {
@@ -162,6 +175,9 @@ impl Flow {
         }
         if self.unflushed {
             return self.flush(cx, to);
+        }
+        if self.source_failed {
+            return Err(Failure::Source);
         }
         match (&*from, &*to) {
             (Socket::Plain(from), Socket::Plain(to))
@@ -240,6 +256,7 @@ impl Flow {
                 self.waiting = Bytes::copy_from_slice(rest);
             }
             self.large = if full { SPLICE_PATIENCE } else { 0 };
+            self.small = if read.len() < io_uring::SIZE { self.small.saturating_add(1) } else { 0 };
             Ok(Poll::Ready(()))
         })
     }

@@ -8,6 +8,7 @@ mod ends;
 mod farewell;
 mod flow;
 mod frames;
+mod io_uring;
 mod labels;
 mod pipe;
 mod registry;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Sleep;
 
+pub use self::io_uring::allow as allow_io_uring;
 pub use access::{Access, Renewal, variables};
 pub use labels::{Bound, Label};
 pub use registry::{Control, Registry};

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::access::Watch;
 use super::ends::HalfClose;
 use super::registry::{Entry, Registry};
-use super::sides::{Joined as _, Sides};
+use super::sides::{Joined as _, Look, Sides};
 use super::told::{self, Told};
 use super::{End, Opening};
 use crate::hook::{Counts, Moment};
@@ -148,6 +148,12 @@ impl Pulse {
         if first {
             control.wakes(cx.waker());
         }
+        match tunnel.look() {
+            Look::Here => {}
+            Look::Back(active) => (self.active, self.moved) = (active, tunnel.activity()),
+            Look::Away => return Poll::Pending,
+            Look::Gone => return Poll::Ready(End::UpstreamReset),
+        }
         match (control.told_end(), control.closing()) {
             (None, _) => {}
             (Some(End::Revoked), Some(closing)) => {
@@ -218,7 +224,7 @@ const GRAIN: Duration = Duration::from_millis(10);
 
 /// The time at the kernel's last tick: five times cheaper than the exact one, and looked at for
 /// each message.
-fn coarse() -> Duration {
+pub(super) fn coarse() -> Duration {
     let time = clock_gettime(ClockId::MonotonicCoarse);
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }

@@ -1,21 +1,28 @@
 //! The two sides of a tunnel, and how they are joined.
 
+use std::mem;
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::net::TcpStream;
 
 use super::ends::{Ends, HalfClose};
 use super::farewell::{Farewell, Followed};
 use super::flow::{Flow, Step};
+use super::io_uring::{self, Boarded, Leaving, Rider};
 use super::relay::Relay;
 use super::{End, Inspection};
 use crate::hook::{Closing, Counts};
-use crate::socket::Socket;
+use crate::socket::{Plain, Socket};
+
+/// How many small reads of both sides in a row have a tunnel ride on the ring. What it takes to get on and off
+/// again is that of ten.
+const BUSY: u8 = 64;
 
 /// Two streams and the two flows between them.
 pub(super) struct Tunnel {
-    client: Socket,
-    upstream: Socket,
+    place: Place,
     up: Flow,
     down: Flow,
     ends: Ends,
@@ -25,6 +32,32 @@ pub(super) struct Tunnel {
     dismissed: Option<End>,
     /// The code of the proxy's close frame.
     close_code: Option<u16>,
+    /// Whether it rides once it is busy.
+    may_ride: bool,
+}
+
+/// Where a tunnel's streams are.
+enum Place {
+    Here {
+        client: Socket,
+        upstream: Socket,
+    },
+    /// On the worker's ring, which moves what there is without waking the tunnel's task.
+    Rides(Rider),
+    /// Lost on the way to the ring or with it, which ends the tunnel.
+    Gone,
+}
+
+/// Where a tunnel is that is looked at.
+pub(super) enum Look {
+    /// Where it can be.
+    Here,
+    /// Back from the ring: when something came last there, by [`coarse`](super::run::coarse).
+    Back(Duration),
+    /// On its way from the ring: its task is woken when it is back.
+    Away,
+    /// It has no streams any more.
+    Gone,
 }
 
 /// Two sides that are joined, however.
@@ -61,8 +94,8 @@ impl Joined for Tunnel {
             let reason = "the message is too large".to_owned();
             self.leave(End::TooLarge, &Closing { code: 1009, reason }, &Closing { code: 1001, reason: String::new() });
         }
-        let sides = (&mut self.client, &mut self.upstream);
-        self.farewell.as_mut()?.step(cx, sides, (&mut self.up, &mut self.down))
+        let Place::Here { client, upstream } = &mut self.place else { return None };
+        self.farewell.as_mut()?.step(cx, (client, upstream), (&mut self.up, &mut self.down))
     }
 
     fn bytes(&self) -> (u64, u64) {
@@ -83,15 +116,70 @@ impl Joined for Tunnel {
 impl Tunnel {
     /// Move what can be moved now.
     fn pass(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        let up = self.up.step(cx, &mut self.client, &mut self.upstream);
-        if up == Step::Over && !std::mem::replace(&mut self.up.noticed, true) {
+        let Place::Here { client, upstream } = &mut self.place else { return None };
+        let up = self.up.step(cx, client, upstream);
+        if up == Step::Over && !mem::replace(&mut self.up.noticed, true) {
             self.ends.over(End::Client, self.up.state);
         }
-        let down = self.down.step(cx, &mut self.upstream, &mut self.client);
-        if down == Step::Over && !std::mem::replace(&mut self.down.noticed, true) {
+        let down = self.down.step(cx, upstream, client);
+        if down == Step::Over && !mem::replace(&mut self.down.noticed, true) {
             self.ends.over(End::Upstream, self.down.state);
         }
+        let is_busy = self.up.small.saturating_add(self.down.small) >= BUSY;
+        if is_busy && self.may_ride && (up, down) == (Step::Dry, Step::Dry) {
+            self.ride(cx);
+            if let Place::Gone = self.place {
+                return Some(End::UpstreamReset);
+            }
+        }
         self.ends.judge(up, down)
+    }
+
+    /// From now on the ring moves what comes, if it can.
+    fn ride(&mut self, cx: &mut Context<'_>) {
+        self.place = match mem::replace(&mut self.place, Place::Gone) {
+            Place::Here {
+                client: Socket::Plain(Plain::Tcp(client)),
+                upstream: Socket::Plain(Plain::Tcp(upstream)),
+            } => match io_uring::board([client, upstream], cx.waker()) {
+                Boarded::Rides(rider) => Place::Rides(rider),
+                Boarded::Stays([client, upstream]) => {
+                    self.may_ride = false;
+                    Place::Here { client: client.into(), upstream: upstream.into() }
+                }
+                Boarded::Lost => Place::Gone,
+            },
+            other => {
+                self.may_ride = false;
+                other
+            }
+        };
+    }
+
+    /// Have its streams here.
+    fn look(&mut self) -> Look {
+        let landed = match &mut self.place {
+            Place::Here { .. } => return Look::Here,
+            Place::Gone => return Look::Gone,
+            Place::Rides(rider) => match rider.leave() {
+                Leaving::Soon => return Look::Away,
+                Leaving::Landed(landed) => landed,
+                Leaving::Lost => {
+                    self.place = Place::Gone;
+                    return Look::Gone;
+                }
+            },
+        };
+        let [up, down] = landed.ways;
+        self.up.land(up);
+        self.down.land(down);
+        let [client, upstream] = landed.streams.map(TcpStream::from_std);
+        let (Ok(client), Ok(upstream)) = (client, upstream) else {
+            self.place = Place::Gone;
+            return Look::Gone;
+        };
+        self.place = Place::Here { client: client.into(), upstream: upstream.into() };
+        Look::Back(landed.active)
     }
 
     /// It ends, at once where its frames are not followed.
@@ -105,7 +193,9 @@ impl Tunnel {
 
     /// Tell each side that what it was sent is whole, unless it is not.
     fn say_goodbye(&mut self, end: End) {
-        self.ends.say_goodbye(end, &mut self.client, &mut self.upstream);
+        if let Place::Here { client, upstream } = &mut self.place {
+            self.ends.say_goodbye(end, client, upstream);
+        }
     }
 }
 
@@ -175,8 +265,25 @@ impl Sides {
         if let Some(most) = follows {
             (up, down) = (up.following(Followed::new(most)), down.following(Followed::new(None)));
         }
-        let ends = Ends::new(half_close);
-        Self::Plain(Tunnel { client, upstream, up, down, ends, farewell: None, dismissed: None, close_code: None })
+        Self::Plain(Tunnel {
+            place: Place::Here { client, upstream },
+            up,
+            down,
+            ends: Ends::new(half_close),
+            farewell: None,
+            dismissed: None,
+            close_code: None,
+            // Who rides is not followed.
+            may_ride: follows.is_none(),
+        })
+    }
+
+    /// Have its streams here, if they are not.
+    pub(super) fn look(&mut self) -> Look {
+        match self {
+            Self::Plain(tunnel) => tunnel.look(),
+            Self::Inspected(_) => Look::Here,
+        }
     }
 
     /// Tell each side that what it was sent is whole, unless it is not.

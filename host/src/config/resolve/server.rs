@@ -21,6 +21,7 @@ pub(super) fn settings(root: &Reader<'_>) -> ServerSettings {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     ServerSettings {
         workers: server.count(&k::WORKERS).and_then(|n| usize::try_from(n).ok()).unwrap_or_else(cores),
+        io_uring: server.flag(&k::IO_URING),
         drain_timeout: server.duration(&k::DRAIN_TIMEOUT).unwrap_or(defaults::DRAIN_TIMEOUT),
         pid_file: server.text(&k::PID_FILE).map(|path| root.cx.path(path)),
         plugin_stack: server.size(&k::PLUGIN_STACK).and_then(|n| usize::try_from(n).ok()).unwrap_or_default(),
