@@ -32,10 +32,13 @@ fn configuration(setup: &Setup, door: &Door, backend: SocketAddr, subject: Subje
         Subject::TidegateBeside => (MESSENGER, BESIDE),
         _ => ("", "default_headers = false\n"),
     };
+    // What a plugin costs is told by what rides as little as what it looks into.
+    let io_uring = subject == Subject::Tidegate;
     let (zones, limits, routes, sites) = if setup.full { full() } else { Default::default() };
     format!(
         r#"[server]
 workers = 1
+io_uring = {io_uring}
 keepalive_requests = 1000000000
 drain_timeout = "1s"
 cache_dir = {cache:?}

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
+use std::sync::Once;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -162,7 +163,9 @@ fn open() -> State {
     match opened {
         Ok(uring) => State::Open(Box::new(Lane { uring, most, places: Vec::new(), free: Vec::new() })),
         Err(error) => {
-            tracing::info!(%error, "io_uring cannot be used: each small message takes system calls of its own");
+            // Said by the first worker that comes upon it.
+            static SAID: Once = Once::new();
+            SAID.call_once(|| tracing::info!(%error, "no io_uring: each small message takes system calls of its own"));
             State::Refused
         }
     }
