@@ -11,7 +11,8 @@ both!(an_idle_tunnel_ends, the_clients_traffic_keeps_it, the_servers_traffic_kee
 const TIMEOUT: Duration = Duration::from_millis(1000);
 const PACE: Duration = Duration::from_millis(250);
 
-fn with_timeout(subject: Subject, backend: &Backend) -> Proxy {
+/// Tunnels end after 1 s of silence.
+pub(crate) fn with_timeout(subject: Subject, backend: &Backend) -> Proxy {
     subject
         .setup()
         .nginx("location / { proxy_pass http://%backend%; %guide% proxy_read_timeout 1000ms; }")

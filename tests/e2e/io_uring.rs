@@ -7,6 +7,8 @@ use rustix::process::Signal;
 use tidegate_tests::ws::{self, Frame};
 use tidegate_tests::{Backend, Noise, Proxy, Setup, Subject, Wire, both, eventually, tidegate, wait_for};
 
+use crate::idle_timeout::with_timeout;
+
 both!(
     messages_of_all_sizes_come_back,
     many_messages_at_once_come_in_order,
@@ -165,23 +167,6 @@ fn a_client_that_does_not_read_loses_nothing(subject: Subject) {
     client.finish();
     client.expect_close();
     backend.join();
-}
-
-fn with_timeout(subject: Subject, backend: &Backend) -> Proxy {
-    subject
-        .setup()
-        .nginx("location / { proxy_pass http://%backend%; %guide% proxy_read_timeout 1000ms; }")
-        .tidegate(
-            r#"
-            [[sites]]
-            [[sites.routes]]
-            match = "/"
-            upstream = "%backend%"
-            timeouts = { read = "1000ms" }
-            "#,
-        )
-        .var("backend", backend.address())
-        .start()
 }
 
 fn an_idle_tunnel_ends(subject: Subject) {

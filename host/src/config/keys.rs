@@ -100,7 +100,7 @@ keys! {
         "worker_processes",
         "Worker threads; a reload does not change it.";
     IO_URING = "io_uring" in [Server]: Flag, B(true), "",
-        "Whether tunnels of many small messages over plain TCP use `io_uring(7)`: a system call moves those of twenty. Without \
+        "Whether tunnels of many small messages over plain TCP use `io_uring(7)`: a system call moves several. Without \
          where the kernel has none (before Linux 6.1) or allows none, as with Docker's profile. A reload does not change it.";
     DRAIN_TIMEOUT = "drain_timeout" in [Server]: WAIT_OR_NOT, T(d::DRAIN_TIMEOUT), "worker_shutdown_timeout",
         "How long a drain waits for requests and tunnels before it closes what is left.";

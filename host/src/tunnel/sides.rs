@@ -16,8 +16,8 @@ use super::{End, Inspection};
 use crate::hook::{Closing, Counts};
 use crate::socket::{Plain, Socket};
 
-/// How many small reads of both sides in a row have a tunnel ride on the ring. What it takes to get on and off
-/// again is that of ten.
+/// How many small reads of both sides in a row have a tunnel ride on the ring, so that it is worth the system calls
+/// to get on and off again.
 const BUSY: u8 = 64;
 
 /// Two streams and the two flows between them.

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::{BufRingEntry, Fixed};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -31,8 +31,6 @@ const REQUESTS: u32 = 256;
 const RESULTS: u32 = 4096;
 /// The only group of buffers.
 const GROUP: u16 = 0;
-/// `IORING_ENTER_GETEVENTS`: run what sockets have become ready for.
-const GET_EVENTS: u32 = 1;
 /// `MSG_NOSIGNAL | MSG_DONTWAIT`: a full socket is told of at once, so that what is sent to one goes in order.
 const SEND_FLAGS: i32 = (rustix::net::SendFlags::NOSIGNAL.bits() | rustix::net::SendFlags::DONTWAIT.bits()) as i32;
 
@@ -59,17 +57,15 @@ pub(super) struct Buffer {
     filled: u16,
 }
 
-/// What has happened.
+/// What has happened to the socket in a seat.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A socket has received something; `goes_on`: it receives more.
-    Received { seat: u32, buffer: Buffer, goes_on: bool },
-    /// A socket receives no more, since this happened.
-    Ended { seat: u32, why: Why },
-    /// So much of a buffer was sent.
-    Sent { seat: u32, buffer: Buffer, sent: Result<usize, Errno> },
-    /// Something was cancelled, which says so itself.
-    Cancelled,
+    /// It has received something; `goes_on`: it receives more.
+    Received { buffer: Buffer, goes_on: bool },
+    /// It receives no more, since this happened.
+    Ended(Why),
+    /// So many bytes of a buffer were sent to it; 0 where that failed.
+    Sent { buffer: Buffer, bytes: usize },
 }
 
 /// Why a socket receives no more.
@@ -189,7 +185,7 @@ impl Uring {
         }
         let asked = u32::try_from(self.ring.submission().len()).unwrap_or(REQUESTS);
         // SAFETY: no argument is passed, so there is none to be valid.
-        match unsafe { self.ring.submitter().enter::<()>(asked, 0, GET_EVENTS, None) } {
+        match unsafe { self.ring.submitter().enter::<()>(asked, 0, EnterFlags::GETEVENTS.bits(), None) } {
             Ok(_submitted) => Ok(()),
             // Results wait to be taken first, or a signal has come.
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::BUSY | Errno::AGAIN | Errno::INTR)) => {
@@ -205,18 +201,21 @@ impl Uring {
         !queue.is_empty() || queue.taskrun() || queue.cq_overflow() || !self.later.is_empty()
     }
 
-    /// What has happened next; none where that is all.
-    pub(super) fn next(&mut self) -> Option<Event> {
-        let result = self.ring.completion().next()?;
-        let (kind, between, seat) = unmark(result.user_data());
-        Some(match kind {
-            RECEIVE => received(seat, &result),
-            SEND => {
-                let buffer = Buffer { id: (between >> 16) as u16, filled: between as u16 };
-                Event::Sent { seat, buffer, sent: outcome(result.result()) }
+    /// What has happened next, and to which seat; none where that is all.
+    pub(super) fn next(&mut self) -> Option<(u32, Event)> {
+        loop {
+            let result = self.ring.completion().next()?;
+            let (kind, between, seat) = unmark(result.user_data());
+            match kind {
+                RECEIVE => return Some((seat, received(&result))),
+                SEND => {
+                    let buffer = Buffer { id: (between >> 16) as u16, filled: between as u16 };
+                    return Some((seat, Event::Sent { buffer, bytes: outcome(result.result()).unwrap_or(0) }));
+                }
+                // What was cancelled says so itself.
+                _ => {}
             }
-            _ => Event::Cancelled,
-        })
+        }
     }
 }
 
@@ -235,7 +234,7 @@ impl Buffer {
 }
 
 fn mark(kind: u64, between: u64, seat: u32) -> u64 {
-    // 512 buffers and 2 KiB are 27 bits, from the 32nd.
+    // A buffer's number and up to 2 KiB are 25 bits, from the 32nd.
     kind << 62 | between << 32 | u64::from(seat)
 }
 
@@ -247,17 +246,17 @@ fn outcome(result: i32) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_negative| Errno::from_raw_os_error(result.saturating_neg()))
 }
 
-fn received(seat: u32, result: &cqueue::Entry) -> Event {
+fn received(result: &cqueue::Entry) -> Event {
     let flags = result.flags();
     match (outcome(result.result()), cqueue::buffer_select(flags)) {
         (Ok(filled @ 1..), Some(id)) => {
             let filled = u16::try_from(filled.min(SIZE)).unwrap_or(0);
-            Event::Received { seat, buffer: Buffer { id, filled }, goes_on: cqueue::more(flags) }
+            Event::Received { buffer: Buffer { id, filled }, goes_on: cqueue::more(flags) }
         }
-        (Ok(_nothing), _) => Event::Ended { seat, why: Why::End },
-        (Err(Errno::NOBUFS), _) => Event::Ended { seat, why: Why::NoBuffer },
-        (Err(Errno::CANCELED), _) => Event::Ended { seat, why: Why::Cancelled },
-        (Err(_failed), _) => Event::Ended { seat, why: Why::Failed },
+        (Ok(_nothing), _) => Event::Ended(Why::End),
+        (Err(Errno::NOBUFS), _) => Event::Ended(Why::NoBuffer),
+        (Err(Errno::CANCELED), _) => Event::Ended(Why::Cancelled),
+        (Err(_failed), _) => Event::Ended(Why::Failed),
     }
 }
 

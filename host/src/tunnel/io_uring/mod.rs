@@ -1,5 +1,5 @@
 //! Tunnels whose messages are small and many ride on a ring of the kernel (`io_uring(7)`): a system call then
-//! moves what has come for twenty of them, where else each message takes two.
+//! receives and sends for several of them, where else each message takes two.
 //!
 //! The ring does only that. Whatever is else, an end, a failure, a large message, a slow side, something that the
 //! tunnel is told, has it get off, and happens to it as to any other. Where the kernel has no rings, or allows
@@ -201,7 +201,6 @@ impl State {
             let Self::Open(lane) = self else { return false };
             match lane.turn(off) {
                 Ok(true) => {}
-                Ok(false) if !lane.rests() => {}
                 Ok(false) => return false,
                 Err(error) => {
                     self.fail(&error, off);
@@ -271,10 +270,10 @@ impl Lane {
         self.uring.tells(false);
         self.uring.enter()?;
         let now = coarse();
-        while let Some(event) = self.uring.next() {
-            self.happens(event, now, off);
+        while let Some((seat, event)) = self.uring.next() {
+            self.happens(seat, event, now, off);
         }
-        Ok(self.uring.has_more())
+        Ok(self.uring.has_more() || !self.rests())
     }
 
     /// From now on the kernel tells that there is something to do. False where there is already.
@@ -283,18 +282,14 @@ impl Lane {
         !self.uring.has_more()
     }
 
-    fn happens(&mut self, event: Event, now: Duration, off: &mut Vec<Waker>) {
-        let seat = match &event {
-            Event::Received { seat, .. } | Event::Ended { seat, .. } | Event::Sent { seat, .. } => *seat,
-            Event::Cancelled => return,
-        };
+    fn happens(&mut self, seat: u32, event: Event, now: Duration, off: &mut Vec<Waker>) {
         let place = seat / 2;
+        // Who has landed is let go of by the kernel, and nothing happens to it.
         let Some(Place::Rides(ride)) = self.places.get_mut(place as usize) else { return };
         match event {
-            Event::Received { buffer, goes_on, .. } => ride.received(seat, buffer, goes_on, now, &mut self.uring),
-            Event::Ended { why, .. } => ride.ended(seat, why, &mut self.uring),
-            Event::Sent { buffer, sent, .. } => ride.sent(seat, buffer, sent, &mut self.uring),
-            Event::Cancelled => {}
+            Event::Received { buffer, goes_on } => ride.received(seat, buffer, goes_on, now, &mut self.uring),
+            Event::Ended(why) => ride.ended(seat, why, &mut self.uring),
+            Event::Sent { buffer, bytes } => ride.sent(seat, buffer, bytes, &mut self.uring),
         }
         if ride.is_off() {
             self.land(place, off);

@@ -6,8 +6,6 @@ use std::net::TcpStream;
 use std::task::Waker;
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use super::kernel::{Buffer, SIZE, Uring, Why};
 
 /// Buffers of one way that wait to be sent: more is a large flow.
@@ -71,8 +69,7 @@ impl Ride {
     /// Both sides receive from now on.
     pub(super) fn begin(&mut self, seat: u32, uring: &mut Uring) {
         for (way, seat) in self.ways.iter_mut().zip(seat..) {
-            uring.receive(seat);
-            way.receives = true;
+            way.receive(seat, uring);
         }
     }
 
@@ -107,14 +104,13 @@ impl Ride {
     pub(super) fn received(&mut self, seat: u32, buffer: Buffer, goes_on: bool, now: Duration, uring: &mut Uring) {
         self.active = now;
         let leaves = self.leaves;
-        let Some(way) = self.ways.get_mut(side(seat)) else { return uring.give_back(buffer) };
+        let way = self.way_from(seat);
         let large = buffer.len() == SIZE || way.waiting.len() >= WAITING;
         way.waiting.push_back(buffer);
         way.receives = goes_on;
         if !leaves {
             if !goes_on {
-                uring.receive(seat);
-                way.receives = true;
+                way.receive(seat, uring);
             }
             way.go_on(seat ^ 1, uring);
         }
@@ -126,14 +122,10 @@ impl Ride {
     /// One side receives no more.
     pub(super) fn ended(&mut self, seat: u32, why: Why, uring: &mut Uring) {
         let leaves = self.leaves;
-        let Some(way) = self.ways.get_mut(side(seat)) else { return };
+        let way = self.way_from(seat);
         way.receives = false;
         match why {
-            Why::NoBuffer if !leaves => {
-                uring.receive(seat);
-                way.receives = true;
-                return;
-            }
+            Why::NoBuffer if !leaves => return way.receive(seat, uring),
             Why::Failed => way.failed = true,
             // The end is there to be read again.
             Why::End | Why::Cancelled | Why::NoBuffer => {}
@@ -141,14 +133,13 @@ impl Ride {
         self.leave(seat & !1, uring);
     }
 
-    /// So much of a buffer was sent to a side.
-    pub(super) fn sent(&mut self, seat: u32, buffer: Buffer, sent: Result<usize, Errno>, uring: &mut Uring) {
+    /// So many bytes of a buffer were sent to a side.
+    pub(super) fn sent(&mut self, seat: u32, buffer: Buffer, bytes: usize, uring: &mut Uring) {
         let leaves = self.leaves;
-        let Some(way) = self.ways.get_mut(side(seat ^ 1)) else { return uring.give_back(buffer) };
+        let way = self.way_from(seat ^ 1);
         way.sends = false;
-        let sent_bytes = sent.unwrap_or(0);
-        way.moved += sent_bytes as u64;
-        if sent_bytes >= buffer.len() {
+        way.moved += bytes as u64;
+        if bytes >= buffer.len() {
             uring.give_back(buffer);
             if !leaves {
                 way.go_on(seat, uring);
@@ -156,9 +147,15 @@ impl Ride {
             return;
         }
         // It takes no more now, or never: the usual way waits for it, or comes upon the same.
-        way.gone = sent_bytes;
+        way.gone = bytes;
         way.waiting.push_front(buffer);
         self.leave(seat & !1, uring);
+    }
+
+    /// What comes from the side in a seat.
+    fn way_from(&mut self, seat: u32) -> &mut Way {
+        let [client, upstream] = &mut self.ways;
+        if seat.is_multiple_of(2) { client } else { upstream }
     }
 
     /// Off, with what waited.
@@ -177,6 +174,12 @@ impl Ride {
 }
 
 impl Way {
+    /// The side in a seat, from which it comes, receives from now on.
+    fn receive(&mut self, seat: u32, uring: &mut Uring) {
+        uring.receive(seat);
+        self.receives = true;
+    }
+
     /// Send what waits first, unless something is being sent.
     fn go_on(&mut self, to: u32, uring: &mut Uring) {
         if !self.sends
@@ -186,9 +189,4 @@ impl Way {
             uring.send(to, buffer);
         }
     }
-}
-
-/// Which side has a seat.
-fn side(seat: u32) -> usize {
-    (seat & 1) as usize
 }
